@@ -1,0 +1,108 @@
+//! What a bottle's proxy let through and what it refused. Never a header, never a value.
+
+use base::id::{ExchangeId, Slug};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Message, Version, time_schema};
+
+/// `egress.blocked.<bottle>`: one refused request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Blocked {
+    /// Version of this message.
+    pub v: Version<1>,
+    /// The bottle.
+    pub bottle: Slug,
+    /// The id that the refusal gave to the agent.
+    pub id: ExchangeId,
+    /// When.
+    #[schemars(schema_with = "time_schema")]
+    pub at: Timestamp,
+    /// The request's method, as far as it was read. Untrusted.
+    pub method: String,
+    /// `https` or `http`, as far as known.
+    pub scheme: String,
+    /// The host it was for. Untrusted.
+    pub host: String,
+    /// The port it was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Its path without the query, at most 1 KiB. Untrusted.
+    pub path: String,
+    /// The reason's stable name, listed in `docs/errors.md`.
+    pub rule: String,
+    /// The reason in words.
+    pub reason: String,
+    /// The status that the agent got.
+    pub status: u16,
+    /// The policy revision that decided.
+    pub revision: u64,
+}
+
+/// `egress.log.<bottle>`: the requests of about one second that were allowed; one line each, never sampled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Log {
+    /// Version of this message.
+    pub v: Version<1>,
+    /// The bottle.
+    pub bottle: Slug,
+    /// Counts the batches of this bottle from 1, so that a missing one is noticed.
+    pub batch: u64,
+    /// The requests, in the order in which they ended.
+    pub lines: Vec<Allowed>,
+}
+
+/// One allowed request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Allowed {
+    /// Its id.
+    pub id: ExchangeId,
+    /// When it began.
+    #[schemars(schema_with = "time_schema")]
+    pub at: Timestamp,
+    /// The method. Untrusted.
+    pub method: String,
+    /// `https` or `http`.
+    pub scheme: String,
+    /// The host.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path without the query, at most 1 KiB. Untrusted.
+    pub path: String,
+    /// The upstream's status; 0 if it never answered.
+    pub status: u16,
+    /// Bytes of the request's body that were forwarded.
+    pub sent: u64,
+    /// Bytes of the response's body that were forwarded.
+    pub received: u64,
+    /// Milliseconds from the request's head to the response's end.
+    pub duration_ms: u64,
+    /// The policy revision that decided.
+    pub revision: u64,
+}
+
+impl Message for Blocked {
+    const PATTERN: &'static str = "egress.blocked.*";
+
+    fn subject(&self) -> String {
+        format!("egress.blocked.{}", self.bottle)
+    }
+
+    fn dedup_key(&self) -> Option<String> {
+        Some(self.id.to_string())
+    }
+}
+
+impl Message for Log {
+    const PATTERN: &'static str = "egress.log.*";
+
+    fn subject(&self) -> String {
+        format!("egress.log.{}", self.bottle)
+    }
+
+    fn dedup_key(&self) -> Option<String> {
+        Some(format!("{}-{}", self.bottle, self.batch))
+    }
+}

@@ -1,0 +1,94 @@
+//! The values of the key-value buckets.
+
+use base::id::{AgentName, BottleName, LauncherId, RequestId, Slug};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Version, time_schema};
+
+/// Bucket `bottles`, key `<slug>`: what exists, and who owns it (invariant 10).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BottleRecord {
+    /// Version of this record.
+    pub v: Version<1>,
+    /// The bottle.
+    pub bottle: Slug,
+    /// The request that asked for it.
+    pub request: RequestId,
+    /// Which try of that request this is, from 1.
+    pub attempt: u64,
+    /// The agent.
+    pub agent: AgentName,
+    /// The effective bottles, in order of merging.
+    pub bottles: Vec<BottleName>,
+    /// The launcher that owns it.
+    pub launcher: LauncherId,
+    /// The isolation backend.
+    pub backend: String,
+    /// Where it is in its life.
+    pub state: BottleState,
+    /// Shown in lists.
+    pub label: String,
+    /// An ANSI colour name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
+    /// When it was recorded.
+    #[schemars(schema_with = "time_schema")]
+    pub created_at: Timestamp,
+    /// When this record last changed.
+    #[schemars(schema_with = "time_schema")]
+    pub updated_at: Timestamp,
+    /// The program's exit code, once it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// Why it is where it is, where that needs words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A bottle's life: `starting → running → settling → exited`, or `failed`, or `lost` when its launcher died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BottleState {
+    /// Between its record and its program's start.
+    Starting,
+    /// The program runs.
+    Running,
+    /// The program has ended; what it leaves is being put away.
+    Settling,
+    /// Over.
+    Exited,
+    /// It never ran.
+    Failed,
+    /// Its launcher died; another process removed what was left.
+    Lost,
+}
+
+impl BottleState {
+    /// Whether something of it may still exist on its launcher's host.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Settling)
+    }
+}
+
+/// Bucket `launchers`, key `<launcher id>`: a heartbeat, written every few seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LauncherRecord {
+    /// Version of this record.
+    pub v: Version<1>,
+    /// The launcher.
+    pub launcher: LauncherId,
+    /// Tells one process of it from the next.
+    pub incarnation: String,
+    /// The host's name.
+    pub host: String,
+    /// The backends that work there.
+    pub backends: Vec<String>,
+    /// How many bottles it runs.
+    pub bottles: u64,
+    /// When this was written.
+    #[schemars(schema_with = "time_schema")]
+    pub at: Timestamp,
+}
