@@ -1,0 +1,67 @@
+# bot-bottle. `make demo` runs the main job, `make test` every test; both install what is missing.
+#
+#   make build     release programs in target/release
+#   make install   the same under PREFIX (~/.local unless given)
+#   make lint      format, lints, docs
+#   make generated rewrite the generated schemas and pages
+#   make bench     measure; ONLY=name for one benchmark
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test build install lint generated bench prerequisites tools programs
+
+CARGO ?= cargo
+PREFIX ?= $(HOME)/.local
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+ONLY ?=
+
+help:
+	@sed -n '1,9s/^# \{0,1\}//p' Makefile
+
+# What the machine must have: system packages, then the pinned programs under .tools.
+prerequisites:
+	@deploy/tools/prerequisites
+
+tools: prerequisites
+	@deploy/tools/fetch
+
+# The bottle's init is linked statically, since it must run in any image; it lies beside the others in `static/`.
+define static_init
+	$(CARGO) build --locked $(1) -p bot-bottle-init --target $(HOST) --config 'target.$(HOST).rustflags=["-C","target-feature=+crt-static"]'
+	mkdir -p target/$(2)/static
+	install -m 755 target/$(HOST)/$(2)/bot-bottle-init target/$(2)/static/bot-bottle-init
+endef
+
+programs: tools
+	$(CARGO) build --locked
+	$(call static_init,,debug)
+
+demo: programs
+	target/debug/bot-bottle demo
+
+test: programs
+	$(CARGO) test --locked --no-fail-fast
+	target/debug/bot-bottle demo
+
+build: tools
+	$(CARGO) build --locked --release
+	$(call static_init,--release,release)
+
+PROGRAMS := bot-bottle-launcher bot-bottle-egress bot-bottle-supervisor
+install: build
+	install -d $(PREFIX)/bin $(PREFIX)/libexec/bot-bottle/static
+	install -m 755 target/release/bot-bottle $(PREFIX)/bin/
+	install -m 755 $(addprefix target/release/,$(PROGRAMS)) .tools/bin/nats-server $(PREFIX)/libexec/bot-bottle/
+	install -m 755 target/release/static/bot-bottle-init $(PREFIX)/libexec/bot-bottle/static/
+	$(PREFIX)/bin/bot-bottle doctor
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+generated:
+	UPDATE_GENERATED=1 $(CARGO) test --locked -p bot-bottle-bus -p bot-bottle-manifest -p bot-bottle
+
+bench: build
+	$(CARGO) run --locked --release -p bot-bottle-bench -- $(if $(ONLY),--only $(ONLY))
