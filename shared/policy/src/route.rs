@@ -58,6 +58,14 @@ pub struct Route {
     pub role: Option<String>,
 }
 
+impl Route {
+    /// The port it allows: the given one, or its scheme's own.
+    #[must_use]
+    pub fn effective_port(&self) -> u16 {
+        self.port.unwrap_or(self.scheme.default_port())
+    }
+}
+
 /// The scheme of a route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
