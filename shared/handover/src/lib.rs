@@ -1,8 +1,8 @@
-//! What a launcher and the processes of one bottle say to each other over an inherited Unix socket: secrets in,
-//! readiness out, listening sockets across (design: launch steps 3 and 4). Never on argv, never in the environment,
-//! never on the bus (invariant 2).
+//! What a launcher and a bottle's sidecars say to each other over an inherited Unix socket: secrets in, readiness
+//! out, listening sockets across (design: launch steps 3 and 4). Never on argv, never in the environment, never on
+//! the bus (invariant 2).
 
-pub mod channel;
 pub mod sidecar;
 
-pub use channel::{Channel, ChannelError};
+pub use boundary::channel;
+pub use boundary::channel::{Channel, ChannelError};

@@ -147,11 +147,16 @@ mod exposed_map {
 
     use super::exposed::Exposed;
 
-    pub(super) fn serialize<S: Serializer>(secrets: &BTreeMap<String, Secret>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        secrets: &BTreeMap<String, Secret>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.collect_map(secrets.iter().map(|(name, secret)| (name, Exposed::from(secret))))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Secret>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<String, Secret>, D::Error> {
         let plain = BTreeMap::<String, String>::deserialize(from)?;
         Ok(plain.into_iter().map(|(name, value)| (name, Secret::new(value))).collect())
     }

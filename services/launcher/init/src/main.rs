@@ -1,1 +1,28 @@
-fn main(){}
+//! The first process inside a bottle. It opens the sidecar ports there and hands the listening sockets out, runs
+//! what the launcher asks for, then starts the agent, gives up every right and every channel it has, and stays as
+//! the agent's parent and reaper.
+//!
+//! `init` is process 1; its standard input is the hand-over channel. `init probe` is the escape probe: it reads a
+//! plan from standard input and writes a report to standard output.
+
+mod agent;
+mod bind;
+mod command;
+mod exec;
+mod probe;
+mod rights;
+mod serve;
+mod sys;
+
+use std::process::ExitCode;
+
+/// Init could not do its work; the reason went over the channel, if there was one.
+const BROKEN: u8 = 125;
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => serve::serve().unwrap_or(ExitCode::from(BROKEN)),
+        Some("probe") => probe::main(),
+        Some(_) => ExitCode::from(BROKEN),
+    }
+}

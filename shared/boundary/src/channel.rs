@@ -9,8 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,7 +49,9 @@ impl From<io::Error> for ChannelError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Deadline,
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Closed,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Self::Closed
+            }
             _ => Self::Io(error),
         }
     }
@@ -95,7 +97,11 @@ impl Channel {
     ///
     /// # Errors
     /// [`ChannelError::TooLarge`], [`ChannelError::Deadline`], [`ChannelError::Closed`] or the socket's own.
-    pub fn send<T: Serialize>(&mut self, message: &T, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+    pub fn send<T: Serialize>(
+        &mut self,
+        message: &T,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), ChannelError> {
         let body = serde_json::to_vec(message).map_err(|e| malformed(&e))?;
         if body.len() > FRAME_LIMIT || descriptors.len() > DESCRIPTOR_LIMIT {
             return Err(ChannelError::TooLarge);

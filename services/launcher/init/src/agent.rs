@@ -1,0 +1,51 @@
+//! The agent's program: started once, then init is only its parent.
+
+use std::os::fd::OwnedFd;
+use std::process::{Child, ExitCode};
+
+use boundary::order;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
+
+use crate::{command, sys};
+
+/// Starts the program in a session of its own, with these descriptors as stdin, stdout and stderr.
+///
+/// # Errors
+/// It cannot be started; the text names it and says why.
+pub(crate) fn start(command: &order::Command, streams: [OwnedFd; 3]) -> Result<Child, String> {
+    let [stdin, stdout, stderr] = streams;
+    let mut process = command::prepare(command)?;
+    process.stdin(stdin).stdout(stdout).stderr(stderr);
+    sys::block_signals();
+    sys::in_own_session(&mut process).spawn().map_err(|error| command::explain(command, &error))
+}
+
+/// Reaps every process of the bottle, passes signals on to the agent's process group, and returns when the agent has
+/// ended: with its code, or 128 + N if signal N ended it. Whatever else still runs in the bottle dies with init.
+pub(crate) fn reap_until_end(agent: &Child) -> ExitCode {
+    let agent = Pid::from_child(agent);
+    loop {
+        if let Some(code) = reap(agent) {
+            return ExitCode::from(code);
+        }
+        match sys::next_signal() {
+            Some(Signal::CHILD) | None => {}
+            // The group may be gone already; its end is then the next thing to be reaped.
+            Some(signal) => drop(kill_process_group(agent, signal)),
+        }
+    }
+}
+
+fn reap(agent: Pid) -> Option<u8> {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        if pid == agent {
+            return Some(code(status));
+        }
+    }
+    None
+}
+
+fn code(status: WaitStatus) -> u8 {
+    let code = status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}

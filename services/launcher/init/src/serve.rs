@@ -1,0 +1,71 @@
+//! The loop over the launcher's orders.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, ExitCode};
+use std::time::Duration;
+
+use boundary::order::{Answer, Order};
+use boundary::{Channel, ChannelError};
+
+use crate::{agent, bind, exec, rights};
+
+/// How long the launcher may be silent. It normally says everything within milliseconds, but a person may be asked
+/// something between two orders; when it dies the channel closes at once.
+const SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Serves orders until the agent runs, then lives as its parent and returns with its exit code.
+///
+/// # Errors
+/// The channel closed or broke before the agent was started.
+pub(crate) fn serve() -> Result<ExitCode, ChannelError> {
+    rights::drop_all()?;
+    let mut channel = Channel::from_stdin(SILENCE)?;
+    // From here on no child can inherit the channel as its standard input.
+    rustix::stdio::dup2_stdin(null()?).map_err(io::Error::from)?;
+    let agent = serve_orders(&mut channel)?;
+    drop(channel);
+    rustix::stdio::dup2_stdout(null()?).map_err(io::Error::from)?;
+    rustix::stdio::dup2_stderr(null()?).map_err(io::Error::from)?;
+    Ok(agent::reap_until_end(&agent))
+}
+
+fn null() -> io::Result<File> {
+    File::options().read(true).write(true).open("/dev/null")
+}
+
+fn serve_orders(channel: &mut Channel) -> Result<Child, ChannelError> {
+    loop {
+        let (order, descriptors) = channel.receive::<Order>()?;
+        match order {
+            Order::Bind { addresses } => match bind::bind(&addresses) {
+                Ok(listeners) => {
+                    let sockets: Vec<_> = listeners.iter().map(AsFd::as_fd).collect();
+                    channel.send(&Answer::Bound, &sockets)?;
+                }
+                Err(reason) => channel.send(&Answer::Failed { reason }, &[])?,
+            },
+            Order::Exec { command, input, deadline_ms } => {
+                let deadline = Duration::from_millis(deadline_ms);
+                let answer = exec::exec(&command, &input, deadline)
+                    .unwrap_or_else(|e| Answer::Failed { reason: format!("cannot run a command: {e}") });
+                channel.send(&answer, &[])?;
+            }
+            Order::Run { command } => match start(&command, descriptors) {
+                Ok(agent) => {
+                    channel.send(&Answer::Started, &[])?;
+                    return Ok(agent);
+                }
+                Err(reason) => channel.send(&Answer::Failed { reason }, &[])?,
+            },
+        }
+    }
+}
+
+fn start(command: &boundary::order::Command, descriptors: Vec<OwnedFd>) -> Result<Child, String> {
+    let streams: [OwnedFd; 3] = descriptors
+        .try_into()
+        .map_err(|given: Vec<_>| format!("the program needs three descriptors, not {}", given.len()))?;
+    agent::start(command, streams)
+}

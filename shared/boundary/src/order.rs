@@ -1,0 +1,80 @@
+//! The conversation between the launcher and a bottle's init (design: launch steps 4 to 7):
+//!
+//! ```text
+//! launcher ── Bind ──▶ init                       one descriptor for each port comes back with the answer
+//! launcher ◀─ Bound ── init
+//! launcher ── Exec ──▶ init                       any number of times: the probe, provisioning
+//! launcher ◀─ Done ─── init
+//! launcher ── Run + stdin, stdout, stderr ──▶ init
+//! launcher ◀─ Started ── init                     and init closes the channel for good
+//! ```
+//!
+//! `Failed` may answer any of them; after a failed `Run` the channel stays open.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// The most bytes that `Exec` keeps of each output stream.
+pub const CAPTURE_LIMIT: usize = 256 * 1024;
+
+/// What the launcher asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "lowercase")]
+pub enum Order {
+    /// Listen on these loopback addresses and hand the listening sockets out, in this order.
+    Bind {
+        /// Loopback addresses with fixed ports.
+        addresses: Vec<SocketAddr>,
+    },
+    /// Run a command to its end and tell what it wrote.
+    Exec {
+        /// The command.
+        command: Command,
+        /// What it reads on standard input.
+        input: String,
+        /// Milliseconds until it and its process group are killed.
+        deadline_ms: u64,
+    },
+    /// Start the agent's program with the three descriptors of this frame as its standard streams.
+    Run {
+        /// The program.
+        command: Command,
+    },
+}
+
+/// A command: no shell is involved (invariant 9).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// The program and its arguments; a program without a slash is looked up in the environment's `PATH`.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// The working directory, an absolute path inside the bottle.
+    pub cwd: String,
+}
+
+/// What init answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Answer {
+    /// The frame carries the listening sockets, in the order asked for.
+    Bound,
+    /// The command ended, or was killed at its deadline.
+    Done {
+        /// Its exit code; 128 + N when signal N ended it; absent when it was killed at its deadline.
+        code: Option<i32>,
+        /// The beginning of its standard output, at most [`CAPTURE_LIMIT`] bytes, invalid UTF-8 replaced.
+        stdout: String,
+        /// The beginning of its standard error, likewise.
+        stderr: String,
+    },
+    /// The agent's program runs.
+    Started,
+    /// The order could not be carried out.
+    Failed {
+        /// What was being done, and why it failed.
+        reason: String,
+    },
+}
