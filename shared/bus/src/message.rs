@@ -11,9 +11,11 @@
 //! | [`pr`] | `pr.event.*.*` |
 //! | [`audit`] | `audit.*` |
 //! | [`record`] | the values of the key-value buckets |
+//! | [`event`] | any message of the events stream, by its subject |
 
 pub mod audit;
 pub mod egress;
+pub mod event;
 pub mod pr;
 pub mod proposal;
 pub mod push;

@@ -92,3 +92,31 @@ pub struct LauncherRecord {
     #[schemars(schema_with = "time_schema")]
     pub at: Timestamp,
 }
+
+/// Bucket `requests`, key `<request id>`: which launcher runs a start request, so that a redelivered one is not run
+/// twice (invariant 10). Created only if absent, changed only by compare-and-set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestClaim {
+    /// Version of this record.
+    pub v: Version<1>,
+    /// The request.
+    pub request: RequestId,
+    /// The bottle made for it, or for its latest attempt.
+    pub bottle: Slug,
+    /// The launcher that has it.
+    pub launcher: LauncherId,
+    /// Which try this is, from 1.
+    pub attempt: u64,
+    /// How far it is.
+    pub state: ClaimState,
+}
+
+/// How far a start request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClaimState {
+    /// Its launcher is at it.
+    Claimed,
+    /// It is over, one way or the other; a redelivery is only acknowledged.
+    Done,
+}

@@ -1,0 +1,165 @@
+//! Key-value buckets with typed values.
+
+use std::marker::PhantomData;
+
+use async_nats::HeaderMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::Bus;
+use crate::direct::{Entry, Query};
+use crate::envelope::{self, MESSAGE_ID, from_json, to_json};
+use crate::error::BusError;
+use crate::follow::Since;
+use crate::layout::Bucket;
+use crate::publish::{Publication, WRONG_LAST_SEQUENCE};
+use crate::watch::Watch;
+
+/// A bucket whose values are of type `T`. Keys are slugs and ids: text that is one token of a subject.
+pub struct KeyValue<T> {
+    bus: Bus,
+    name: &'static str,
+    kind: PhantomData<fn() -> T>,
+}
+
+/// A value and the revision that a change of it must name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value<T> {
+    /// The value.
+    pub value: T,
+    /// Its revision.
+    pub revision: u64,
+}
+
+const OPERATION: &str = "KV-Operation";
+const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+
+impl Bus {
+    /// A bucket that was provisioned.
+    #[must_use]
+    pub fn bucket<T>(&self, bucket: &Bucket<T>) -> KeyValue<T> {
+        KeyValue { bus: self.clone(), name: bucket.name, kind: PhantomData }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> KeyValue<T> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`BusError::Malformed`] when it is not a `T`, [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn get(&self, key: &str) -> Result<Option<Value<T>>, BusError> {
+        let Some(entry) = self.last(key).await?.filter(|entry| !is_deletion(entry)) else { return Ok(None) };
+        let value = from_json(&entry.subject, &entry.payload)
+            .map_err(|malformed| BusError::Malformed { doing: self.doing("reading", key), malformed })?;
+        Ok(Some(Value { value, revision: entry.sequence }))
+    }
+
+    /// Stores a value only if the key has none. Returns its revision.
+    ///
+    /// # Errors
+    /// [`BusError::Conflict`] when it has one, [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn create(&self, key: &str, value: &T) -> Result<u64, BusError> {
+        match self.write(key, value, Some(0)).await {
+            Err(BusError::Conflict { doing, expected }) => match self.last(key).await? {
+                Some(entry) if is_deletion(&entry) => self.write(key, value, Some(entry.sequence)).await,
+                _ => Err(BusError::Conflict { doing, expected }),
+            },
+            written => written,
+        }
+    }
+
+    /// Stores a value only if the key's revision is still `revision`. Returns the new one.
+    ///
+    /// # Errors
+    /// [`BusError::Conflict`] when it is another, [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn update(&self, key: &str, value: &T, revision: u64) -> Result<u64, BusError> {
+        self.write(key, value, Some(revision)).await
+    }
+
+    /// Stores a value, whatever was there. Returns its revision.
+    ///
+    /// # Errors
+    /// [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn put(&self, key: &str, value: &T) -> Result<u64, BusError> {
+        self.write(key, value, None).await
+    }
+
+    /// Removes a key's value; a key without one stays so.
+    ///
+    /// # Errors
+    /// [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn delete(&self, key: &str) -> Result<(), BusError> {
+        let mut headers = self.headers();
+        headers.insert(OPERATION, "DEL");
+        let message = Publication { subject: self.subject(key), headers, payload: bytes::Bytes::new() };
+        self.bus.store(message, self.bus.deadline).await.map(drop)
+    }
+
+    /// All keys that have a value, sorted.
+    ///
+    /// # Errors
+    /// [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn keys(&self) -> Result<Vec<String>, BusError> {
+        let mut watch = self.watch().await?;
+        let mut keys = std::collections::BTreeSet::new();
+        while let Some((key, exists)) = watch.stored_key().await? {
+            if exists { keys.insert(key) } else { keys.remove(&key) };
+        }
+        Ok(keys.into_iter().collect())
+    }
+
+    /// The current values, then every change, in order.
+    ///
+    /// # Errors
+    /// [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn watch(&self) -> Result<Watch<T>, BusError> {
+        let prefix = self.subject("");
+        Watch::open(&self.bus, &stream(self.name), prefix, Since::All).await
+    }
+
+    async fn write(&self, key: &str, value: &T, expected: Option<u64>) -> Result<u64, BusError> {
+        let doing = self.doing("writing", key);
+        let mut headers = self.headers();
+        if let Some(expected) = expected {
+            headers.insert(EXPECTED, expected.to_string().as_str());
+        }
+        let message = Publication { subject: self.subject(key), headers, payload: to_json(&doing, value)? };
+        match self.bus.store(message, self.bus.deadline).await {
+            Ok(stored) => Ok(stored.sequence),
+            Err(BusError::Refused { code: WRONG_LAST_SEQUENCE, .. }) => {
+                Err(BusError::Conflict { doing, expected: expected.unwrap_or_default() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn last(&self, key: &str) -> Result<Option<Entry>, BusError> {
+        let query = Query { last_by_subj: Some(self.subject(key)), ..Query::default() };
+        self.bus.read_one(&stream(self.name), &query).await
+    }
+
+    /// With an id of its own, so that a write whose confirmation got lost can be tried again: the server then answers
+    /// as it did the first time, before it compares revisions.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = envelope::headers(self.bus.next_trace());
+        headers.insert(MESSAGE_ID, base::id::ExchangeId::random().as_str());
+        headers
+    }
+
+    fn subject(&self, key: &str) -> String {
+        format!("$KV.{}.{key}", self.name)
+    }
+
+    fn doing(&self, what: &str, key: &str) -> String {
+        format!("{what} {} in bucket {}", base::inert(key, 80), self.name)
+    }
+}
+
+/// The stream behind a bucket.
+pub(crate) fn stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+pub(crate) fn is_deletion(entry: &Entry) -> bool {
+    entry.headers.get(OPERATION).is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"))
+}

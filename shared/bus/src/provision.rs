@@ -1,0 +1,171 @@
+//! Creating what the layout says, as often as one likes.
+
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{self, Context};
+use serde::Serialize;
+
+use crate::connection::Bus;
+use crate::layout::{BUCKETS, DUPLICATE_WINDOW, Keep, Layout, Queue, STREAMS, StreamSpec, TRANSCRIPTS};
+
+/// Why the streams are not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// The server refused one.
+    #[error("cannot create or update {what} on the bus")]
+    Server {
+        /// The stream or consumer.
+        what: String,
+        /// Its words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server took it, but made something else of it: old servers pass over settings that they do not know.
+    #[error(
+        "the bus made something else of {what} than was asked; it differs in {}: is the server older than {}?",
+        fields.join(", "),
+        crate::server::OLDEST
+    )]
+    Different {
+        /// The stream or consumer.
+        what: String,
+        /// The settings that differ.
+        fields: Vec<String>,
+    },
+}
+
+/// Creates every stream, work queue, bucket and object store of [`crate::layout`], or brings them to what they should
+/// be. Needs the admin role.
+///
+/// # Errors
+/// The server refuses one, or its echo differs from what was asked.
+pub async fn provision(bus: &Bus, layout: &Layout) -> Result<(), ProvisionError> {
+    let context = jetstream::new(bus.client.clone());
+    ready(bus).await;
+    for spec in STREAMS {
+        ensure_stream(&context, stream(spec, layout)).await?;
+    }
+    for (name, age) in BUCKETS {
+        ensure_stream(&context, bucket(name, age.unwrap_or_default(), layout)).await?;
+    }
+    ensure_stream(&context, objects(TRANSCRIPTS, layout)).await?;
+    for queue in &layout.queues {
+        ensure_consumer(&context, queue, layout).await?;
+    }
+    Ok(())
+}
+
+/// JetStream answers a moment later than the server that was just started.
+async fn ready(bus: &Bus) {
+    let end = tokio::time::Instant::now() + bus.deadline;
+    while tokio::time::Instant::now() < end {
+        let ask = async_nats::Request::new();
+        if bus.ask("asking for JetStream", "$JS.API.INFO".into(), ask, bus.deadline).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+async fn ensure_stream(context: &Context, asked: Config) -> Result<(), ProvisionError> {
+    let what = format!("stream {}", asked.name);
+    let failed = |source| ProvisionError::Server { what: what.clone(), source };
+    let info = context.create_or_update_stream(asked.clone()).await.map_err(|e| failed(Box::new(e)))?;
+    same(what.clone(), &asked, &info.config)
+}
+
+async fn ensure_consumer(context: &Context, queue: &Queue, layout: &Layout) -> Result<(), ProvisionError> {
+    let what = format!("consumer {} of stream {}", queue.consumer, queue.stream);
+    let asked = pull::Config {
+        durable_name: Some(queue.consumer.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: queue.ack_wait,
+        max_ack_pending: queue.max_ack_pending,
+        max_deliver: queue.max_deliver,
+        num_replicas: layout.replicas,
+        ..pull::Config::default()
+    };
+    let made = context.create_consumer_on_stream(asked.clone(), queue.stream).await;
+    let made = made.map_err(|error| ProvisionError::Server { what: what.clone(), source: Box::new(error) })?;
+    let echo = &made.cached_info().config;
+    let echo = (&echo.durable_name, echo.ack_wait, echo.max_ack_pending, echo.max_deliver, echo.num_replicas);
+    let asked =
+        (&asked.durable_name, asked.ack_wait, asked.max_ack_pending, asked.max_deliver, asked.num_replicas);
+    if echo == asked {
+        return Ok(());
+    }
+    Err(ProvisionError::Different { what, fields: vec![format!("asked {asked:?}, made {echo:?}")] })
+}
+
+/// Compares every setting that was asked for with the server's echo.
+fn same(what: String, asked: &impl Serialize, echo: &impl Serialize) -> Result<(), ProvisionError> {
+    let value = |config: Result<serde_json::Value, _>| {
+        config.map_err(|error: serde_json::Error| ProvisionError::Server {
+            what: what.clone(),
+            source: Box::new(error),
+        })
+    };
+    let (asked, echo) = (value(serde_json::to_value(asked))?, value(serde_json::to_value(echo))?);
+    let fields: Vec<String> = asked
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(field, value)| !value.is_null() && echo.get(field.as_str()) != Some(value))
+        .map(|(field, _)| field.clone())
+        .collect();
+    if fields.is_empty() { Ok(()) } else { Err(ProvisionError::Different { what, fields }) }
+}
+
+fn common(name: String, subjects: Vec<String>, layout: &Layout) -> Config {
+    Config {
+        name,
+        subjects,
+        storage: StorageType::File,
+        num_replicas: layout.replicas,
+        duplicate_window: DUPLICATE_WINDOW,
+        allow_direct: true,
+        max_messages: -1,
+        max_bytes: -1,
+        max_messages_per_subject: -1,
+        max_consumers: -1,
+        max_message_size: -1,
+        ..Config::default()
+    }
+}
+
+fn stream(spec: &StreamSpec, layout: &Layout) -> Config {
+    let subjects = spec.subjects.iter().map(|&subject| subject.to_owned()).collect();
+    let mut config = common(spec.name.to_owned(), subjects, layout);
+    match spec.keep {
+        Keep::Work => config.retention = RetentionPolicy::WorkQueue,
+        Keep::Young { age, bytes } => {
+            config.max_age = age;
+            config.max_bytes = bytes.unwrap_or(-1);
+        }
+        Keep::Forever => {
+            config.deny_delete = true;
+            config.deny_purge = true;
+        }
+    }
+    config
+}
+
+fn bucket(name: &str, age: std::time::Duration, layout: &Layout) -> Config {
+    Config {
+        max_messages_per_subject: 1,
+        max_age: age,
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        deny_delete: true,
+        ..common(format!("KV_{name}"), vec![format!("$KV.{name}.>")], layout)
+    }
+}
+
+fn objects(name: &str, layout: &Layout) -> Config {
+    Config {
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        allow_message_ttl: true,
+        ..common(format!("OBJ_{name}"), vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")], layout)
+    }
+}
