@@ -1,7 +1,7 @@
 //! The one schema of a route, from the bottle's file to the wire (E1, E2).
 
 use ipnet::IpNet;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A bottle's `egress:` section: what its proxy allows. Also what a policy revision carries over the bus.
@@ -45,7 +45,7 @@ pub struct Route {
     /// Private address ranges that the host may resolve to; every private, loopback or link-local address is
     /// refused otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(schema_with = "ranges_schema")]
     pub allow_private: Vec<IpNet>,
     /// `host:port` to dial instead of resolving `host`, for a name that DNS does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +64,10 @@ impl Route {
     pub fn effective_port(&self) -> u16 {
         self.port.unwrap_or(self.scheme.default_port())
     }
+}
+
+fn ranges_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "format": "cidr" } })
 }
 
 /// The scheme of a route.

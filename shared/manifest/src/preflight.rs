@@ -1,0 +1,94 @@
+//! What a person sees before a launch: names, never values (M10).
+
+use base::id::{AgentName, BottleName};
+use serde::Serialize;
+
+use crate::agent::Origin;
+use crate::limits::Limits;
+use crate::resolve::{GitIdentity, Resolved};
+
+/// A launch in names. It holds no value of a variable, no prompt, and not where a credential is found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Preflight {
+    /// The agent.
+    pub agent: AgentName,
+    /// Where its file comes from.
+    pub origin: Origin,
+    /// The effective bottles, in order.
+    pub bottles: Vec<BottleName>,
+    /// The provider's template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Names of the variables that the agent gets.
+    pub env: Vec<String>,
+    /// Skills by name.
+    pub skills: Vec<String>,
+    /// The hosts that it may reach.
+    pub routes: Vec<RouteLine>,
+    /// Repositories by name, with their addresses.
+    pub repos: Vec<RepoLine>,
+    /// Who the agent says it is when it commits.
+    pub identity: GitIdentity,
+    /// Whether it can ask a person for more.
+    pub supervise: bool,
+    /// What it may use.
+    pub limits: Limits,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RouteLine {
+    /// `https` or `http`.
+    pub scheme: &'static str,
+    /// The host, as it is compared.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Whether the proxy adds a credential.
+    pub injects: bool,
+    /// Whether only some requests are allowed.
+    pub restricted: bool,
+    /// Whether TLS goes through unseen.
+    pub passthrough: bool,
+}
+
+/// One repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RepoLine {
+    /// Its name at the gate.
+    pub name: String,
+    /// Its address.
+    pub url: String,
+}
+
+impl From<&Resolved> for Preflight {
+    fn from(resolved: &Resolved) -> Self {
+        let bottle = &resolved.bottle;
+        let routes = bottle.policy.routes().iter().map(|route| RouteLine {
+            scheme: route.scheme().as_str(),
+            host: route.host().to_string(),
+            port: route.port(),
+            injects: route.auth().is_some(),
+            restricted: !route.source().matches.is_empty(),
+            passthrough: route.is_passthrough(),
+        });
+        let repos =
+            bottle.repos.iter().map(|(name, repo)| RepoLine { name: name.clone(), url: repo.url.clone() });
+        Self {
+            agent: resolved.agent.clone(),
+            origin: resolved.origin.clone(),
+            bottles: resolved.bottles.clone(),
+            provider: bottle.provider.as_ref().map(|provider| provider.template().to_owned()),
+            env: bottle.env.keys().cloned().collect(),
+            skills: resolved.skills.clone(),
+            routes: routes.collect(),
+            repos: repos.collect(),
+            identity: resolved.identity.clone(),
+            supervise: bottle.supervise,
+            limits: bottle.limits.clone(),
+            warnings: resolved.warnings.clone(),
+        }
+    }
+}
