@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `operator.nk` | signs the accounts |
 //! | `system.nk`, `host.nk`, `bottles.nk` | the three accounts |
-//! | `<role>.nk` | signs users of one role; what they may do is in the account, not in the user |
+//! | `role-<role>.nk` | signs users of one role; what they may do is in the account, not in the user |
 
 mod claims;
 
@@ -105,11 +105,11 @@ impl Keys {
     /// [`KeysError::Missing`], [`KeysError::File`], [`KeysError::Invalid`].
     pub fn load(home: &Path) -> Result<Self, KeysError> {
         let dir = keys_dir(home);
-        let account = |name| load(&dir, name, &KeyPairType::Account);
+        let account = |name: &str| load(&dir, name, &KeyPairType::Account);
         let accounts = [(Account::Host, account("host")?), (Account::Bottles, account("bottles")?)];
         let mut signers = BTreeMap::new();
         for role in Role::ALL {
-            signers.insert(role, account(role.as_str())?);
+            signers.insert(role, account(&file_name(role))?);
         }
         Ok(Self {
             operator: load(&dir, "operator", &KeyPairType::Operator)?,
@@ -168,7 +168,7 @@ impl BottleMinter {
     pub fn load(home: &Path) -> Result<Self, KeysError> {
         let dir = keys_dir(home);
         let account = load(&dir, "bottles", &KeyPairType::Account)?.public_key();
-        Ok(Self { account, signer: load(&dir, Role::Bottle.as_str(), &KeyPairType::Account)? })
+        Ok(Self { account, signer: load(&dir, &file_name(Role::Bottle), &KeyPairType::Account)? })
     }
 
     /// Makes an identity for the sidecars of one bottle, valid for `ttl` (at least a second).
@@ -180,11 +180,15 @@ impl BottleMinter {
     }
 }
 
-fn names() -> impl Iterator<Item = (&'static str, KeyPairType)> {
-    [("operator", KeyPairType::Operator)]
+fn file_name(role: Role) -> String {
+    format!("role-{role}")
+}
+
+fn names() -> impl Iterator<Item = (String, KeyPairType)> {
+    [("operator".to_owned(), KeyPairType::Operator)]
         .into_iter()
-        .chain(["system", "host", "bottles"].map(|name| (name, KeyPairType::Account)))
-        .chain(Role::ALL.map(|role| (role.as_str(), KeyPairType::Account)))
+        .chain(["system", "host", "bottles"].map(|name| (name.to_owned(), KeyPairType::Account)))
+        .chain(Role::ALL.map(|role| (file_name(role), KeyPairType::Account)))
 }
 
 fn create(path: &Path, key: &KeyPair) -> Result<(), KeysError> {

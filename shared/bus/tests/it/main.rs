@@ -1,0 +1,15 @@
+//! The bus with a real `nats-server`.
+
+mod bucket;
+mod bypass;
+mod dedup;
+mod docs;
+mod examples;
+mod follow;
+mod link;
+mod objects;
+mod permissions;
+mod private;
+mod queue;
+mod request;
+mod support;
