@@ -210,6 +210,8 @@ fn reconnect_delay(attempts: usize) -> Duration {
 
 fn is_refusal(error: &async_nats::ConnectError) -> bool {
     matches!(error.kind(), ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication)
+        // The client has no kind for this one.
+        || base::error::chain(error).contains("Authentication Expired")
 }
 
 /// A URL without the user and password that it may carry.

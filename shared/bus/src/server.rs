@@ -55,7 +55,7 @@ pub enum ServerError {
         looked: String,
     },
     /// It is too old.
-    #[error("{} is nats-server {found}: {OLDEST} or newer is needed; run `deploy/tools/fetch`", path.display())]
+    #[error("{} says {found:?}: nats-server {OLDEST} or newer is needed; run `deploy/tools/fetch`", path.display())]
     TooOld {
         /// Which.
         path: PathBuf,

@@ -14,8 +14,7 @@ pub(super) fn resolve(given: Option<&Path>) -> Result<PathBuf, ServerError> {
         Some(path) => path.to_owned(),
         None => search()?,
     };
-    let version = version(&path);
-    match version {
+    match version(&path) {
         Some(version) if is_recent(&version) => Ok(path),
         Some(found) => Err(ServerError::TooOld { path, found: base::inert(&found, 80) }),
         None => Err(ServerError::NotFound { looked: path.display().to_string() }),
@@ -41,7 +40,8 @@ fn search() -> Result<PathBuf, ServerError> {
 fn version(path: &Path) -> Option<String> {
     let output = Command::new(path).arg("--version").stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    Some(text.trim().trim_start_matches("nats-server:").trim().trim_start_matches('v').to_owned())
+    let line = text.lines().next().unwrap_or_default();
+    Some(line.trim_start_matches("nats-server:").trim().trim_start_matches('v').to_owned())
 }
 
 /// Whether a server of this version (`2.15.1`, `2.12.0-beta.1`) keeps what it acknowledged.
