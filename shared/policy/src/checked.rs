@@ -36,14 +36,11 @@ impl CheckedPolicy {
             routes: Vec::new(),
         };
         for route in &routes {
-            match route.host() {
-                HostPattern::Exact(host) => {
-                    policy.exact.entry(host.clone()).or_default().push(Arc::clone(route))
-                }
-                HostPattern::Below(name) => {
-                    policy.below.entry(name.as_str().into()).or_default().push(Arc::clone(route));
-                }
-            }
+            let routes_of_host = match route.host() {
+                HostPattern::Exact(host) => policy.exact.entry(host.clone()).or_default(),
+                HostPattern::Below(name) => policy.below.entry(name.as_str().into()).or_default(),
+            };
+            routes_of_host.push(Arc::clone(route));
             if route.mount().is_some() {
                 policy.mounts.push(Arc::clone(route));
             }

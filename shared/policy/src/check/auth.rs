@@ -85,7 +85,7 @@ pub(super) fn header_name(name: &str, at: &KeyPath, problems: &mut Problems) -> 
         let shown = base::inert(name, 80);
         problems.push(
             at,
-            format!("{shown} is not a header's name: letters, digits and hyphens, without the colon"),
+            format!("`{shown}` is not a header's name: letters, digits and hyphens, without the colon"),
         );
     }
     header

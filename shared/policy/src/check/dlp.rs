@@ -45,7 +45,7 @@ fn check_detectors(given: Option<&Detectors>, known: &[&str], at: &KeyPath, prob
                 || format!("known here: {}", known.join(", ")),
                 |near| format!("did you mean {near}?"),
             );
-            problems.push(&at, format!("there is no detector {shown} here; {choice}"));
+            problems.push(&at, format!("there is no detector `{shown}` here; {choice}"));
         } else if names[..index].contains(name) {
             problems.push(&at, format!("{name} is listed twice"));
         }

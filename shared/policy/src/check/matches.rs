@@ -85,7 +85,7 @@ fn check_method(method: &str, at: &KeyPath, problems: &mut Problems) {
         || method.len() > limit::METHOD
         || http::Method::from_bytes(method.as_bytes()).is_err()
     {
-        problems.push(at, format!("{shown} is not a method, such as GET or POST"));
+        problems.push(at, format!("`{shown}` is not a method, such as GET or POST"));
     } else if method.bytes().any(|b| b.is_ascii_lowercase()) {
         problems.push(at, format!("methods are in upper case; write {}", shown.to_ascii_uppercase()));
     }
