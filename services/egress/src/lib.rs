@@ -1,1 +1,49 @@
-//! tbd
+//! The bottle's only HTTP(S) door: it matches, injects, forwards and records, and holds the secrets that the agent
+//! never sees.
+//!
+//! A connection passes through named stages, each in its own module:
+//!
+//! ```text
+//! proxy::accept → serve → identify → forward: match → inject → dial → forward → record
+//!                   │                            policy   inject   dial    pool     record → keeper → bus
+//!                   └ tunnel, TLS, WebSocket                       address connection        └ spool
+//! ```
+//!
+//! Each returns a [`Refusal`] if the request ends there; `session` alone turns one into a reply. `docs/egress.md`
+//! says what clients see.
+
+pub mod address;
+pub mod config;
+pub mod framing;
+pub mod live;
+pub mod sidecar;
+
+mod body;
+mod ca;
+mod connection;
+mod dial;
+mod forward;
+mod gateway;
+mod headers;
+mod identify;
+mod inject;
+mod keeper;
+mod local;
+mod own;
+mod pool;
+mod proxy;
+mod record;
+mod refusal;
+mod running;
+mod serve;
+mod session;
+mod spool;
+mod trust;
+mod wire;
+
+pub use config::Config;
+pub use keeper::Destination;
+pub use proxy::{Policies, Proxy, build};
+pub use refusal::Refusal;
+pub use running::InvalidPolicy;
+pub use spool::Parcel;

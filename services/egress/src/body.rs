@@ -1,0 +1,249 @@
+//! Bodies on their way through: counted, bounded, never collected.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::HeaderName;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::connection::Source;
+use crate::headers::strip_trailers;
+use crate::record::Exchange;
+
+/// What the agent gets: a text of ours, or a stream from its origin.
+pub(crate) enum Body {
+    /// Ours.
+    Text(Full<Bytes>),
+    /// The origin's.
+    Stream(Box<Inbound>),
+}
+
+impl Body {
+    /// A short text.
+    pub(crate) fn text(text: String) -> Self {
+        Self::Text(Full::new(text.into()))
+    }
+
+    /// Nothing.
+    pub(crate) fn empty() -> Self {
+        Self::Text(Full::default())
+    }
+}
+
+/// Why a body ended before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Cut {
+    #[error("the body is larger than the limit")]
+    TooLarge,
+    #[error("the body stood still for too long")]
+    Stalled,
+    #[error("the other side ended the body early")]
+    Broken,
+}
+
+/// What a request's body has done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    bytes: AtomicU64,
+    frames: AtomicU32,
+    ended: AtomicBool,
+    too_large: AtomicBool,
+}
+
+impl Progress {
+    /// Bytes forwarded.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Changes with every frame.
+    pub(crate) fn frames(&self) -> u32 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether the body has been read to its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was cut for its size.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large.load(Ordering::Relaxed)
+    }
+}
+
+/// A request's body on its way to the origin.
+pub(crate) struct Outbound {
+    source: Incoming,
+    progress: Arc<Progress>,
+    limit: u64,
+    credential: Option<HeaderName>,
+    stall: Stall,
+}
+
+impl Outbound {
+    /// `limit` bytes may pass; trailers lose what `strip_trailers` removes, and the named header.
+    pub(crate) fn new(source: Incoming, limit: Option<u64>, idle: Duration, credential: Option<HeaderName>) -> Self {
+        let progress = Arc::new(Progress::default());
+        progress.ended.store(source.is_end_stream(), Ordering::Relaxed);
+        Self { source, progress, limit: limit.unwrap_or(u64::MAX), credential, stall: Stall::new(idle) }
+    }
+
+    /// What it has done so far, also when somebody else owns it.
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+}
+
+impl http_body::Body for Outbound {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.source).poll_frame(cx) else {
+            return this.stall.poll(cx).map(|cut| Some(Err(cut)));
+        };
+        this.stall.moved();
+        let Some(frame) = frame else {
+            this.progress.ended.store(true, Ordering::Relaxed);
+            return Poll::Ready(None);
+        };
+        let Ok(mut frame) = frame else { return Poll::Ready(Some(Err(Cut::Broken))) };
+        this.progress.frames.fetch_add(1, Ordering::Relaxed);
+        if let Some(data) = frame.data_ref() {
+            let length = data.len() as u64;
+            if this.progress.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length) > this.limit {
+                this.progress.too_large.store(true, Ordering::Relaxed);
+                return Poll::Ready(Some(Err(Cut::TooLarge)));
+            }
+        } else if let Some(trailers) = frame.trailers_mut() {
+            strip_trailers(trailers, this.credential.as_ref());
+        }
+        if this.source.is_end_stream() {
+            this.progress.ended.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.size_hint()
+    }
+}
+
+/// A response's body on its way to the agent. When it ends or is dropped, its exchange is recorded.
+pub(crate) struct Inbound {
+    source: Source,
+    exchange: Exchange,
+    limit: u64,
+    stall: Stall,
+}
+
+impl Inbound {
+    pub(crate) fn new(source: Source, exchange: Exchange, limit: Option<u64>, idle: Duration) -> Self {
+        Self { source, exchange, limit: limit.unwrap_or(u64::MAX), stall: Stall::new(idle) }
+    }
+}
+
+impl http_body::Body for Inbound {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = this.source.poll_frame(cx) else {
+            return this.stall.poll(cx).map(|cut| Some(Err(cut)));
+        };
+        this.stall.moved();
+        let Some(frame) = frame else { return Poll::Ready(None) };
+        let Ok(mut frame) = frame else { return Poll::Ready(Some(Err(Cut::Broken))) };
+        if let Some(data) = frame.data_ref() {
+            if this.exchange.count_received(data.len() as u64) > this.limit {
+                return Poll::Ready(Some(Err(Cut::TooLarge)));
+            }
+        } else if let Some(trailers) = frame.trailers_mut() {
+            strip_trailers(trailers, None);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.size_hint()
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut *self {
+            // A text of ours cannot fail.
+            Self::Text(text) => Pin::new(text).poll_frame(cx).map_err(|_| Cut::Broken),
+            Self::Stream(stream) => Pin::new(stream).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_end_stream(),
+            Self::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Text(text) => text.size_hint(),
+            Self::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
+/// Notices that a stream stands still. The timer is set only while somebody waits.
+struct Stall {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+}
+
+impl Stall {
+    fn new(limit: Duration) -> Self {
+        Self { limit, timer: None, waiting: false }
+    }
+
+    fn moved(&mut self) {
+        self.waiting = false;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
+        let deadline = Instant::now() + self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if !self.waiting {
+            self.waiting = true;
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx).map(|()| Cut::Stalled)
+    }
+}
+
+/// Whether a message announces a body over the limit.
+pub(crate) fn announces_over(headers: &HeaderMap, limit: Option<u64>) -> Option<u64> {
+    let length: u64 = headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    limit.filter(|limit| length > *limit)
+}

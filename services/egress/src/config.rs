@@ -1,0 +1,86 @@
+//! What a bottle's proxy is made from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use base::Secret;
+use base::id::Slug;
+use bus::Credentials;
+use handover::sidecar::{BusAccess, EgressHandover, EgressLimits};
+use policy::EgressPolicy;
+
+/// The checked form of a hand-over.
+pub struct Config {
+    /// The bottle.
+    pub bottle: Slug,
+    /// The revision of `policy`.
+    pub revision: u64,
+    /// The policy to begin with.
+    pub policy: EgressPolicy,
+    /// `token_ref` → token.
+    pub secrets: BTreeMap<String, Secret>,
+    /// `tls.ca` → PEM.
+    pub authorities: BTreeMap<String, String>,
+    /// A directory for records that the bus has not taken.
+    pub spool: PathBuf,
+    /// The limits (E14).
+    pub limits: EgressLimits,
+}
+
+/// How to reach the bus.
+pub struct BusConfig {
+    /// `nats://host:port`.
+    pub url: String,
+    /// As whom.
+    pub credentials: Credentials,
+}
+
+impl Config {
+    /// Checks what the launcher handed over.
+    ///
+    /// # Errors
+    /// Another version, a limit of zero, or bus credentials that are none.
+    pub fn from_handover(handover: EgressHandover) -> anyhow::Result<(Self, Option<BusConfig>)> {
+        if handover.v != 1 {
+            bail!("the hand-over has version {}, and this program reads version 1: run the same release", handover.v);
+        }
+        let bus = handover.bus.map(BusConfig::new).transpose()?;
+        let EgressHandover { bottle, revision, policy, secrets, authorities, spool, limits, .. } = handover;
+        check_limits(&limits)?;
+        Ok((Self { bottle, revision, policy, secrets, authorities, spool, limits }, bus))
+    }
+}
+
+impl BusConfig {
+    fn new(access: BusAccess) -> anyhow::Result<Self> {
+        let credentials = Credentials::new(access.jwt, access.seed).context("reading the bus credentials")?;
+        Ok(Self { url: access.url, credentials })
+    }
+}
+
+/// The smallest head that hyper can read.
+const LEAST_HEADER_BYTES: usize = 8192;
+
+/// Refuses limits that would let nothing through.
+///
+/// # Errors
+/// The limit and what it may be.
+pub fn check_limits(limits: &EgressLimits) -> anyhow::Result<()> {
+    let zero = [
+        ("connections", limits.connections == 0),
+        ("streams", limits.streams == 0),
+        ("body_bytes", limits.body_bytes == Some(0)),
+        ("idle_seconds", limits.idle_seconds == 0),
+        ("handshake_seconds", limits.handshake_seconds == 0),
+        ("certificates", limits.certificates == 0),
+        ("spool_bytes", limits.spool_bytes == 0),
+    ];
+    if let Some((name, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {
+        bail!("the limit {name} is 0; give at least 1, or leave it out for its default");
+    }
+    if limits.header_bytes < LEAST_HEADER_BYTES {
+        bail!("the limit header_bytes is {}; give at least {LEAST_HEADER_BYTES}", limits.header_bytes);
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! From a host that the policy allowed to a connection that is verified: resolve, judge every address, connect to
+//! exactly one of them, and check the name in TLS.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use ipnet::IpNet;
+use policy::{AllowedHost, CheckedRoute, Host, HostPort, Scheme};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::{timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use crate::address::judge;
+use crate::connection::Stream;
+use crate::own;
+use crate::refusal::Refusal;
+use crate::trust::{System, Trust};
+
+/// How long one address is tried alone before the next one joins in (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// What decides where and how a route's host is dialled. Equal links may share connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    scheme: Scheme,
+    port: u16,
+    connect_to: Option<HostPort>,
+    allow_private: Vec<IpNet>,
+    /// The text of the route's own authorities, and what they make; the system's otherwise.
+    authorities: Option<(Arc<str>, Trust)>,
+}
+
+impl PartialEq for Link {
+    fn eq(&self, other: &Self) -> bool {
+        let text = |link: &Self| link.authorities.as_ref().map(|(text, _)| Arc::clone(text));
+        self.scheme == other.scheme
+            && self.port == other.port
+            && self.connect_to == other.connect_to
+            && self.allow_private == other.allow_private
+            && text(self) == text(other)
+    }
+}
+
+/// Which protocols a new connection may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// HTTP/2 if the host wants it.
+    Any,
+    /// HTTP/1.1 alone.
+    Http1,
+}
+
+/// What a new connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http1,
+    Http2,
+}
+
+/// Dials for the whole bottle.
+pub(crate) struct Dialer {
+    system: System,
+    within: Duration,
+}
+
+impl Link {
+    pub(crate) fn new(route: &CheckedRoute, authorities: Option<(Arc<str>, Trust)>) -> Self {
+        Self {
+            scheme: route.scheme(),
+            port: route.port(),
+            connect_to: route.connect_to().cloned(),
+            allow_private: route.allow_private().to_vec(),
+            authorities,
+        }
+    }
+
+    /// Whether it needs the system's authorities.
+    pub(crate) fn trusts_system(&self) -> bool {
+        self.scheme == Scheme::Https && self.authorities.is_none()
+    }
+}
+
+impl Dialer {
+    /// `within` bounds each of: resolving, connecting and the TLS handshake together.
+    pub(crate) fn new(system: System, within: Duration) -> Self {
+        Self { system, within }
+    }
+
+    /// Reads the system's authorities ahead of need.
+    pub(crate) async fn warm(&self) {
+        if let Err(error) = self.system.trust().await {
+            tracing::warn!(error = format!("{error:#}"), "no authorities to trust yet");
+        }
+    }
+
+    /// A verified connection to the host.
+    ///
+    /// # Errors
+    /// [`Refusal::Resolve`], [`Refusal::Address`], [`Refusal::Connect`], [`Refusal::UpstreamTls`].
+    pub(crate) async fn dial(
+        &self,
+        link: &Link,
+        host: &AllowedHost,
+        offer: Offer,
+    ) -> Result<(Box<dyn Stream>, Speaks), Refusal> {
+        let deadline = tokio::time::Instant::now() + self.within;
+        let addresses = within(deadline, host, resolve(link, host.host())).await?;
+        check(&addresses, link, host)?;
+        let stream = within(deadline, host, connect(&addresses)).await?;
+        // The stream was connected a moment ago; only its reset can make this fail, and reading tells that better.
+        let _ = stream.set_nodelay(true);
+        if link.scheme == Scheme::Http {
+            return Ok((Box::new(stream), Speaks::Http1));
+        }
+        let refused = |cause: String| Refusal::UpstreamTls { host: host.to_string(), cause };
+        let handshake = timeout_at(deadline, self.secure(link, host, offer, stream));
+        handshake.await.map_err(|_| refused(format!("not complete within {:?}", self.within)))?.map_err(|error| {
+            refused(base::inert(&format!("{error:#}"), 300))
+        })
+    }
+
+    async fn secure(
+        &self,
+        link: &Link,
+        host: &AllowedHost,
+        offer: Offer,
+        stream: TcpStream,
+    ) -> anyhow::Result<(Box<dyn Stream>, Speaks)> {
+        let trust = match &link.authorities {
+            Some((_, trust)) => trust,
+            None => self.system.trust().await?,
+        };
+        let config = match offer {
+            Offer::Any => &trust.any,
+            Offer::Http1 => &trust.http1,
+        };
+        let name = ServerName::try_from(host.as_str().to_owned())?;
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
+        let speaks = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Speaks::Http2,
+            _ => Speaks::Http1,
+        };
+        Ok((Box::new(stream), speaks))
+    }
+}
+
+async fn within<T>(
+    deadline: tokio::time::Instant,
+    host: &AllowedHost,
+    step: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let late = || Refusal::Connect { host: host.to_string(), cause: "it took too long".to_owned() };
+    timeout_at(deadline, step).await.map_err(|_| late())?
+}
+
+/// The addresses of what the link dials. An address needs no resolver.
+async fn resolve(link: &Link, host: &Host) -> Result<Vec<SocketAddr>, Refusal> {
+    let (name, port) = match &link.connect_to {
+        Some(to) => (&to.host, to.port),
+        None => (host, link.port),
+    };
+    if let Some(address) = name.address() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let failed = |cause: String| Refusal::Resolve { host: name.to_string(), cause };
+    let found = tokio::net::lookup_host((name.as_str(), port)).await.map_err(|e| failed(e.to_string()))?;
+    let addresses: Vec<_> = found.collect();
+    if addresses.is_empty() { Err(failed("it has no address".to_owned())) } else { Ok(addresses) }
+}
+
+/// One objectionable address refuses the whole name: a name that answers with a good and a bad address is an attack.
+fn check(addresses: &[SocketAddr], link: &Link, host: &AllowedHost) -> Result<(), Refusal> {
+    let own: Vec<IpAddr> = own::addresses().map_err(|error| Refusal::Connect {
+        host: host.to_string(),
+        cause: format!("this host's own addresses are unknown, so none can be told apart: {error}"),
+    })?;
+    for address in addresses {
+        judge(address.ip(), &link.allow_private, &own).map_err(|objection| Refusal::Address {
+            host: host.to_string(),
+            address: address.ip(),
+            objection,
+        })?;
+    }
+    Ok(())
+}
+
+/// The first address that answers, each with a head start over the next.
+async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Refusal> {
+    let mut tries = FuturesUnordered::new();
+    let mut rest = addresses.iter();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut tried = None;
+    loop {
+        match rest.next() {
+            Some(address) => {
+                tried = Some(address);
+                tries.push(TcpStream::connect(address));
+            }
+            None if tries.is_empty() => {
+                let host = tried.map_or_else(String::new, ToString::to_string);
+                return Err(Refusal::Connect { host, cause: last.to_string() });
+            }
+            None => {}
+        }
+        let head_start = if rest.len() > 0 { HEAD_START } else { Duration::MAX };
+        match timeout(head_start, tries.next()).await {
+            Ok(Some(Ok(stream))) => return Ok(stream),
+            Ok(Some(Err(error))) => last = error,
+            Ok(None) | Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! From an identified request to its origin and back: match, inject, dial, forward.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE};
+use http::uri::{Authority, PathAndQuery};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use policy::{AllowedHost, Decision, NormalPath, RequestView, decide};
+use tokio::time::timeout;
+
+use crate::body::{Body, Inbound, Outbound, Progress, announces_over};
+use crate::connection::{Source, Unsent, send_upgrade};
+use crate::dial::{Offer, Speaks};
+use crate::gateway::{Call, Gateway};
+use crate::headers::{has_token, strip, strip_request};
+use crate::identify::Target;
+use crate::refusal::Refusal;
+use crate::running::{Equipped, Running};
+use crate::session::{Kind, Session};
+
+/// An allowed request and where it goes.
+struct Outgoing<'a> {
+    gateway: &'a Gateway,
+    equipped: &'a Equipped,
+    target: &'a Target,
+    host: AllowedHost,
+    path: PathAndQuery,
+}
+
+/// Sends a request to its origin, if the policy allows it.
+///
+/// # Errors
+/// Every refusal of the stages match, inject, dial and forward.
+pub(crate) async fn forward(
+    session: &Session,
+    running: &Running,
+    target: &Target,
+    request: Request<Incoming>,
+    becomes: Option<OnUpgrade>,
+    call: &mut Call,
+) -> Result<Response<Body>, Refusal> {
+    let gateway = &*session.gateway;
+    let becomes = becomes.filter(|_| request.headers().contains_key(UPGRADE));
+    check_upgrade(request.method(), request.headers())?;
+    check_expectation(request.headers())?;
+    if let Some(limit) = announces_over(request.headers(), gateway.limits.body_bytes) {
+        return Err(Refusal::BodyTooLarge(limit));
+    }
+    let outgoing = admit(gateway, running, target, &request)?;
+    let exchange = gateway.recorder.admit(&call.asked, target.port, running.revision).await?;
+    let exchange = call.exchange.insert(exchange);
+
+    let (mut parts, body) = request.into_parts();
+    strip_request(&mut parts.headers);
+    let credential = outgoing.equipped.credential.as_ref().map(|credential| credential.name().clone());
+    let body = Outbound::new(body, gateway.limits.body_bytes, gateway.idle(), credential);
+    exchange.follow(body.progress());
+    let request = Request::from_parts(parts, body);
+    match becomes {
+        None => outgoing.send(request).await.and_then(|response| outgoing.deliver(response, call)),
+        Some(agent) => outgoing.upgrade(session, request, agent, call).await,
+    }
+}
+
+/// Match: whether the policy allows the request.
+fn admit<'a>(
+    gateway: &'a Gateway,
+    running: &'a Running,
+    target: &'a Target,
+    request: &Request<Incoming>,
+) -> Result<Outgoing<'a>, Refusal> {
+    let uri = request.uri();
+    let view = RequestView {
+        scheme: target.scheme,
+        host: &target.host,
+        port: target.port,
+        method: request.method().as_str(),
+        path: uri.path_and_query().map_or("/", |path| if path.path().is_empty() { "/" } else { path.path() }),
+        query: uri.query(),
+        headers: request.headers(),
+    };
+    match decide(&running.policy, &view) {
+        Decision::Refuse { reason } => Err(reason.into()),
+        Decision::Allow { route, host, path, .. } => Ok(Outgoing {
+            gateway,
+            equipped: running.equipped(route).ok_or(Refusal::Internal)?,
+            target,
+            host,
+            path: judged(uri, &path)?,
+        }),
+    }
+}
+
+/// The path that was judged, and the query as sent.
+fn judged(uri: &Uri, path: &NormalPath<'_>) -> Result<PathAndQuery, Refusal> {
+    if let Some(sent) = uri.path_and_query()
+        && sent.path() == path.as_str()
+    {
+        return Ok(sent.clone());
+    }
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_string(),
+    };
+    let malformed = |_| Refusal::Malformed("the request target cannot be written in its normal form".to_owned());
+    PathAndQuery::from_maybe_shared(Bytes::from(text)).map_err(malformed)
+}
+
+fn check_upgrade(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(upgrade) = headers.get(UPGRADE) else { return Ok(()) };
+    let is_websocket = upgrade.as_bytes().eq_ignore_ascii_case(b"websocket");
+    let is_asked = has_token(headers, &CONNECTION, "upgrade") && *method == Method::GET;
+    if is_websocket && is_asked && headers.get_all(UPGRADE).iter().count() == 1 {
+        return Ok(());
+    }
+    Err(Refusal::Upgrade(base::inert(&String::from_utf8_lossy(upgrade.as_bytes()), 40)))
+}
+
+fn check_expectation(headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get(EXPECT) {
+        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(Refusal::Expectation(base::inert(&String::from_utf8_lossy(value.as_bytes()), 40)))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Outgoing<'_> {
+    /// Dial and forward. A rested connection may turn out to be closed; then the request, which did not leave, takes
+    /// the next one.
+    async fn send(&self, mut request: Request<Outbound>) -> Result<Response<Source>, Refusal> {
+        let upstream = &self.equipped.upstream;
+        let progress = request.body().progress();
+        loop {
+            let rested = upstream.rested(&self.host).await;
+            let is_rested = rested.is_some();
+            let line = match rested {
+                Some(line) => line,
+                None => upstream.fresh(&self.host, &self.gateway.dialer).await?,
+            };
+            self.prepare(&mut request, line.speaks())?;
+            match self.patiently(&progress, line.send(request, upstream.life())).await? {
+                Ok(response) => return Ok(response),
+                Err(Unsent::Request(again)) if is_rested => request = *again,
+                Err(Unsent::Request(_)) => return Err(self.failed("it hung up at once")),
+                Err(Unsent::Error(error)) => return Err(self.broken(&error, &progress)),
+            }
+        }
+    }
+
+    /// Writes the request for a connection that was verified for its route, credential included.
+    fn prepare(&self, request: &mut Request<Outbound>, speaks: Speaks) -> Result<(), Refusal> {
+        let authority = self.authority();
+        let headers = request.headers_mut();
+        match speaks {
+            Speaks::Http1 => {
+                headers.insert(HOST, HeaderValue::from_str(&authority).map_err(|_| Refusal::Internal)?);
+                join_cookies(headers)?;
+                *request.uri_mut() = Uri::from(self.path.clone());
+                *request.version_mut() = Version::HTTP_11;
+            }
+            Speaks::Http2 => {
+                headers.remove(HOST);
+                headers.remove(CONNECTION);
+                let uri = Uri::builder().scheme(self.target.scheme.as_str()).path_and_query(self.path.clone());
+                let authority = Authority::from_maybe_shared(Bytes::from(authority)).map_err(|_| Refusal::Internal)?;
+                *request.uri_mut() = uri.authority(authority).build().map_err(|_| Refusal::Internal)?;
+                *request.version_mut() = Version::HTTP_2;
+            }
+        }
+        if let Some(credential) = &self.equipped.credential {
+            credential.inject(request.headers_mut());
+        }
+        Ok(())
+    }
+
+    fn authority(&self) -> String {
+        let host = self.host.host().authority();
+        if self.target.port == self.target.scheme.default_port() { host } else { format!("{host}:{}", self.target.port) }
+    }
+
+    /// Hands an answer on, as it comes.
+    fn deliver(&self, response: Response<Source>, call: &mut Call) -> Result<Response<Body>, Refusal> {
+        let (mut parts, source) = response.into_parts();
+        let limit = self.gateway.limits.body_bytes;
+        if announces_over(&parts.headers, limit).is_some() {
+            return Err(self.failed("its answer is larger than the limit for bodies"));
+        }
+        strip(&mut parts.headers);
+        parts.version = Version::HTTP_11;
+        let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
+        exchange.answered(parts.status.as_u16());
+        let body = Inbound::new(source, exchange, limit, self.gateway.idle());
+        Ok(Response::from_parts(parts, Body::Stream(Box::new(body))))
+    }
+
+    /// Asks the origin for a WebSocket, and answers the agent only then.
+    async fn upgrade(
+        &self,
+        session: &Session,
+        mut request: Request<Outbound>,
+        agent: OnUpgrade,
+        call: &mut Call,
+    ) -> Result<Response<Body>, Refusal> {
+        let upstream = &self.equipped.upstream;
+        let (stream, _) = self.gateway.dialer.dial(upstream.link(), &self.host, Offer::Http1).await?;
+        self.prepare(&mut request, Speaks::Http1)?;
+        as_websocket(request.headers_mut());
+        let progress = request.body().progress();
+        let asked = send_upgrade(stream, request, self.gateway.limits.header_bytes, upstream.life());
+        let answer = self.patiently(&progress, asked).await?;
+        let mut response = answer.map_err(|error| self.broken(&error, &progress))?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return self.deliver(response.map(Source::Driven), call);
+        }
+        if !has_token(response.headers(), &UPGRADE, "websocket") {
+            return Err(self.failed("it switched to another protocol than WebSocket"));
+        }
+        let origin = hyper::upgrade::on(&mut response).await.map_err(|error| self.broken(&error, &progress))?;
+        let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
+        exchange.answered(response.status().as_u16());
+        session.upgrade(agent, Kind::WebSocket(origin, exchange));
+        let (mut parts, _) = response.into_parts();
+        strip(&mut parts.headers);
+        as_websocket(&mut parts.headers);
+        Ok(Response::from_parts(parts, Body::empty()))
+    }
+
+    /// Waits for an answer as long as the request's body moves, and for the idle time after that.
+    async fn patiently<T>(&self, progress: &Progress, answer: impl Future<Output = T>) -> Result<T, Refusal> {
+        let mut answer = std::pin::pin!(answer);
+        let idle: Duration = self.gateway.idle();
+        let mut frames = progress.frames();
+        loop {
+            if let Ok(answer) = timeout(idle, answer.as_mut()).await {
+                return Ok(answer);
+            }
+            let now = progress.frames();
+            if now == frames {
+                let seconds = self.gateway.limits.idle_seconds;
+                return Err(Refusal::UpstreamTimeout { host: self.host.to_string(), seconds });
+            }
+            frames = now;
+        }
+    }
+
+    fn broken(&self, error: &hyper::Error, progress: &Progress) -> Refusal {
+        match self.gateway.limits.body_bytes {
+            Some(limit) if progress.is_too_large() => Refusal::BodyTooLarge(limit),
+            _ => self.failed(&base::error::chain(error)),
+        }
+    }
+
+    fn failed(&self, cause: &str) -> Refusal {
+        Refusal::Upstream { host: self.host.to_string(), cause: base::inert(cause, 300) }
+    }
+}
+
+fn as_websocket(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// HTTP/2 may send one `Cookie` for each pair; HTTP/1.1 knows only one (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) -> Result<(), Refusal> {
+    if headers.get_all(COOKIE).iter().nth(1).is_some() {
+        let pairs: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        let joined = HeaderValue::from_bytes(&pairs.join(&b"; "[..])).map_err(|_| Refusal::Internal)?;
+        headers.insert(COOKIE, joined);
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What all connections of one bottle share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::id::ExchangeId;
+use base::lifecycle::Lifecycle;
+use handover::sidecar::EgressLimits;
+use http::header::{HeaderMap, USER_AGENT};
+use http::request::Parts;
+
+use crate::ca::Authority;
+use crate::dial::Dialer;
+use crate::identify::{Door, path};
+use crate::record::{Exchange, Recorder};
+use crate::refusal::{Asked, PATH_LIMIT, Reader, Refusal};
+use crate::running::Live;
+
+/// Bytes of a host that are recorded: no longer one exists (RFC 1035).
+const HOST_LIMIT: usize = 255;
+/// Bytes of a method that are recorded.
+const METHOD_LIMIT: usize = 32;
+
+pub(crate) struct Gateway {
+    pub(crate) live: Arc<Live>,
+    pub(crate) ca: Authority,
+    pub(crate) recorder: Recorder,
+    pub(crate) dialer: Dialer,
+    pub(crate) limits: EgressLimits,
+    pub(crate) life: Lifecycle,
+}
+
+/// One request on its way through the stages, as far as its record is concerned.
+pub(crate) struct Call {
+    pub(crate) asked: Asked,
+    /// From its admission on.
+    pub(crate) exchange: Option<Exchange>,
+}
+
+impl Gateway {
+    pub(crate) fn idle(&self) -> Duration {
+        Duration::from_secs(self.limits.idle_seconds)
+    }
+
+    pub(crate) fn handshake(&self) -> Duration {
+        Duration::from_secs(self.limits.handshake_seconds)
+    }
+
+    /// Records that a request does not go through. What the agent is told: the same refusal, or why even the record
+    /// cannot be kept.
+    pub(crate) async fn record(&self, refusal: Refusal, call: &mut Call, status: u16) -> Refusal {
+        match call.exchange.take() {
+            // Its record says that it was allowed, and by its status of 0 that nothing came of it.
+            Some(exchange) if refusal.was_allowed() => drop(exchange),
+            Some(exchange) => exchange.refuse(&refusal, &call.asked),
+            None => {
+                let revision = self.live.current().revision;
+                if let Err(worse) = self.recorder.refuse(&refusal, &call.asked, status, revision).await {
+                    return worse;
+                }
+            }
+        }
+        refusal
+    }
+
+    /// Records what went wrong on a connection that cannot be answered any more.
+    pub(crate) async fn record_silent(&self, refusal: Refusal, door: &Door, status: u16) {
+        let mut call = Call { asked: Asked::of_connection(door), exchange: None };
+        let refusal = self.record(refusal, &mut call, status).await;
+        tracing::debug!(rule = refusal.rule(), exchange.id = %call.asked.id, "closed a connection");
+    }
+}
+
+impl Asked {
+    /// What is known of a request before anything was decided.
+    pub(crate) fn of_request(door: &Door, parts: &Parts) -> Self {
+        let mut asked = Self::of_connection(door);
+        if matches!(door, Door::Front) {
+            let named = parts.headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
+            asked.host = cut(parts.uri.host().or(named).unwrap_or_default(), HOST_LIMIT);
+            asked.port = parts.uri.port_u16();
+        }
+        asked.method = cut(parts.method.as_str(), METHOD_LIMIT);
+        asked.path = cut(path(parts), PATH_LIMIT);
+        asked
+    }
+
+    /// What is known of a connection before a request was read.
+    pub(crate) fn of_connection(door: &Door) -> Self {
+        let (scheme, host, port) = match door {
+            Door::Front => ("http", String::new(), None),
+            Door::Tunnel(tunnel) => (tunnel.scheme.as_str(), tunnel.host.as_str().to_owned(), Some(tunnel.port)),
+        };
+        Self { id: ExchangeId::random(), method: String::new(), scheme, host, port, path: String::new() }
+    }
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    text[..text.floor_char_boundary(limit)].to_owned()
+}
+
+impl Reader {
+    /// Who asks.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let agent = headers.get(USER_AGENT).map(http::HeaderValue::as_bytes);
+        if agent.is_some_and(|agent| agent.starts_with(b"git/")) { Self::Git } else { Self::Json }
+    }
+}

@@ -1,0 +1,112 @@
+//! The bus side of a running proxy: it hears of new revisions and says what it runs (E13). While the bus is away, the
+//! last valid policy stays.
+
+use std::time::Duration;
+
+use base::id::Slug;
+use base::lifecycle::Lifecycle;
+use bus::message::Version;
+use bus::message::revision::{PolicyGet, PolicyGetReply, PolicyRevision, PolicyRunning, RefusedRevision};
+use bus::{Bus, BusError, Connect, Link};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::config::BusConfig;
+use crate::proxy::Policies;
+
+/// How long the supervisor may take to tell the current revision.
+const ASK: Duration = Duration::from_secs(5);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Between two tries that the bus itself refused.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
+
+/// Follows the bus until the lifecycle stops. `published` gets the connection as soon as there is one.
+pub async fn follow(
+    config: BusConfig,
+    bottle: Slug,
+    policies: Policies,
+    published: watch::Sender<Option<Bus>>,
+    life: Lifecycle,
+) {
+    let follower = async {
+        let bus = connect(config).await;
+        published.send_replace(Some(bus.clone()));
+        loop {
+            match listen(&bus, &bottle, &policies).await {
+                Ok(()) => {}
+                Err(error @ BusError::Denied(_)) => {
+                    tracing::error!(error = base::error::chain(&error), "this bottle may not hear of its policy");
+                    sleep(LONG_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::warn!(error = base::error::chain(&error), "listening for policies was cut off");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = follower => {}
+        () = life.stopping() => {}
+    }
+}
+
+async fn connect(config: BusConfig) -> Bus {
+    let mut pause = PAUSE;
+    loop {
+        match Bus::connect(Connect::new(config.url.clone(), config.credentials.clone())).await {
+            Ok(bus) => return bus,
+            Err(error) => tracing::warn!(error = base::error::chain(&error), "no bus yet; the handed policy runs"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONG_PAUSE);
+    }
+}
+
+/// Hears of revisions, and asks for the current one whenever the bus has come back.
+async fn listen(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), BusError> {
+    let mut link = bus.link();
+    let subject = format!("policy.changed.{bottle}");
+    let mut changes = bus.subscribe::<PolicyRevision>(&subject).await?;
+    ask(bus, bottle, policies).await;
+    loop {
+        tokio::select! {
+            change = changes.next() => match change?.message {
+                Ok(revision) => take(bus, bottle, policies, &revision).await,
+                Err(malformed) => tracing::error!(%malformed, "a pushed policy cannot be read; the old one stays"),
+            },
+            Ok(()) = link.changed() => {
+                if *link.borrow_and_update() == Link::Up {
+                    ask(bus, bottle, policies).await;
+                }
+            }
+        }
+    }
+}
+
+async fn ask(bus: &Bus, bottle: &Slug, policies: &Policies) {
+    let asked = bus.request(&PolicyGet { v: Version, bottle: bottle.clone() }, ASK).await;
+    match asked {
+        Ok(PolicyGetReply::Found { policy }) => take(bus, bottle, policies, &policy).await,
+        Ok(PolicyGetReply::Unknown) => tracing::warn!("the supervisor knows no policy of this bottle"),
+        // The supervisor pushes what changes; it need not run all the time.
+        Err(error) => tracing::info!(error = base::error::chain(&error), "cannot ask for the current policy"),
+    }
+}
+
+/// Runs a revision, or not, and says so either way.
+async fn take(bus: &Bus, bottle: &Slug, policies: &Policies, offered: &PolicyRevision) {
+    let refused = policies.offer(offered.revision, &offered.policy).err().map(|error| RefusedRevision {
+        revision: offered.revision,
+        reason: base::inert(&base::error::chain(&error), 2000),
+    });
+    match &refused {
+        None => tracing::info!(revision = offered.revision, "runs this policy revision"),
+        Some(refused) => tracing::warn!(revision = refused.revision, reason = refused.reason, "refused a policy"),
+    }
+    let running = PolicyRunning { v: Version, bottle: bottle.clone(), running: policies.revision(), refused };
+    if let Err(error) = bus.announce(&running).await {
+        tracing::warn!(error = base::error::chain(&error), "cannot say which policy runs");
+    }
+}

@@ -1,0 +1,29 @@
+//! `bot-bottle-egress`: one bottle's proxy, started by the launcher with the hand-over channel as standard input.
+
+use std::process::ExitCode;
+
+use base::lifecycle::Ending;
+use base::logging::{self, Format};
+
+fn main() -> ExitCode {
+    logging::init(Format::Json);
+    silence_panics();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(egress::sidecar::run()));
+    match ended {
+        Ok(Ending::Clean | Ending::Forced) => ExitCode::SUCCESS,
+        Ok(Ending::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the proxy cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A panic's own text may hold what an agent sent; its place is enough to find the defect.
+fn silence_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a defect: this part of the proxy panicked");
+    }));
+}

@@ -1,0 +1,310 @@
+//! Every reason for which a request does not go through, and the one place that turns it into a reply.
+
+use std::fmt::Write as _;
+
+use base::id::ExchangeId;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use crate::address::Objection;
+use crate::body::Body;
+use crate::framing::Flaw;
+
+/// Why a request was refused or failed. Its text is inert and holds no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The message's framing has more than one reading.
+    #[error("the request's framing is not accepted: {0}")]
+    Framing(#[from] Flaw),
+    /// The message is not HTTP/1.1 or HTTP/2 as it should be.
+    #[error("the request is malformed: {0}")]
+    Malformed(String),
+    /// The head is over the limit (E14).
+    #[error("the request's head is larger than {0} bytes")]
+    HeadTooLarge(usize),
+    /// The head did not arrive in time (E14).
+    #[error("the request's head was not complete within {0} seconds")]
+    HeadTimeout(u64),
+    /// CONNECT, SNI, `Host` and `:authority` name different destinations.
+    #[error("the request names two destinations: {0}")]
+    Identity(String),
+    /// A tunnel that is neither TLS nor HTTP.
+    #[error("the tunnel carries neither TLS nor HTTP; only HTTP passes this proxy")]
+    NotHttp,
+    /// Nothing, or no complete handshake, came through a tunnel in time (E14).
+    #[error("the tunnel's handshake was not complete within {0} seconds")]
+    HandshakeTimeout(u64),
+    /// The client broke off the TLS handshake, most often because it does not trust the bottle's authority.
+    #[error("the TLS handshake with the client failed: {0}; does the client trust the bottle's CA certificate?")]
+    Handshake(String),
+    /// A method that no route can allow.
+    #[error("the method {0} does not pass this proxy")]
+    Method(String),
+    /// An `Upgrade` other than to WebSocket.
+    #[error("only WebSocket upgrades pass this proxy, not {0}")]
+    Upgrade(String),
+    /// An `Expect` other than `100-continue`.
+    #[error("the expectation {0} cannot be met")]
+    Expectation(String),
+    /// A body over the limit (E14).
+    #[error("the body is larger than the limit of {0} bytes")]
+    BodyTooLarge(u64),
+    /// The policy says no (E1, E2, E7).
+    #[error("{0}")]
+    Policy(#[from] policy::Refusal),
+    /// The host resolves to an address that must not be dialled.
+    #[error("{host} is at {address}, and {objection}; a route may allow it with allow_private")]
+    Address {
+        /// The host.
+        host: String,
+        /// Its address.
+        address: std::net::IpAddr,
+        /// What is wrong with the address.
+        objection: Objection,
+    },
+    /// The helper knows no such page (E8).
+    #[error("there is no such page; ask for /allowlist, /explain?url=...&method=... or /health")]
+    NoSuchPage,
+    /// A direct request to the proxy that names neither a page of the helper nor a mount.
+    #[error("this is a proxy: send it absolute URLs or CONNECT, or ask for http://_egress.local/allowlist")]
+    NotProxied,
+    /// Records cannot be kept, so nothing may happen that would have to be recorded.
+    #[error("records can no longer be kept: the spool is full because the bus is away; try again later")]
+    RecordsFull,
+    /// Too much at once (E14).
+    #[error("the proxy has as many requests in hand as it can record; try again later")]
+    Busy,
+    /// The bottle is being stopped.
+    #[error("the bottle is being stopped")]
+    Stopping,
+    /// The name has no address.
+    #[error("{host} cannot be resolved: {cause}")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// The resolver's words.
+        cause: String,
+    },
+    /// No address of the host accepts a connection.
+    #[error("cannot connect to {host}: {cause}")]
+    Connect {
+        /// The host.
+        host: String,
+        /// The last try's error.
+        cause: String,
+    },
+    /// The host did not prove its name.
+    #[error("the TLS handshake with {host} failed: {cause}")]
+    UpstreamTls {
+        /// The host.
+        host: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The host answered with something that is not HTTP, or hung up.
+    #[error("{host} did not answer properly: {cause}")]
+    Upstream {
+        /// The host.
+        host: String,
+        /// What it did.
+        cause: String,
+    },
+    /// The host was silent for the idle time (E14).
+    #[error("{host} was silent for {seconds} seconds")]
+    UpstreamTimeout {
+        /// The host.
+        host: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// A defect of this program.
+    #[error("the proxy has a defect; its log says more")]
+    Internal,
+}
+
+impl Refusal {
+    /// The stable name of the rule, listed in `docs/errors.md`.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Framing(_) => "bad-framing",
+            Self::Malformed(_) => "malformed",
+            Self::HeadTooLarge(_) => "head-too-large",
+            Self::HeadTimeout(_) => "head-timeout",
+            Self::Identity(_) => "identity",
+            Self::NotHttp => "not-http",
+            Self::HandshakeTimeout(_) => "handshake-timeout",
+            Self::Handshake(_) => "handshake",
+            Self::Method(_) => "method",
+            Self::Upgrade(_) => "upgrade",
+            Self::Expectation(_) => "expectation",
+            Self::BodyTooLarge(_) => "body-too-large",
+            Self::Policy(refusal) => refusal.rule(),
+            Self::Address { .. } => "address",
+            Self::NoSuchPage => "no-such-page",
+            Self::NotProxied => "not-proxied",
+            Self::RecordsFull => "records-full",
+            Self::Busy => "busy",
+            Self::Stopping => "stopping",
+            Self::Resolve { .. } => "resolve",
+            Self::Connect { .. } => "connect",
+            Self::UpstreamTls { .. } => "upstream-tls",
+            Self::Upstream { .. } => "upstream",
+            Self::UpstreamTimeout { .. } => "upstream-timeout",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status of the reply.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Framing(_) | Self::Malformed(_) | Self::NotHttp | Self::Handshake(_) | Self::NotProxied => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::HeadTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTimeout(_) | Self::HandshakeTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Identity(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Upgrade(_) | Self::Policy(_) | Self::Address { .. } => StatusCode::FORBIDDEN,
+            Self::Expectation(_) => StatusCode::EXPECTATION_FAILED,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::RecordsFull | Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Resolve { .. } | Self::Connect { .. } | Self::UpstreamTls { .. } | Self::Upstream { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Whether the request was allowed, and failed on its way: such a one is recorded as allowed and unanswered.
+    #[must_use]
+    pub fn was_allowed(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolve { .. }
+                | Self::Connect { .. }
+                | Self::UpstreamTls { .. }
+                | Self::Upstream { .. }
+                | Self::UpstreamTimeout { .. }
+        )
+    }
+
+    /// Whether a person could allow it, so that asking makes sense.
+    fn can_be_asked_for(&self) -> bool {
+        match self {
+            Self::Policy(policy::Refusal::AmbiguousPath(_) | policy::Refusal::GitPush) => false,
+            Self::Policy(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the connection cannot carry another request.
+    fn ends_connection(&self) -> bool {
+        matches!(self, Self::Framing(_) | Self::Malformed(_) | Self::BodyTooLarge(_) | Self::Stopping)
+    }
+}
+
+/// What is known of a request when it is refused. Texts are untrusted.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Its id.
+    pub(crate) id: ExchangeId,
+    /// The method, as far as it was read.
+    pub(crate) method: String,
+    /// `https` or `http`, as far as known.
+    pub(crate) scheme: &'static str,
+    /// The host it is for.
+    pub(crate) host: String,
+    /// The port it is for.
+    pub(crate) port: Option<u16>,
+    /// Its path without the query, at most [`PATH_LIMIT`] bytes.
+    pub(crate) path: String,
+}
+
+/// Bytes of a path that are recorded.
+pub(crate) const PATH_LIMIT: usize = 1024;
+
+/// How the client wants to read a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A program.
+    Json,
+    /// git shows its user nothing but plain text.
+    Git,
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    error: &'static str,
+    rule: &'static str,
+    reason: String,
+    id: &'a ExchangeId,
+    method: &'a str,
+    scheme: &'static str,
+    host: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ask: Option<Ask<'a>>,
+}
+
+/// The MCP call of the bottle's door that asks a person for what was refused.
+#[derive(Serialize)]
+struct Ask<'a> {
+    tool: &'static str,
+    arguments: Arguments<'a>,
+}
+
+#[derive(Serialize)]
+struct Arguments<'a> {
+    id: &'a ExchangeId,
+}
+
+/// The reply that tells the agent what was refused, by which rule, and how to ask for it.
+#[must_use]
+pub(crate) fn reply(refusal: &Refusal, asked: &Asked, reader: Reader) -> Response<Body> {
+    let ask = refusal.can_be_asked_for().then(|| Ask { tool: "egress-block", arguments: Arguments { id: &asked.id } });
+    let (kind, text) = match reader {
+        Reader::Json => ("application/json", as_json(refusal, asked, ask)),
+        Reader::Git => ("text/plain", as_text(refusal, asked, ask.is_some())),
+    };
+    let mut response = Response::new(Body::text(text));
+    *response.status_mut() = refusal.status();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if refusal.ends_connection() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn as_json(refusal: &Refusal, asked: &Asked, ask: Option<Ask<'_>>) -> String {
+    let told = Told {
+        error: if refusal.was_allowed() { "failed" } else { "refused" },
+        rule: refusal.rule(),
+        reason: refusal.to_string(),
+        id: &asked.id,
+        method: &asked.method,
+        scheme: asked.scheme,
+        host: &asked.host,
+        port: asked.port,
+        path: &asked.path,
+        ask,
+    };
+    // Strings and numbers always serialise.
+    let mut text = serde_json::to_string(&told).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn as_text(refusal: &Refusal, asked: &Asked, ask: bool) -> String {
+    let mut text = format!("bot-bottle refused this ({}): {refusal}\n", refusal.rule());
+    if ask {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "To ask for it, call the MCP tool egress-block with id {}.", asked.id);
+    }
+    text
+}

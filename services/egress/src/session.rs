@@ -1,0 +1,111 @@
+//! The requests of one connection, each through all stages: identify, match, inject, dial, forward, record.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use policy::Host;
+
+use crate::body::Body;
+use crate::forward::forward;
+use crate::gateway::{Call, Gateway};
+use crate::identify::{Door, Intent, identify};
+use crate::local::{self, Local};
+use crate::record::Exchange;
+use crate::refusal::{Asked, Reader, Refusal, reply};
+use crate::wire::Gauge;
+
+/// One connection that speaks HTTP.
+pub(crate) struct Session {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) door: Door,
+    /// For HTTP/1 only.
+    gauge: Option<Arc<Gauge>>,
+    next: Mutex<Option<Upgrade>>,
+}
+
+/// What an HTTP/1 connection becomes after its last answer.
+pub(crate) struct Upgrade {
+    /// The agent's side, as soon as the answer is out.
+    pub(crate) agent: OnUpgrade,
+    /// What for.
+    pub(crate) kind: Kind,
+}
+
+pub(crate) enum Kind {
+    /// A tunnel to a host and port, of which nothing is known yet.
+    Tunnel(Host, u16),
+    /// A WebSocket, to which the origin has agreed already.
+    WebSocket(Upgraded, Exchange),
+}
+
+impl Session {
+    pub(crate) fn new(gateway: Arc<Gateway>, door: Door, gauge: Option<Arc<Gauge>>) -> Self {
+        Self { gateway, door, gauge, next: Mutex::default() }
+    }
+
+    /// What this connection becomes.
+    pub(crate) fn take_upgrade(&self) -> Option<Upgrade> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Plans what this connection becomes once the answer to the current request is out.
+    pub(crate) fn upgrade(&self, agent: OnUpgrade, kind: Kind) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Upgrade { agent, kind });
+    }
+}
+
+/// Answers one request; the only place where a refusal becomes a reply.
+pub(crate) async fn answer(session: Arc<Session>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let mut call = Call { asked: Asked::of_request(&session.door, &parts), exchange: None };
+    let reader = Reader::of(&parts.headers);
+    let request = Request::from_parts(parts, body);
+    match try_answer(&session, request, &mut call).await {
+        Ok(response) => Ok(response),
+        Err(refusal) => {
+            let status = refusal.status().as_u16();
+            let refusal = session.gateway.record(refusal, &mut call, status).await;
+            Ok(reply(&refusal, &call.asked, reader))
+        }
+    }
+}
+
+async fn try_answer(
+    session: &Session,
+    mut request: Request<Incoming>,
+    call: &mut Call,
+) -> Result<Response<Body>, Refusal> {
+    if let Some(gauge) = &session.gauge {
+        gauge.next_request()?;
+    }
+    if session.gateway.life.is_stopping() {
+        return Err(Refusal::Stopping);
+    }
+    let running = session.gateway.live.current();
+    let becomes = (request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE))
+        .then(|| hyper::upgrade::on(&mut request));
+    let (mut parts, body) = request.into_parts();
+    let target = match identify(&session.door, &parts)? {
+        Intent::Forward(target) => target,
+        Intent::Connect(host, port) => return open(session, host, port, becomes),
+        Intent::Local => match local::answer(&running, &mut parts)? {
+            Local::Page(response) => return Ok(response),
+            Local::Mounted(target) => target,
+        },
+    };
+    call.asked.scheme = target.scheme.as_str();
+    call.asked.port = Some(target.port);
+    target.host.as_str().clone_into(&mut call.asked.host);
+    forward(session, &running, &target, Request::from_parts(parts, body), becomes, call).await
+}
+
+/// Opens a tunnel to anywhere: what it may carry is decided inside it, where a refusal can be read.
+fn open(session: &Session, host: Host, port: u16, becomes: Option<OnUpgrade>) -> Result<Response<Body>, Refusal> {
+    session.upgrade(becomes.ok_or(Refusal::Internal)?, Kind::Tunnel(host, port));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::OK;
+    Ok(response)
+}

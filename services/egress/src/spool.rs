@@ -1,0 +1,199 @@
+//! Records on disk while the bus is away: one file, appended to, replayed in order, emptied when all of it is
+//! delivered. It survives the process, not a power failure.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use bus::message::egress::{Blocked, Log};
+
+/// A message that must reach the bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Parcel {
+    /// A refused request.
+    Blocked(Blocked),
+    /// A second's allowed requests.
+    Log(Log),
+}
+
+/// The file, and how much of it was delivered.
+pub(crate) struct Spool {
+    file: File,
+    mark: PathBuf,
+    batch: PathBuf,
+    length: u64,
+    delivered: u64,
+    limit: u64,
+}
+
+impl Spool {
+    /// Opens the spool in a directory of its own, with what an earlier process left there.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(crate) fn open(directory: &Path, limit: u64) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+        let path = directory.join("records");
+        let opened = OpenOptions::new().create(true).read(true).append(true).open(&path);
+        let mut file = opened.with_context(|| format!("opening {}", path.display()))?;
+        let length = end_line(&mut file).with_context(|| format!("reading {}", path.display()))?;
+        let mark = directory.join("delivered");
+        let delivered = number(&mark).filter(|mark| *mark <= length).unwrap_or(0);
+        Ok(Self { file, mark, batch: directory.join("batch"), length, delivered, limit })
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.delivered == self.length
+    }
+
+    /// Whether no further record may come to be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.length >= self.limit
+    }
+
+    /// Appends messages, also over the limit: what has happened is recorded.
+    ///
+    /// # Errors
+    /// The disk is full or gone. Nothing of it counts as written then.
+    pub(crate) fn append(&mut self, parcels: &[Parcel]) -> io::Result<()> {
+        let mut text = Vec::new();
+        for parcel in parcels {
+            serde_json::to_writer(&mut text, parcel)?;
+            text.push(b'\n');
+        }
+        if let Err(error) = self.file.write_all(&text) {
+            // A line that was begun must not garble the next one.
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
+        self.length += text.len() as u64;
+        Ok(())
+    }
+
+    /// The next messages, at most `count`, and the place after them. A line that is none is passed over.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn next(&mut self, count: usize) -> io::Result<(Vec<Parcel>, u64)> {
+        self.file.seek(SeekFrom::Start(self.delivered))?;
+        let mut reader = BufReader::new(&self.file);
+        let mut parcels = Vec::new();
+        let mut place = self.delivered;
+        let mut line = Vec::new();
+        while parcels.len() < count {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line)?;
+            if read == 0 {
+                break;
+            }
+            place += read as u64;
+            match serde_json::from_slice(&line) {
+                Ok(parcel) => parcels.push(parcel),
+                Err(_) => tracing::error!("a spooled record cannot be read and is passed over"),
+            }
+        }
+        Ok((parcels, place))
+    }
+
+    /// Notes that everything before `place` was delivered; a spool without more is emptied.
+    ///
+    /// # Errors
+    /// The disk is full or gone.
+    pub(crate) fn delivered(&mut self, place: u64) -> io::Result<()> {
+        self.delivered = place;
+        if self.is_empty() && self.length > 0 {
+            self.file.set_len(0)?;
+            (self.length, self.delivered) = (0, 0);
+        }
+        std::fs::write(&self.mark, self.delivered.to_string())
+    }
+
+    /// The number of the bottle's last batch, which goes on counting after a restart.
+    pub(crate) fn last_batch(&self) -> u64 {
+        number(&self.batch).unwrap_or(0)
+    }
+
+    /// Notes the number of a batch before it is sent, so that it is never used twice.
+    ///
+    /// # Errors
+    /// The disk is full or gone.
+    pub(crate) fn note_batch(&self, batch: u64) -> io::Result<()> {
+        std::fs::write(&self.batch, batch.to_string())
+    }
+}
+
+fn number(path: &Path) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Ends a line that a killed process had begun. The length of the file.
+fn end_line(file: &mut File) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    if length > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+            return Ok(length + 1);
+        }
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bus::message::Version;
+
+    fn log(batch: u64) -> Parcel {
+        Parcel::Log(Log { v: Version, bottle: "agent-abcde".parse().unwrap(), batch, lines: Vec::new() })
+    }
+
+    #[test]
+    fn gives_back_in_order_what_an_earlier_process_left() {
+        let home = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(home.path(), 1000).unwrap();
+        assert!(spool.is_empty());
+        spool.append(&[log(1), log(2), log(3)]).unwrap();
+        let (first, place) = spool.next(1).unwrap();
+        assert_eq!(first, [log(1)]);
+        spool.delivered(place).unwrap();
+        drop(spool);
+
+        let mut spool = Spool::open(home.path(), 1000).unwrap();
+        spool.append(&[log(4)]).unwrap();
+        let (rest, place) = spool.next(10).unwrap();
+        assert_eq!(rest, [log(2), log(3), log(4)]);
+        spool.delivered(place).unwrap();
+        assert!(spool.is_empty());
+        assert_eq!(std::fs::metadata(home.path().join("records")).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_torn_line_costs_only_itself() {
+        let home = tempfile::tempdir().unwrap();
+        Spool::open(home.path(), 1000).unwrap().append(&[log(1)]).unwrap();
+        let mut torn = OpenOptions::new().append(true).open(home.path().join("records")).unwrap();
+        torn.write_all(br#"{"is":"log","v":1"#).unwrap();
+        let mut spool = Spool::open(home.path(), 1000).unwrap();
+        spool.append(&[log(2)]).unwrap();
+        assert_eq!(spool.next(10).unwrap().0, [log(1), log(2)]);
+    }
+
+    #[test]
+    fn is_full_at_its_limit_and_counts_batches_on() {
+        let home = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(home.path(), 10).unwrap();
+        assert!(!spool.is_full());
+        spool.append(&[log(1)]).unwrap();
+        assert!(spool.is_full());
+        spool.note_batch(7).unwrap();
+        assert_eq!(Spool::open(home.path(), 10).unwrap().last_batch(), 7);
+    }
+}

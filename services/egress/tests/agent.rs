@@ -1,0 +1,163 @@
+//! What an agent does: plain clients that speak through the proxy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::origin::HOST;
+use crate::proxy::Proxy;
+
+pub(crate) type AnyBody = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
+
+pub(crate) fn empty() -> AnyBody {
+    Empty::new().boxed()
+}
+
+pub(crate) fn full(text: &'static str) -> AnyBody {
+    Full::new(Bytes::from_static(text.as_bytes())).boxed()
+}
+
+/// A connection to the proxy's port.
+pub(crate) async fn dial(proxy: &Proxy) -> TcpStream {
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// A tunnel to `authority`.
+pub(crate) async fn tunnel(proxy: &Proxy, authority: &str) -> TcpStream {
+    let mut stream = dial(proxy).await;
+    stream.write_all(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
+    stream
+}
+
+/// TLS inside a tunnel, towards a name that may be another than the tunnel's.
+pub(crate) async fn tls(proxy: &Proxy, stream: TcpStream, name: &str, alpn: &str) -> TlsStream<TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(proxy.certificate.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+/// TLS to the usual host through the proxy.
+pub(crate) async fn tls_to_host(proxy: &Proxy, alpn: &str) -> TlsStream<TcpStream> {
+    let stream = tunnel(proxy, &format!("{HOST}:443")).await;
+    tls(proxy, stream, HOST, alpn).await
+}
+
+pub(crate) struct Http1 {
+    pub(crate) sender: http1::SendRequest<AnyBody>,
+    _driver: JoinSet<()>,
+}
+
+pub(crate) struct Http2 {
+    pub(crate) sender: http2::SendRequest<AnyBody>,
+    _driver: JoinSet<()>,
+}
+
+impl Http1 {
+    /// To the usual host, over TLS.
+    pub(crate) async fn new(proxy: &Proxy) -> Self {
+        Self::over(tls_to_host(proxy, "http/1.1").await).await
+    }
+
+    pub(crate) async fn over(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static) -> Self {
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { drop(driver.with_upgrades().await) });
+        Self { sender, _driver: tasks }
+    }
+
+    pub(crate) async fn send(&mut self, request: Request<AnyBody>) -> Response<Incoming> {
+        self.sender.ready().await.unwrap();
+        limited(self.sender.send_request(request)).await.unwrap()
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> (u16, String) {
+        let request = Request::get(path).header("host", HOST).body(empty()).unwrap();
+        read(self.send(request).await).await
+    }
+}
+
+impl Http2 {
+    pub(crate) async fn new(proxy: &Proxy) -> Self {
+        let stream = tls_to_host(proxy, "h2").await;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { drop(driver.await) });
+        Self { sender, _driver: tasks }
+    }
+
+    pub(crate) async fn send(&mut self, request: Request<AnyBody>) -> Response<Incoming> {
+        limited(self.sender.send_request(request)).await.unwrap()
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> (u16, String) {
+        let request = Request::get(format!("https://{HOST}{path}")).body(empty()).unwrap();
+        read(self.send(request).await).await
+    }
+}
+
+/// Nothing in a story takes this long.
+pub(crate) async fn limited<T>(step: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), step).await.expect("an answer within twenty seconds")
+}
+
+pub(crate) async fn read(response: Response<impl Body<Data = Bytes, Error: std::fmt::Debug>>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body = limited(response.into_body().collect()).await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// The rule in a refusal.
+pub(crate) fn rule(text: &str) -> String {
+    let refusal: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("no refusal: {text}"));
+    refusal["rule"].as_str().unwrap().to_owned()
+}
+
+/// Sends bytes to the proxy's port and reads until it closes.
+pub(crate) async fn raw(proxy: &Proxy, bytes: &[u8]) -> String {
+    raw_over(dial(proxy).await, bytes).await
+}
+
+pub(crate) async fn raw_over(
+    mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    bytes: &[u8],
+) -> String {
+    // The proxy may refuse and close while bytes are still on their way.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = limited(stream.read(&mut buffer)).await {
+        answer.extend_from_slice(&buffer[..count]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}

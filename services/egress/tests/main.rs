@@ -1,0 +1,17 @@
+//! Stories of one bottle's proxy: a real proxy between real clients and a local origin with its own authority.
+
+mod agent;
+mod origin;
+mod proxy;
+
+mod bodies;
+mod certificates;
+mod clients;
+mod hostile;
+mod identity;
+mod local;
+mod policies;
+mod records;
+mod requests;
+mod sidecar;
+mod upgrades;

@@ -1,0 +1,118 @@
+//! A proxy in this process, with its records at hand.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base::Secret;
+use base::clock::Clock;
+use base::lifecycle::Lifecycle;
+use bus::message::egress::{Allowed, Blocked};
+use egress::{Config, Destination, Parcel, Policies};
+use handover::sidecar::EgressLimits;
+use policy::EgressPolicy;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::origin::{HOST, Origin};
+
+/// The token that the origin must see and the agent must not.
+pub(crate) fn token() -> String {
+    ["real", "token", "0123456789"].join("-")
+}
+
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificate: String,
+    pub(crate) policies: Policies,
+    pub(crate) life: Lifecycle,
+    records: mpsc::Receiver<Parcel>,
+    _spool: tempfile::TempDir,
+}
+
+/// A route to the origin, with more keys.
+pub(crate) fn route(origin: &Origin, more: Value) -> Value {
+    let mut route = json!({
+        "host": HOST,
+        "connect_to": origin.address.to_string(),
+        "allow_private": ["127.0.0.0/8"],
+        "tls": { "ca": "/origin.pem" },
+    });
+    for (key, value) in more.as_object().unwrap() {
+        match value {
+            Value::Null => drop(route.as_object_mut().unwrap().remove(key)),
+            value => route[key] = value.clone(),
+        }
+    }
+    route
+}
+
+pub(crate) fn policy(routes: &[Value]) -> EgressPolicy {
+    serde_json::from_value(json!({ "routes": routes })).unwrap()
+}
+
+impl Proxy {
+    /// With one route to the origin that allows everything.
+    pub(crate) async fn to(origin: &Origin) -> Self {
+        Self::with(origin, &[route(origin, json!({}))]).await
+    }
+
+    pub(crate) async fn with(origin: &Origin, routes: &[Value]) -> Self {
+        Self::limited(origin, routes, EgressLimits::default()).await
+    }
+
+    pub(crate) async fn limited(origin: &Origin, routes: &[Value], limits: EgressLimits) -> Self {
+        let spool = tempfile::tempdir().unwrap();
+        let config = config(origin, routes, limits, spool.path());
+        let (parcels, records) = mpsc::channel(10_000);
+        let life = Lifecycle::new();
+        let proxy = egress::build(config, Destination::Channel(parcels), Clock::System, &life).unwrap();
+        let (certificate, policies) = (proxy.certificate().to_owned(), proxy.policies());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        proxy.run(vec![listener]);
+        Self { address, certificate, policies, life, records, _spool: spool }
+    }
+
+    /// The next refusal that is recorded.
+    pub(crate) async fn blocked(&mut self) -> Blocked {
+        loop {
+            if let Parcel::Blocked(blocked) = self.parcel().await {
+                return blocked;
+            }
+        }
+    }
+
+    /// The next batch of allowed requests.
+    pub(crate) async fn allowed(&mut self) -> Vec<Allowed> {
+        loop {
+            if let Parcel::Log(log) = self.parcel().await {
+                return log.lines;
+            }
+        }
+    }
+
+    async fn parcel(&mut self) -> Parcel {
+        let next = tokio::time::timeout(Duration::from_secs(10), self.records.recv());
+        next.await.expect("a record comes within ten seconds").expect("the proxy runs")
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.life.stop();
+    }
+}
+
+pub(crate) fn config(origin: &Origin, routes: &[Value], limits: EgressLimits, spool: &std::path::Path) -> Config {
+    Config {
+        bottle: "agent-abcde".parse().unwrap(),
+        revision: 1,
+        policy: policy(routes),
+        secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
+        authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
+        spool: spool.to_owned(),
+        limits,
+    }
+}
