@@ -1,1 +1,6 @@
-//! tbd
+//! Turns a start request into a running bottle and back into nothing.
+
+pub mod backend;
+pub mod limits;
+pub mod state;
+mod sys;

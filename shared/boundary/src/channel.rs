@@ -84,6 +84,16 @@ impl Channel {
         Ok(Self { socket })
     }
 
+    /// Changes the deadline of every later read and write.
+    ///
+    /// # Errors
+    /// `deadline` is zero.
+    pub fn set_deadline(&mut self, deadline: Duration) -> Result<(), ChannelError> {
+        self.socket.set_read_timeout(Some(deadline))?;
+        self.socket.set_write_timeout(Some(deadline))?;
+        Ok(())
+    }
+
     /// The channel that a child process inherited as its standard input.
     ///
     /// # Errors

@@ -31,7 +31,9 @@ pub(crate) fn reap_until_end(agent: &Child) -> ExitCode {
         match sys::next_signal() {
             Some(Signal::CHILD) | None => {}
             // The group may be gone already; its end is then the next thing to be reaped.
-            Some(signal) => drop(kill_process_group(agent, signal)),
+            Some(signal) => {
+                let _ = kill_process_group(agent, signal);
+            }
         }
     }
 }

@@ -7,18 +7,27 @@ use std::process::Command;
 
 use rustix::process::{Signal, setsid};
 
-/// Makes the process that `command` starts the leader of a new session and process group.
+/// Makes the process that `command` starts the leader of a new session and process group, with no signal blocked.
 pub(crate) fn in_own_session(command: &mut Command) -> &mut Command {
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed; setsid is one, and nothing allocates.
-    unsafe { command.pre_exec(|| setsid().map(drop).map_err(Into::into)) }
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed; these are, and nothing allocates.
+    unsafe {
+        command.pre_exec(|| {
+            setsid()?;
+            set_mask(libc::SIG_UNBLOCK);
+            Ok(())
+        })
+    }
 }
 
 /// Blocks every signal in this (single-threaded) process, so that none is lost before [`next_signal`] asks for it.
-/// A process that is started later begins with none blocked: the standard library resets the mask.
 pub(crate) fn block_signals() {
+    set_mask(libc::SIG_BLOCK);
+}
+
+fn set_mask(how: libc::c_int) {
     let set = all_signals();
     // SAFETY: `set` is initialised and outlives the call; a null old set is allowed.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+    unsafe { libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut()) };
 }
 
 /// Waits for the next signal. Nothing for one that has no portable name, or when the wait was interrupted.

@@ -1,0 +1,198 @@
+//! What isolates a bottle, behind one trait. Launching knows nothing else about it.
+
+pub mod namespace;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base::id::Slug;
+use boundary::order::Command;
+use futures::future::BoxFuture;
+use handover::Channel;
+use rustix::process::Signal;
+
+use crate::limits::Limits;
+
+/// Where the agent lives inside a bottle.
+pub const AGENT_HOME: &str = "/home/agent";
+/// The agent's working directory unless something else was asked for.
+pub const AGENT_WORKSPACE: &str = "/home/agent/workspace";
+/// The directory inside a sidecar's box that it may write to.
+pub const SIDECAR_SPOOL: &str = "/spool";
+/// The directory inside a bottle that holds the certificates to trust.
+pub const TRUST: &str = "/etc/bot-bottle";
+/// Init's own path inside a bottle.
+pub const INIT: &str = "/.bot-bottle/init";
+
+/// Why a backend could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The operating system refused something.
+    #[error("cannot {doing}")]
+    System {
+        /// What was being done, to what.
+        doing: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The box around a process did not come to life.
+    #[error("bubblewrap could not make the {what}: {stderr}")]
+    Bubblewrap {
+        /// `bottle`, or the sidecar's name.
+        what: String,
+        /// What it printed.
+        stderr: String,
+    },
+    /// The hand-over channel failed.
+    #[error("cannot talk to the first process of the {what}")]
+    Channel {
+        /// `bottle`, or the sidecar's name.
+        what: String,
+        /// How it failed.
+        #[source]
+        source: handover::ChannelError,
+    },
+    /// Init refused an order.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl BackendError {
+    pub(crate) fn system(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        |source| Self::System { doing, source }
+    }
+}
+
+/// A bottle's boundary, as it is to be made.
+#[derive(Clone, Debug)]
+pub struct BoundarySpec {
+    /// The bottle.
+    pub bottle: Slug,
+    /// What it may use.
+    pub limits: Limits,
+    /// Loopback ports that are opened inside and handed out, in order.
+    pub ports: Vec<std::net::SocketAddr>,
+}
+
+/// A file that is put into the bottle before the agent runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BottleFile {
+    /// Below which directory.
+    pub place: Place,
+    /// Its path below that, without `..`.
+    pub path: PathBuf,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// Where a file is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The agent's home, as its own.
+    Home,
+    /// The directory of certificates, which the agent can only read.
+    Trust,
+}
+
+/// What a command that ran inside the boundary came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its exit code; absent when it was killed at its deadline.
+    pub code: Option<i32>,
+    /// The beginning of its standard output.
+    pub stdout: String,
+    /// The beginning of its standard error.
+    pub stderr: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// The program ended with this code; 128 + N when signal N ended it.
+    Exited(i32),
+    /// The boundary itself was ended by something else.
+    Lost,
+}
+
+/// A sidecar, as it is to be started.
+#[derive(Clone, Debug)]
+pub struct SidecarSpec {
+    /// The bottle it serves.
+    pub bottle: Slug,
+    /// Its name: `egress`.
+    pub name: &'static str,
+    /// Its program on the host.
+    pub program: PathBuf,
+}
+
+/// Makes and removes boundaries.
+pub trait Backend: Send + Sync {
+    /// Its name in records and requests: `namespace`.
+    fn name(&self) -> &'static str;
+
+    /// Makes a boundary around a fresh home and starts init in it. What it needs on disk is below the bottle's state
+    /// directory, which exists.
+    fn create(&self, spec: BoundarySpec) -> BoxFuture<'_, Result<Box<dyn Boundary>, BackendError>>;
+
+    /// Starts a sidecar of a bottle in a box of its own, with a hand-over channel as its standard input.
+    fn start_sidecar(&self, spec: SidecarSpec) -> BoxFuture<'_, Result<Box<dyn Sidecar>, BackendError>>;
+
+    /// The bottles of which something may still exist on this host.
+    ///
+    /// # Errors
+    /// The state directory cannot be read.
+    fn list_owned(&self) -> Result<Vec<Slug>, BackendError>;
+
+    /// Ends every process of a bottle and removes what the backend made for it. Doing it twice is harmless.
+    fn destroy<'a>(&'a self, bottle: &'a Slug) -> BoxFuture<'a, Result<(), BackendError>>;
+}
+
+/// One bottle's boundary.
+pub trait Boundary: Send {
+    /// The listening sockets that init opened, in the order asked for; empty when they were taken before.
+    fn take_listeners(&mut self) -> Vec<OwnedFd>;
+
+    /// The mount points that it has on purpose.
+    fn mounts(&self) -> Vec<String>;
+
+    /// What could not be limited, one sentence each, for the bottle's record.
+    fn notes(&self) -> Vec<String>;
+
+    /// Puts new files into the bottle, before the agent runs.
+    fn copy_in(&mut self, files: Vec<BottleFile>) -> BoxFuture<'_, Result<(), BackendError>>;
+
+    /// Runs a command inside to its end.
+    fn exec(
+        &mut self,
+        command: Command,
+        input: String,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Outcome, BackendError>>;
+
+    /// Starts the agent's program with these standard streams; nothing can be asked of init afterwards.
+    fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>>;
+
+    /// Waits until the program has ended and everything else in the boundary with it. Cancel-safe.
+    fn wait(&mut self) -> BoxFuture<'_, RunEnd>;
+
+    /// Sends a signal to the agent's process group. A boundary that is gone already takes it silently.
+    fn signal(&self, signal: Signal);
+
+    /// Ends everything inside at once.
+    fn kill(&self);
+}
+
+/// One running sidecar.
+pub trait Sidecar: Send {
+    /// Its hand-over channel; nothing when it was taken before. Closing it asks the sidecar to stop.
+    fn take_channel(&mut self) -> Option<Channel>;
+
+    /// Waits for its end and says how it ended. Cancel-safe.
+    fn wait(&mut self) -> BoxFuture<'_, String>;
+
+    /// Ends it at once.
+    fn kill(&mut self);
+}

@@ -1,0 +1,312 @@
+//! One bottle's box with init in it.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use boundary::order::{Answer, Command, Order};
+use futures::future::BoxFuture;
+use handover::{Channel, ChannelError};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::process::Child;
+
+use super::agent_box::{self, AgentBox};
+use super::launch::{self, last_words};
+use super::owned::{Owned, Process};
+use super::spawner::Spawner;
+use super::stage::StagedTree;
+use super::user::{Role, host_user};
+use super::{ANSWER, Namespace};
+use crate::backend::{BackendError, BottleFile, Boundary, BoundarySpec, INIT, Outcome, Place, RunEnd};
+use crate::limits::{self, Enforcement, Group};
+use crate::state::StateDir;
+use crate::sys::BeforeExec;
+
+/// A bottle that exists.
+pub(super) struct NamespaceBoundary {
+    state: StateDir,
+    user: Option<u32>,
+    child: Child,
+    /// Init, on the host.
+    init: OwnedFd,
+    /// Absent while an order is under way and after the program was started.
+    channel: Option<Channel>,
+    listeners: Vec<OwnedFd>,
+    mounts: Vec<String>,
+    notes: Vec<String>,
+    _staged: Staged,
+}
+
+/// Paths that are visible to boxes until this is dropped.
+struct Staged {
+    spawner: Spawner,
+    paths: Vec<PathBuf>,
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        self.paths.drain(..).for_each(|path| self.spawner.unstage(path));
+    }
+}
+
+/// Makes the boundary.
+pub(super) async fn create(
+    backend: &Namespace,
+    spec: BoundarySpec,
+) -> Result<NamespaceBoundary, BackendError> {
+    let state = backend.config.state.of(&spec.bottle);
+    let user = host_user(&spec.bottle, Role::Agent);
+    let enforcement = limits::plan(&spec.limits, &backend.hierarchy, spec.bottle.as_str());
+    let before = prepare(backend, &state, user, &enforcement)
+        .map_err(BackendError::system("prepare the bottle's limits"))?;
+    let mut staged = Staged { spawner: backend.spawner.clone(), paths: Vec::new() };
+    for (name, path) in
+        [("home", state.home()), ("trust", state.trust()), ("init", backend.config.init.clone())]
+    {
+        let tree = StagedTree::open(format!("{}-{name}", spec.bottle), &path);
+        let reached = match tree {
+            Ok(tree) => backend.spawner.stage(tree).await,
+            Err(error) => Err(error),
+        };
+        staged
+            .paths
+            .push(reached.map_err(BackendError::system(format!("show {} to the bottle", path.display())))?);
+    }
+    let [home, trust, init] = [0, 1, 2].map(|place| staged.paths[place].clone());
+    let (mut arguments, mounts) = agent_box::arguments(&AgentBox {
+        bottle: &spec.bottle,
+        system: &backend.system,
+        home,
+        trust,
+        init,
+        disk: spec.limits.disk,
+        seccomp: &backend.seccomp,
+    });
+    let (info, info_writer) = io::pipe().map_err(BackendError::system("make a pipe"))?;
+    let info_writer = OwnedFd::from(info_writer);
+    arguments.push(["--info-fd", &std::os::fd::AsRawFd::as_raw_fd(&info_writer).to_string()]);
+    let mut before = before;
+    before.kept.push(info_writer);
+    let spec_box = launch::Box {
+        bubblewrap: backend.config.bubblewrap.clone(),
+        arguments,
+        program: vec![INIT.to_owned()],
+        user,
+        before,
+        stderr: Stdio::piped(),
+        deadline: ANSWER,
+    };
+    let (mut child, channel) = launch::start(&backend.spawner, spec_box)
+        .await
+        .map_err(BackendError::system(format!("start {}", backend.config.bubblewrap.display())))?;
+    let order = Order::Bind { addresses: spec.ports.clone() };
+    let (channel, answer) = ask(channel, order, Vec::new()).await;
+    let listeners = match answer {
+        Ok((Answer::Bound, listeners)) if listeners.len() == spec.ports.len() => listeners,
+        Ok((Answer::Failed { reason }, _)) => return Err(BackendError::Refused(reason)),
+        Ok(_) => return Err(BackendError::Refused("init answered something else than was asked".to_owned())),
+        Err(ChannelError::Closed) => {
+            let stderr = last_words(&mut child).await;
+            return Err(BackendError::Bubblewrap { what: "bottle".to_owned(), stderr });
+        }
+        Err(source) => return Err(BackendError::Channel { what: "bottle".to_owned(), source }),
+    };
+    let init = record(backend, &state, &child, info)
+        .map_err(BackendError::system("find the bottle's init on the host"))?;
+    Ok(NamespaceBoundary {
+        state,
+        user,
+        child,
+        init,
+        channel: Some(channel),
+        listeners,
+        mounts,
+        notes: enforcement.notes,
+        _staged: staged,
+    })
+}
+
+/// Records and makes the control groups, and gives the agent its directories.
+fn prepare(
+    backend: &Namespace,
+    state: &StateDir,
+    user: Option<u32>,
+    enforcement: &Enforcement,
+) -> io::Result<BeforeExec> {
+    Owned::amend(&backend.records, state.path(), |owned| {
+        owned.groups = enforcement.groups.iter().map(|group| group.path.clone()).collect();
+        Ok(())
+    })?;
+    if let Some(user) = user {
+        chown(state.home(), Some(user), Some(user))?;
+        chown(state.trust(), Some(user), Some(user))?;
+    }
+    let groups = enforcement.groups.iter().map(Group::make).collect::<io::Result<Vec<_>>>()?;
+    let groups = groups.iter().map(Group::entry).collect::<io::Result<_>>()?;
+    Ok(BeforeExec { groups, limits: enforcement.own.clone(), ..BeforeExec::default() })
+}
+
+/// Learns which process init is, and records it and its box.
+fn record(backend: &Namespace, state: &StateDir, child: &Child, info: io::PipeReader) -> io::Result<OwnedFd> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Info {
+        child_pid: i32,
+    }
+    // Init has answered, so bubblewrap has written this long before; it may hold the pipe open.
+    let mut values = serde_json::Deserializer::from_reader(info).into_iter::<Info>();
+    let info = values.next().ok_or(io::ErrorKind::UnexpectedEof)??;
+    let init = Pid::from_raw(info.child_pid).ok_or(io::ErrorKind::InvalidData)?;
+    let descriptor = pidfd_open(init, PidfdFlags::empty())?;
+    Owned::amend(&backend.records, state.path(), |owned| {
+        for pid in child.id().map(u32::cast_signed).into_iter().chain([info.child_pid]) {
+            owned.processes.push(Process::of(pid)?);
+        }
+        Ok(())
+    })?;
+    Ok(descriptor)
+}
+
+type Asked = Result<(Answer, Vec<OwnedFd>), ChannelError>;
+
+/// Gives an order and waits for its answer, off the runtime's threads.
+async fn ask(mut channel: Channel, order: Order, descriptors: Vec<OwnedFd>) -> (Channel, Asked) {
+    let asking = tokio::task::spawn_blocking(move || {
+        let sent: Vec<_> = descriptors.iter().map(std::os::fd::AsFd::as_fd).collect();
+        let answer = channel.send(&order, &sent).and_then(|()| channel.receive::<Answer>());
+        (channel, answer)
+    });
+    // The closure cannot panic, and nothing aborts it: a blocking task runs to its end once started.
+    asking.await.expect("a blocking task that does not panic")
+}
+
+impl NamespaceBoundary {
+    async fn order(
+        &mut self,
+        order: Order,
+        descriptors: Vec<OwnedFd>,
+        within: Duration,
+    ) -> Result<Answer, BackendError> {
+        let failed = |source| BackendError::Channel { what: "bottle".to_owned(), source };
+        let mut channel = self.channel.take().ok_or_else(|| failed(ChannelError::Closed))?;
+        channel.set_deadline(within).map_err(failed)?;
+        let (channel, answer) = ask(channel, order, descriptors).await;
+        match answer.map_err(failed)? {
+            (Answer::Started, _) => return Ok(Answer::Started),
+            (Answer::Failed { reason }, _) => {
+                self.channel = Some(channel);
+                Err(BackendError::Refused(reason))
+            }
+            (answer, _) => {
+                self.channel = Some(channel);
+                Ok(answer)
+            }
+        }
+    }
+}
+
+impl Boundary for NamespaceBoundary {
+    fn take_listeners(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.listeners)
+    }
+
+    fn mounts(&self) -> Vec<String> {
+        self.mounts.clone()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    fn copy_in(&mut self, files: Vec<BottleFile>) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(async move {
+            for file in files {
+                let shown = file.path.display().to_string();
+                self.write(&file).map_err(BackendError::system(format!("put {shown} into the bottle")))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn exec(
+        &mut self,
+        command: Command,
+        input: String,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Outcome, BackendError>> {
+        Box::pin(async move {
+            let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+            let order = Order::Exec { command, input, deadline_ms };
+            match self.order(order, Vec::new(), deadline + ANSWER).await? {
+                Answer::Done { code, stdout, stderr } => Ok(Outcome { code, stdout, stderr }),
+                _ => Err(BackendError::Refused("init answered something else than was asked".to_owned())),
+            }
+        })
+    }
+
+    fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(async move {
+            match self.order(Order::Run { command }, streams.into(), ANSWER).await? {
+                Answer::Started => Ok(()),
+                _ => Err(BackendError::Refused("init answered something else than was asked".to_owned())),
+            }
+        })
+    }
+
+    fn wait(&mut self) -> BoxFuture<'_, RunEnd> {
+        Box::pin(async move {
+            match self.child.wait().await {
+                Ok(status) if status.signal().is_none() => RunEnd::Exited(status.code().unwrap_or(-1)),
+                _ => RunEnd::Lost,
+            }
+        })
+    }
+
+    fn signal(&self, signal: Signal) {
+        let _ = pidfd_send_signal(self.init.as_fd(), signal);
+    }
+
+    fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+impl NamespaceBoundary {
+    /// The agent has not run yet, so nothing in its directories is its doing.
+    fn write(&self, file: &BottleFile) -> io::Result<()> {
+        let (root, mode) = match file.place {
+            Place::Home => (self.state.home(), 0o600),
+            Place::Trust => (self.state.trust(), 0o444),
+        };
+        let relative = checked(&file.path)?;
+        let mut directory = root;
+        for part in relative.parent().into_iter().flat_map(Path::components) {
+            directory.push(part);
+            match fs::DirBuilder::new().mode(0o700).create(&directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Err(_) => {}
+                Ok(()) => self.give(&directory)?,
+            }
+        }
+        let path = directory.join(relative.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+        let mut target = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+        io::Write::write_all(&mut target, &file.content)?;
+        self.give(&path)
+    }
+
+    fn give(&self, path: &Path) -> io::Result<()> {
+        self.user.map_or(Ok(()), |user| chown(path, Some(user), Some(user)))
+    }
+}
+
+fn checked(path: &Path) -> io::Result<&Path> {
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    plain
+        .then_some(path)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path is not a plain relative one"))
+}

@@ -1,0 +1,112 @@
+//! Where a bottle's files are on the host (L6).
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use base::id::Slug;
+
+/// The directory of all bottles' state: `<home>/state`.
+#[derive(Clone, Debug)]
+pub struct StateRoot(PathBuf);
+
+impl StateRoot {
+    /// Below the given bot-bottle home.
+    #[must_use]
+    pub fn below(home: &Path) -> Self {
+        Self(home.join("state"))
+    }
+
+    /// One bottle's directory, whether or not it exists.
+    #[must_use]
+    pub fn of(&self, bottle: &Slug) -> StateDir {
+        StateDir(self.0.join(bottle.as_str()))
+    }
+
+    /// The bottles that have a directory.
+    ///
+    /// # Errors
+    /// The directory exists and cannot be read.
+    pub fn bottles(&self) -> io::Result<Vec<Slug>> {
+        let entries = match std::fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        let slugs = names.map(|name| name.map(|name| name.parse().ok()));
+        slugs.filter_map(Result::transpose).collect()
+    }
+}
+
+/// One bottle's directory: mode 0700, the launcher's own.
+#[derive(Clone, Debug)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// Makes it with everything below it.
+    ///
+    /// # Errors
+    /// It exists already, or cannot be made.
+    pub fn create(&self) -> io::Result<()> {
+        if let Some(parent) = self.0.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        private_directory(&self.0)?;
+        for directory in [self.home(), self.trust(), self.spool("egress")] {
+            private_directory(&directory)?;
+        }
+        Ok(())
+    }
+
+    /// Removes it with everything in it; links are not followed.
+    ///
+    /// # Errors
+    /// Something in it cannot be removed.
+    pub fn remove(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The agent's home.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.0.join("home")
+    }
+
+    /// Certificates that the agent reads.
+    #[must_use]
+    pub fn trust(&self) -> PathBuf {
+        self.0.join("trust")
+    }
+
+    /// A sidecar's own directory.
+    #[must_use]
+    pub fn spool(&self, sidecar: &str) -> PathBuf {
+        self.0.join(sidecar)
+    }
+
+    /// A sidecar's log.
+    #[must_use]
+    pub fn log(&self, sidecar: &str) -> PathBuf {
+        self.0.join(format!("{sidecar}.log"))
+    }
+
+    /// Who launched this bottle; there as long as something of it may exist.
+    #[must_use]
+    pub fn owner(&self) -> PathBuf {
+        self.0.join("owner.json")
+    }
+}
+
+fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}

@@ -1,0 +1,188 @@
+//! What a real bottle is, from inside and from outside. Needs bubblewrap and user namespaces.
+
+mod support;
+
+use std::os::fd::AsFd as _;
+
+use launcher::backend::{Backend as _, RunEnd};
+use support::{Host, exec, python, run};
+
+#[tokio::test]
+async fn the_agent_is_an_ordinary_user_without_rights() {
+    let host = Host::new();
+    let mut bottle = host.bottle("a-00000").await;
+    let status = exec(&mut bottle, &["cat", "/proc/self/status"]).await.stdout;
+    for line in [
+        "Uid:\t1000\t1000",
+        "CapEff:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+    ] {
+        assert!(status.contains(line), "{line} in {status}");
+    }
+    exec(&mut bottle, &["touch", "mine"]).await;
+    let mine = host.state.of(&"a-00000".parse().unwrap()).home().join("mine").metadata().unwrap();
+    assert_ne!(std::os::unix::fs::MetadataExt::uid(&mine), 0, "the agent is root on the host");
+}
+
+#[tokio::test]
+async fn only_what_is_needed_is_visible() {
+    let host = Host::new();
+    let mut bottle = host.bottle("a-00000").await;
+    let script = "
+import os
+print(sorted(n for n in os.listdir('/') if not n.startswith('lib')))
+print(sorted(os.listdir('/run')), sorted(os.listdir('/home')), sorted(os.listdir('/etc/bot-bottle')))
+print([p for p in ('/root', '/sys', '/var/run', '/etc/shadow', '/etc/gitconfig', '/opt', '/srv', '/mnt') if os.path.exists(p)])
+for p in ('/x', '/usr/x', '/etc/x', '/run/x', '/etc/bot-bottle/x', '/proc/sys/kernel/core_pattern'):
+    try:
+        open(p, 'w'); print('wrote', p)
+    except OSError as e: pass
+for p in ('/tmp/x', '/home/agent/x', '/dev/shm/x', '/var/tmp/y'):
+    open(p, 'w').write('x')
+";
+    let seen = python(&mut bottle, script).await;
+    insta::assert_snapshot!(seen, @r#"
+    ['.bot-bottle', 'bin', 'dev', 'etc', 'home', 'proc', 'run', 'sbin', 'tmp', 'usr', 'var']
+    [] ['agent'] []
+    []
+    "#);
+}
+
+#[tokio::test]
+async fn a_port_opened_inside_is_served_from_outside() {
+    let host = Host::new();
+    let mut bottle = host.bottle("a-00000").await;
+    let listener = std::net::TcpListener::from(bottle.take_listeners().remove(0));
+    let server = std::thread::spawn(move || {
+        use std::io::Write as _;
+        listener.accept().unwrap().0.write_all(b"hello from outside").unwrap();
+    });
+    let script = "
+import socket
+print(socket.create_connection(('egress', 9099), 5).recv(100).decode())
+";
+    assert_eq!(python(&mut bottle, script).await, "hello from outside");
+    server.join().unwrap();
+}
+
+#[tokio::test]
+async fn the_programs_code_and_output_come_back() {
+    let host = Host::new();
+    let (end, output) =
+        run(host.bottle("a-00000").await, &["sh", "-c", "echo out; echo err >&2; exit 7"]).await;
+    assert_eq!((end, output.as_str()), (RunEnd::Exited(7), "out\nerr\n"));
+    let (end, _) = run(host.bottle("a-00001").await, &["sh", "-c", "kill -SEGV $$"]).await;
+    assert_eq!(end, RunEnd::Exited(128 + 11));
+}
+
+#[tokio::test]
+async fn the_agent_cannot_look_at_init_or_the_channel() {
+    let host = Host::new();
+    let script = "
+import os
+for what in ('fd', 'environ', 'mem', 'maps', 'cwd', 'root', 'ns/net'):
+    path = '/proc/1/' + what
+    try:
+        print('read', what, os.listdir(path) if what == 'fd' else os.readlink(path) if what in ('cwd', 'root', 'ns/net') else open(path).read(1))
+    except OSError as e: pass
+print(sorted(int(n) for n in os.listdir('/proc/self/fd'))[:-1])
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+print('ptrace', libc.ptrace(16, 1, 0, 0), ctypes.get_errno())
+";
+    let (end, output) = run(host.bottle("a-00000").await, &["/usr/bin/python3", "-c", script]).await;
+    assert_eq!(end, RunEnd::Exited(0), "{output}");
+    assert_eq!(output, "[0, 1, 2]\nptrace -1 1\n");
+}
+
+#[tokio::test]
+async fn signals_reach_the_agent_and_everything_dies_with_it() {
+    let host = Host::new();
+    let mut bottle = host.bottle("a-00000").await;
+    let script = "trap 'exit 42' TERM; sleep 1000 & setsid sleep 1000 & echo ready; wait";
+    let (mut output, writer) = std::io::pipe().unwrap();
+    support::start(&mut bottle, &["sh", "-c", script], writer.into()).await;
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(&mut output, &mut ready).unwrap();
+    bottle.signal(rustix::process::Signal::TERM);
+    let end = tokio::time::timeout(support::LIMIT, bottle.wait()).await.unwrap();
+    assert_eq!(end, RunEnd::Exited(42));
+    // The pipe ends only when every process that held it is gone.
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut output, &mut rest).unwrap();
+    assert_eq!(rest, "");
+}
+
+#[tokio::test]
+async fn errors_name_what_is_missing() {
+    let host = Host::new();
+    let mut bottle = host.bottle("a-00000").await;
+    for (argv, words) in [
+        (vec!["no-such-program"], "in none of the bottle's PATH directories"),
+        (vec!["/no/such/program"], "no such file inside the bottle"),
+        (vec!["/etc/hosts"], "not executable"),
+        (vec![], "the command is empty"),
+    ] {
+        let refused = bottle.exec(support::command(&argv), String::new(), support::LIMIT).await.unwrap_err();
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    let late =
+        bottle.exec(support::command(&["sleep", "60"]), String::new(), std::time::Duration::from_millis(50));
+    assert_eq!(late.await.unwrap().code, None);
+}
+
+/// Acts as a launcher for the test below, when that one starts it; does nothing otherwise.
+#[tokio::test]
+async fn victim() {
+    let Ok(home) = std::env::var("BOT_BOTTLE_TEST_VICTIM") else { return };
+    let host = Host::at(home.as_ref());
+    let mut bottle = host.bottle("a-00000").await;
+    let inherited = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+    support::start(&mut bottle, &["sh", "-c", "setsid sleep 1000 & echo ready; sleep 1000"], inherited).await;
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn the_kernel_ends_every_bottle_of_a_killed_launcher() {
+    let home = tempfile::tempdir().unwrap();
+    let (output, writer) = std::io::pipe().unwrap();
+    let mut launcher = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--nocapture"])
+        .env("BOT_BOTTLE_TEST_VICTIM", home.path())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(output));
+    assert!(lines.any(|line| line.unwrap() == "ready"));
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    // The pipe ends only when every process that holds it is gone: the program, and what it put in the background.
+    let ended = tokio::task::spawn_blocking(move || lines.count());
+    assert_eq!(tokio::time::timeout(support::LIMIT, ended).await.expect("processes are left").unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_a_killed_launcher_left_is_removed() {
+    let host = Host::new();
+    let bottle = host.bottle("a-00000").await;
+    std::mem::forget(bottle);
+    let name = "a-00000".parse().unwrap();
+    assert_eq!(host.backend.list_owned().unwrap(), [name]);
+    let name = host.backend.list_owned().unwrap().remove(0);
+    host.backend.destroy(&name).await.unwrap();
+    assert!(host.backend.list_owned().unwrap().is_empty());
+    host.backend.destroy(&name).await.unwrap();
+}
+
+#[tokio::test]
+async fn descriptors_of_the_launcher_stay_outside() {
+    // A launcher may itself have been started with descriptors that are not close-on-exec.
+    let open = std::fs::File::open("/etc/hostname").unwrap();
+    rustix::io::fcntl_setfd(open.as_fd(), rustix::io::FdFlags::empty()).unwrap();
+    let host = Host::new();
+    let mut bottle = host.bottle("a-00000").await;
+    let listing = exec(&mut bottle, &["ls", "-l", "/proc/self/fd"]).await.stdout;
+    assert!(!listing.contains("hostname"), "{listing}");
+}
