@@ -14,6 +14,7 @@ use crate::problem::Place;
 /// The frontmatter of an agent's file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "Agent of bot-bottle: frontmatter")]
 pub struct AgentFile {
     /// The bottle that it runs in, unless others are chosen at launch.
     #[serde(skip_serializing_if = "Option::is_none")]

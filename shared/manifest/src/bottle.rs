@@ -16,6 +16,7 @@ use crate::provider::AgentProvider;
 /// The frontmatter of a bottle's file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "Bottle of bot-bottle: frontmatter")]
 pub struct BottleFile {
     /// The bottle that this one builds on.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! `env`: variables of the agent's environment (M10).
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The value of one variable. The agent sees it: it must not be a secret.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(untagged)]
 pub enum EnvValue {
     /// This text.
-    Literal(String),
+    Literal(#[schemars(schema_with = "literal_schema")] String),
     /// The value that a variable of the host has when the bottle is launched.
     FromHost(FromHost),
 }
@@ -19,6 +19,11 @@ pub enum EnvValue {
 pub struct FromHost {
     /// The name of the host's variable.
     pub from_host: String,
+}
+
+/// Whatever is written is taken as text, but an editor reads `8080` as a number.
+fn literal_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "number", "boolean"] })
 }
 
 impl EnvValue {

@@ -61,7 +61,9 @@ fn read<T: DeserializeOwned>(
 ) -> Result<Read<T>, FileProblems> {
     // The first fence is line 1.
     let (root, mut faults) = parse(document.yaml, 1);
-    let shaped = shape(&root, schema, advice);
+    let mut shaped = shape(&root, schema, advice);
+    shaped.faults.retain(|fault| faults.iter().all(|first| first.place != fault.place));
+    faults.append(&mut shaped.faults);
     let mut problems = Problems::default();
     let file = match shaped.json.as_ref().map(|json| serde_json::from_value::<T>(json.clone())) {
         Some(Ok(file)) => {
@@ -76,8 +78,7 @@ fn read<T: DeserializeOwned>(
         None => None,
     };
     let found = problems.into_iter().map(|problem| (shaped.original(&problem.at), problem.message));
-    let found: Vec<_> = found.filter(|(at, _)| !explained(at, &shaped.faults)).collect();
-    faults.extend(shaped.faults.iter().cloned());
+    let found: Vec<_> = found.filter(|(at, _)| !explained(at, &faults)).collect();
     faults.extend(found.into_iter().map(|(at, message)| Fault { place: root.locate(&at), at, message }));
     match file.filter(|_| faults.is_empty()) {
         Some(file) => Ok(Read { file, root }),

@@ -87,7 +87,7 @@ impl From<&Resolved> for Preflight {
             repos: repos.collect(),
             identity: resolved.identity.clone(),
             supervise: bottle.supervise,
-            limits: bottle.limits.clone(),
+            limits: bottle.limits,
             warnings: resolved.warnings.clone(),
         }
     }

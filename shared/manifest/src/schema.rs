@@ -1,7 +1,7 @@
 //! The JSON Schemas of the two kinds of frontmatter: what files are checked with, and what editors offer (M11).
 
 use schemars::schema_for;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::agent::AgentFile;
 use crate::bottle::BottleFile;
@@ -9,11 +9,34 @@ use crate::bottle::BottleFile;
 /// The schema of a bottle's frontmatter.
 #[must_use]
 pub fn bottle() -> Json {
-    schema_for!(BottleFile).to_value()
+    without_null(schema_for!(BottleFile).to_value())
 }
 
 /// The schema of an agent's frontmatter.
 #[must_use]
 pub fn agent() -> Json {
-    schema_for!(AgentFile).to_value()
+    without_null(schema_for!(AgentFile).to_value())
+}
+
+/// A key that is not wanted is left out, so that `null`, which is how the derive writes "optional", is no value.
+fn without_null(schema: Json) -> Json {
+    match schema {
+        Json::Object(map) => {
+            let mut map: Map<String, Json> =
+                map.into_iter().map(|(key, value)| (key, without_null(value))).collect();
+            if let Some(Json::Array(kinds)) = map.get_mut("type") {
+                kinds.retain(|kind| kind != "null");
+                if let [only] = &kinds[..] {
+                    let only = only.clone();
+                    map.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Json::Array(variants)) = map.get_mut("anyOf") {
+                variants.retain(|variant| variant["type"] != "null");
+            }
+            Json::Object(map)
+        }
+        Json::Array(items) => Json::Array(items.into_iter().map(without_null).collect()),
+        other => other,
+    }
 }

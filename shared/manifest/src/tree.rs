@@ -113,7 +113,15 @@ struct Open {
 
 enum Content {
     List(Vec<Node>),
-    Map { pairs: Vec<Pair>, key: Option<(String, Place)> },
+    Map { pairs: Vec<Pair>, key: Key },
+}
+
+/// The key whose value comes next.
+enum Key {
+    Wanted,
+    Given(String, Place),
+    /// It was no text; its value is dropped.
+    Unusable,
 }
 
 impl Builder {
@@ -144,7 +152,7 @@ impl Builder {
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse(place, anchor, tag.is_some());
-                self.open(place, Content::Map { pairs: Vec::new(), key: None });
+                self.open(place, Content::Map { pairs: Vec::new(), key: Key::Wanted });
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -192,21 +200,26 @@ impl Builder {
             None if self.documents <= 1 => self.root = Some(node),
             None => {}
             Some(Content::List(items)) => items.push(node),
-            Some(Content::Map { key: key @ None, .. }) => match node.value {
-                Value::Scalar { text, .. } => *key = Some((text, node.place)),
-                _ => {
-                    *key = Some((String::new(), node.place));
-                    self.fault(node.place, "a key is one word or a quoted text");
+            Some(Content::Map { pairs, key }) => match std::mem::replace(key, Key::Wanted) {
+                Key::Unusable => {}
+                Key::Given(key, key_place) => {
+                    let first = pairs.iter().find(|pair| pair.key == key).map(|pair| pair.key_place);
+                    let at = first.map(|_| key.clone());
+                    pairs.push(Pair { key, key_place, value: node });
+                    if let (Some(first), Some(key)) = (first, at) {
+                        let at = self.path().key(&key);
+                        let message = format!("this key stands in line {} already", first.line);
+                        self.faults.push(Fault { place: key_place, at, message });
+                    }
                 }
+                Key::Wanted => match node.value {
+                    Value::Scalar { text, .. } => *key = Key::Given(text, node.place),
+                    _ => {
+                        *key = Key::Unusable;
+                        self.fault(node.place, "a key is one word or a quoted text");
+                    }
+                },
             },
-            Some(Content::Map { pairs, key }) => {
-                let Some((key, key_place)) = key.take() else { return };
-                let first = pairs.iter().find(|pair| pair.key == key).map(|pair| pair.key_place);
-                pairs.push(Pair { key, key_place, value: node });
-                if let Some(first) = first {
-                    self.fault(key_place, format!("this key stands in line {} already", first.line));
-                }
-            }
         }
     }
 
@@ -219,10 +232,8 @@ impl Builder {
     fn path(&self) -> KeyPath {
         self.open.iter().fold(KeyPath::root(), |path, open| match &open.content {
             Content::List(items) => path.item(items.len()),
-            Content::Map { key: Some((key, _)), .. } => path.key(key),
-            Content::Map { pairs, key: None } => {
-                pairs.last().map_or(path.clone(), |pair| path.key(&pair.key))
-            }
+            Content::Map { key: Key::Given(key, _), .. } => path.key(key),
+            Content::Map { .. } => path,
         })
     }
 

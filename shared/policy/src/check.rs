@@ -158,12 +158,19 @@ fn is_text(text: &str, at: &KeyPath, problems: &mut Problems) -> bool {
     false
 }
 
-/// The candidate nearest to a text, if one is near.
+/// The candidate nearest to a text, if one is near: mostly the same letters, or one slip away.
 #[must_use]
 pub fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    // Hostile text is long; nobody mistypes a name into something that long.
+    let text: String = text.chars().take(100).flat_map(char::to_lowercase).collect();
+    let likeness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let slip = candidate.len() > 2 && strsim::osa_distance(&text, &candidate) == 1;
+        strsim::jaro_winkler(&text, &candidate).max(if slip { 0.8 } else { 0.0 })
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&text.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .map(|candidate| (likeness(candidate), candidate))
         .filter(|(likeness, _)| *likeness >= 0.75)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)

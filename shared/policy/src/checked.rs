@@ -56,6 +56,12 @@ impl CheckedPolicy {
         &self.source
     }
 
+    /// What to record: 0 nothing, 1 decisions (unless given), 2 decisions with redacted content (E12).
+    #[must_use]
+    pub fn log(&self) -> u8 {
+        self.source.log.unwrap_or(1)
+    }
+
     /// Its routes, in the order in which they were written.
     #[must_use]
     pub fn routes(&self) -> &[Arc<CheckedRoute>] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Where in a value something is: `routes[2].matches[0].paths[1].value`.
+/// Where in a value something is: `routes[2].matches[0].paths[1].value`, or `repos["a.b"].url`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyPath(Vec<Step>);
 
@@ -57,13 +57,20 @@ impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (depth, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if depth == 0 => write!(f, "{}", base::inert(key, 80))?,
-                Step::Key(key) => write!(f, ".{}", base::inert(key, 80))?,
+                Step::Key(key) if !is_plain(key) => write!(f, "[\"{}\"]", base::inert(key, 80))?,
+                Step::Key(key) if depth == 0 => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
                 Step::Item(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())
     }
+}
+
+/// Whether a key needs no quotes: every key of our own, and most names that people give.
+fn is_plain(key: &str) -> bool {
+    (1..=80).contains(&key.len())
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 /// One thing that is wrong.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct EgressPolicy {
     /// What to record: 0 nothing, 1 decisions, 2 decisions with redacted headers and bodies (E12).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2))]
     pub log: Option<u8>,
     /// The allowed hosts. Anything else is refused.
     pub routes: Vec<Route>,
@@ -26,6 +27,7 @@ pub struct Route {
     pub scheme: Scheme,
     /// The only port allowed; the scheme's own (443, 80) unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// The credential the proxy adds. The agent never sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,9 +224,13 @@ pub struct Dlp {
 #[serde(untagged)]
 pub enum Detectors {
     /// Only `false` is accepted: no detector looks.
-    Off(bool),
+    Off(#[schemars(schema_with = "only_false")] bool),
     /// These detectors look.
     Named(Vec<String>),
+}
+
+fn only_false(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "boolean", "const": false })
 }
 
 /// What happens to a request in which a detector found something.

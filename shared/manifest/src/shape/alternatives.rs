@@ -10,7 +10,8 @@ pub(super) struct Alternatives<'s> {
     pub(super) text: Option<&'s Json>,
     /// Fixed texts.
     pub(super) choices: Vec<&'s str>,
-    pub(super) boolean: bool,
+    /// A boolean, with its `const`.
+    pub(super) boolean: Option<&'s Json>,
     /// A number, with its bounds.
     pub(super) number: Option<&'s Json>,
     pub(super) list: Option<&'s Json>,
@@ -40,7 +41,9 @@ impl<'s> Alternatives<'s> {
         match &schema["type"] {
             Json::String(kind) => self.add_kind(kind, schema),
             Json::Array(kinds) => {
-                kinds.iter().filter_map(Json::as_str).for_each(|kind| self.add_kind(kind, schema))
+                for kind in kinds.iter().filter_map(Json::as_str) {
+                    self.add_kind(kind, schema);
+                }
             }
             _ => self.anything = true,
         }
@@ -49,7 +52,7 @@ impl<'s> Alternatives<'s> {
     fn add_kind(&mut self, kind: &str, schema: &'s Json) {
         match kind {
             "string" => self.text = Some(schema),
-            "boolean" => self.boolean = true,
+            "boolean" => self.boolean = Some(schema),
             "integer" | "number" => self.number = Some(schema),
             "array" => self.list = Some(schema),
             "object" => self.maps.push(schema),
@@ -67,8 +70,8 @@ pub(super) fn describe(choices: &Alternatives<'_>) -> String {
     if !choices.choices.is_empty() {
         words.push(format!("one of {}", choices.choices.join(", ")));
     }
-    if choices.boolean {
-        words.push("true or false".to_owned());
+    if let Some(schema) = choices.boolean {
+        words.push(schema["const"].as_bool().map_or("true or false".to_owned(), |only| only.to_string()));
     }
     if let Some(schema) = choices.number {
         words.push(describe_number(schema));

@@ -14,8 +14,11 @@ pub(super) fn read(text: &str, plain: bool, choices: &Alternatives<'_>) -> Resul
     if choices.choices.contains(&text) {
         return Ok(Json::String(text.to_owned()));
     }
-    if choices.boolean && plain && matches!(text, "true" | "false") {
-        return Ok(Json::Bool(text == "true"));
+    if let Some(schema) = choices.boolean
+        && let Some(value) = text.parse::<bool>().ok().filter(|_| plain)
+        && schema["const"].as_bool().is_none_or(|only| only == value)
+    {
+        return Ok(Json::Bool(value));
     }
     if let Some(schema) = choices.number {
         return read_number(text, plain, schema);
@@ -24,15 +27,15 @@ pub(super) fn read(text: &str, plain: bool, choices: &Alternatives<'_>) -> Resul
         return Err(not_among(text, &choices.choices));
     }
     let shown = base::inert(text, 60);
-    if choices.boolean {
+    if choices.boolean.is_some() {
         let advice = match text.to_ascii_lowercase().as_str() {
-            "yes" | "on" | "y" | "true" => "; write true",
+            "yes" | "on" | "y" | "true" if choices.list.is_none() => "; write true",
             "no" | "off" | "n" | "false" => "; write false",
             _ => "",
         };
         return Err(format!("`{shown}` is not {}{advice}", describe(choices)));
     }
-    Err(format!("`{shown}` is a text; give {}", describe(choices)))
+    Err(format!("`{shown}` is a single value; give {}", describe(choices)))
 }
 
 pub(super) fn not_among(text: &str, choices: &[&str]) -> String {

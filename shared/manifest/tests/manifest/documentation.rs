@@ -1,0 +1,73 @@
+//! `docs/manifest.md` and `docs/schema/` say what the code does.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use manifest::{Origin, parse_agent, parse_bottle, schema};
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
+}
+
+#[test]
+fn schemas_are_current() {
+    for (name, schema) in [("bottle.json", schema::bottle()), ("agent.json", schema::agent())] {
+        let path = docs().join("schema").join(name);
+        let wanted = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+        if std::env::var_os("UPDATE_GENERATED").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == wanted, "{} is stale; run the tests with UPDATE_GENERATED=1", path.display());
+    }
+}
+
+/// Every example of a whole file in the page is read. A file with `bottle:`, `skills:` or a prompt is an agent's.
+#[test]
+fn the_examples_of_the_page_are_right() {
+    let page = std::fs::read_to_string(docs().join("manifest.md")).unwrap();
+    let examples: Vec<&str> =
+        page.split("```markdown\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect();
+    assert!(examples.len() >= 2, "the page has examples");
+    for example in examples {
+        let text = format!("{example}\n");
+        let is_agent = text.contains("\nbottle:") || text.contains("\nskills:");
+        let problems = if is_agent {
+            parse_agent("x".parse().unwrap(), Origin::Home, Path::new("manifest.md"), &text).err()
+        } else {
+            parse_bottle("x".parse().unwrap(), Path::new("manifest.md"), &text).err()
+        };
+        assert!(problems.is_none(), "{}\n{text}", problems.unwrap());
+    }
+}
+
+/// A key that is not on the page is not documented.
+#[test]
+fn every_key_is_on_the_page() {
+    let page = std::fs::read_to_string(docs().join("manifest.md")).unwrap();
+    let code = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let words: BTreeSet<&str> =
+        code.flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c))).collect();
+    for schema in [schema::bottle(), schema::agent()] {
+        let mut keys = Vec::new();
+        collect(&schema, &mut keys);
+        assert!(keys.len() > 5);
+        for key in keys {
+            assert!(words.contains(key.as_str()), "`{key}` is not on the page");
+        }
+    }
+}
+
+fn collect(schema: &serde_json::Value, keys: &mut Vec<String>) {
+    match schema {
+        serde_json::Value::Object(map) => {
+            if let Some(properties) = map.get("properties").and_then(|value| value.as_object()) {
+                keys.extend(properties.keys().cloned());
+            }
+            map.values().for_each(|value| collect(value, keys));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, keys)),
+        _ => {}
+    }
+}
