@@ -1,1 +1,31 @@
-//! tbd
+//! The only writer of decisions. In its first form it owns the policy revisions of every bottle (E13, invariant 5):
+//!
+//! ```text
+//! operator, launcher ── policy.change ──▶ supervisor ── compare-and-set ──▶ bucket `policy`
+//!                                             │
+//!                                             ├── policy.changed.<bottle> ──▶ sidecar
+//!                                             ◀── policy.running.<bottle> ─── sidecar: runs N, or refuses it
+//!                                             │
+//! operator, launcher ◀── Running N ───────────┘
+//! ```
+//!
+//! A change is answered only when the sidecar has said what it now runs, or after a deadline. A revision that the
+//! sidecar refuses is followed by a new one with the policy that it still runs: numbers are never used twice.
+//!
+//! All state is in the bucket. Killed at any point, the supervisor leaves at worst a stored revision that was not
+//! pushed: the next one pushes every current revision when it starts, and a sidecar that asks with `policy.get` gets the
+//! current one.
+//!
+//! [`Config`] → [`build`] → [`Supervisor::start`] on a [`base::lifecycle::Lifecycle`].
+
+pub mod config;
+pub mod revision;
+
+mod changes;
+mod gets;
+mod running;
+mod service;
+mod store;
+
+pub use config::Config;
+pub use service::{Supervisor, build};

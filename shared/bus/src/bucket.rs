@@ -31,6 +31,8 @@ pub struct Value<T> {
     pub revision: u64,
 }
 
+/// More than any bucket keeps of a key.
+const MOST_HISTORY: u64 = 64;
 const OPERATION: &str = "KV-Operation";
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 
@@ -49,9 +51,23 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
     /// [`BusError::Malformed`] when it is not a `T`, [`BusError::Denied`], [`BusError::Deadline`].
     pub async fn get(&self, key: &str) -> Result<Option<Value<T>>, BusError> {
         let Some(entry) = self.last(key).await?.filter(|entry| !is_deletion(entry)) else { return Ok(None) };
-        let value = from_json(&entry.subject, &entry.payload)
-            .map_err(|malformed| BusError::Malformed { doing: self.doing("reading", key), malformed })?;
-        Ok(Some(Value { value, revision: entry.sequence }))
+        self.value(key, &entry).map(Some)
+    }
+
+    /// The values that the bucket still has of a key, oldest first, the current one last; empty when it was removed.
+    ///
+    /// # Errors
+    /// As [`KeyValue::get`].
+    pub async fn history(&self, key: &str) -> Result<Vec<Value<T>>, BusError> {
+        let query = Query {
+            seq: Some(1),
+            next_by_subj: Some(self.subject(key)),
+            batch: Some(MOST_HISTORY),
+            ..Query::default()
+        };
+        let entries = self.bus.read(&stream(self.name), &query).await?;
+        let start = entries.iter().rposition(is_deletion).map_or(0, |last| last + 1);
+        entries[start..].iter().map(|entry| self.value(key, entry)).collect()
     }
 
     /// Stores a value only if the key has none. Returns its revision.
@@ -131,6 +147,12 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn value(&self, key: &str, entry: &Entry) -> Result<Value<T>, BusError> {
+        from_json(&entry.subject, &entry.payload)
+            .map(|value| Value { value, revision: entry.sequence })
+            .map_err(|malformed| BusError::Malformed { doing: self.doing("reading", key), malformed })
     }
 
     async fn last(&self, key: &str) -> Result<Option<Entry>, BusError> {

@@ -19,7 +19,8 @@ pub struct Job<M> {
     pub message: Result<M, Malformed>,
     /// Its place in the stream, from 1.
     pub sequence: u64,
-    /// How often it has been given out, from 1.
+    /// How often it has been given out, from 1, as far as the server remembers: one that was killed may have
+    /// forgotten the last time.
     pub delivery: u64,
     /// The trace it belongs to.
     pub trace: Trace,

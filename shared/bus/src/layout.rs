@@ -144,15 +144,33 @@ pub const LAUNCHER_BEATS: Bucket<LauncherRecord> = Bucket::new("launchers");
 /// Who runs which start request, by request id.
 pub const REQUESTS: Bucket<RequestClaim> = Bucket::new("requests");
 
-/// Every bucket by name, and how long an untouched value stays.
-pub const BUCKETS: &[(&str, Option<Duration>)] = &[
-    ("bottles", None),
-    ("policy", None),
-    ("proposals", None),
-    ("pr_sessions", None),
-    ("launchers", None),
+/// A bucket and what it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BucketSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// How many values of each key, the current one included.
+    pub history: i64,
+    /// How long an untouched value stays; none is for ever.
+    pub age: Option<Duration>,
+}
+
+impl BucketSpec {
+    const fn new(name: &'static str) -> Self {
+        Self { name, history: 1, age: None }
+    }
+}
+
+/// Every bucket.
+pub const BUCKETS: &[BucketSpec] = &[
+    BucketSpec::new("bottles"),
+    // A revision that a sidecar refuses is followed by one with the policy that it still runs.
+    BucketSpec { history: 16, ..BucketSpec::new("policy") },
+    BucketSpec::new("proposals"),
+    BucketSpec::new("pr_sessions"),
+    BucketSpec::new("launchers"),
     // Longer than any start request can wait or run; a redelivery after that is a new request.
-    ("requests", Some(DAY.saturating_mul(90))),
+    BucketSpec { age: Some(DAY.saturating_mul(90)), ..BucketSpec::new("requests") },
 ];
 
 /// The object store of session transcripts.

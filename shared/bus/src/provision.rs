@@ -6,7 +6,7 @@ use async_nats::jetstream::{self, Context};
 use serde::Serialize;
 
 use crate::connection::Bus;
-use crate::layout::{BUCKETS, DUPLICATE_WINDOW, Keep, Layout, Queue, STREAMS, StreamSpec, TRANSCRIPTS};
+use crate::layout::{BUCKETS, BucketSpec, DUPLICATE_WINDOW, Keep, Layout, Queue, STREAMS, StreamSpec, TRANSCRIPTS};
 
 /// Why the streams are not what they should be.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +45,8 @@ pub async fn provision(bus: &Bus, layout: &Layout) -> Result<(), ProvisionError>
     for spec in STREAMS {
         ensure_stream(&context, stream(spec, layout)).await?;
     }
-    for (name, age) in BUCKETS {
-        ensure_stream(&context, bucket(name, age.unwrap_or_default(), layout)).await?;
+    for spec in BUCKETS {
+        ensure_stream(&context, bucket(spec, layout)).await?;
     }
     ensure_stream(&context, objects(TRANSCRIPTS, layout)).await?;
     for queue in &layout.queues {
@@ -150,10 +150,11 @@ fn stream(spec: &StreamSpec, layout: &Layout) -> Config {
     config
 }
 
-fn bucket(name: &str, age: std::time::Duration, layout: &Layout) -> Config {
+fn bucket(spec: &BucketSpec, layout: &Layout) -> Config {
+    let name = spec.name;
     Config {
-        max_messages_per_subject: 1,
-        max_age: age,
+        max_messages_per_subject: spec.history,
+        max_age: spec.age.unwrap_or_default(),
         discard: DiscardPolicy::New,
         allow_rollup: true,
         deny_delete: true,

@@ -151,7 +151,7 @@ fn dispatcher() -> Template {
 }
 
 fn operator() -> Template {
-    let buckets: Vec<&str> = BUCKETS.iter().map(|(name, _)| *name).collect();
+    let buckets: Vec<&str> = BUCKETS.iter().map(|spec| spec.name).collect();
     Template::of(
         &["bottle.start", "bottle.stop.*", "policy.change", "proposal.decide"],
         &["policy.changed.*", "policy.running.*"],

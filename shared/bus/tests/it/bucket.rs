@@ -2,7 +2,7 @@
 
 use bus::layout::POLICY;
 use bus::role::Role;
-use bus::{BusError, Since};
+use bus::BusError;
 
 use crate::examples::policy_revision;
 use crate::support::{World, soon};
@@ -24,13 +24,17 @@ async fn values_change_only_by_the_revision_that_was_read() {
     assert!(matches!(late, BusError::Conflict { expected, .. } if expected == first), "{late}");
     let read = policy.get("me-00000").await.unwrap().unwrap();
     assert_eq!((read.value, read.revision), (value.clone(), second));
+    let history = policy.history("me-00000").await.unwrap();
+    assert_eq!(history.iter().map(|value| value.value.revision).collect::<Vec<_>>(), [1, 2]);
 
     policy.put("you-00000", &policy_revision("you-00000")).await.unwrap();
     assert_eq!(policy.keys().await.unwrap(), ["me-00000", "you-00000"]);
     policy.delete("me-00000").await.unwrap();
     assert_eq!(policy.keys().await.unwrap(), ["you-00000"]);
     assert_eq!(policy.get("me-00000").await.unwrap(), None);
+    assert_eq!(policy.history("me-00000").await.unwrap(), []);
     policy.create("me-00000", &value).await.unwrap();
+    assert_eq!(policy.history("me-00000").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -47,5 +51,4 @@ async fn a_watch_gives_the_values_and_then_each_change() {
     policy.delete("me-00000").await.unwrap();
     let change = soon("the removal", watch.next()).await.unwrap();
     assert_eq!((change.key.as_str(), change.value.is_none()), ("me-00000", true));
-    let _ = Since::All;
 }

@@ -36,12 +36,9 @@ fn event() -> bytes::Bytes {
 async fn a_confirmation_cannot_be_sent_where_the_bottle_may_not_publish() {
     let world = World::start().await;
     let (thief, admin) = (thief(&world).await, admin(&world).await);
-    let supervisor = world.role(Role::Supervisor).await;
     let proposals = world.bottle(&slug("you-00000")).await;
-    let before = proposal("you-00000", "p1");
-    proposals.publish(&before).await.unwrap();
+    proposals.publish(&proposal("you-00000", "p1")).await.unwrap();
     proposals.publish(&proposal("you-00000", "p2")).await.unwrap();
-    let _ = supervisor;
     for target in [
         "audit.egress",
         "proposal.resolved.you-00000",

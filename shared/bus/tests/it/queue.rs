@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bus::BusError;
 use bus::layout::{LAUNCHERS, Layout, Queue};
 use bus::message::start::StartRequest;
 use bus::role::Role;
@@ -91,10 +92,19 @@ async fn a_taker_outlives_the_server_and_a_dropped_wait_loses_nothing() {
     let job = soon("the job of the dropped wait", queue.next()).await.unwrap();
     assert_eq!(job.delivery, 1);
     world.kill_server();
-    job.done().await.unwrap();
+    // A killed server may have forgotten that it gave the job out. Then it says nothing to its end, and the job comes
+    // again; it is never lost.
+    let ended = job.done().await;
+    assert!(matches!(ended, Ok(()) | Err(BusError::Deadline { .. })), "{ended:?}");
     operator.publish(&start_request("r2")).await.unwrap();
-    let job = soon("a job after the restart", queue.next()).await.unwrap();
-    assert_eq!(job.message.as_ref().unwrap().id.as_str(), "r2");
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|id| id != "r2") {
+        let job = soon("a job after the restart", queue.next()).await.unwrap();
+        seen.push(job.message.as_ref().unwrap().id.to_string());
+        job.done().await.unwrap();
+    }
+    let again: &[&str] = if ended.is_ok() { &["r2"] } else { &["r1", "r2"] };
+    assert_eq!(seen, again);
 }
 
 #[tokio::test]

@@ -1,0 +1,55 @@
+//! `bot-bottle-supervisor`: the supervisor as a process of its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base::lifecycle::{Ending, Lifecycle};
+use bus::{Connect, Credentials};
+use clap::Parser;
+use supervisor::Config;
+
+/// The only writer of decisions: owns every bottle's policy revisions.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where the bus listens.
+    #[arg(long, env = "NATS_URL", value_name = "URL")]
+    bus: String,
+    /// The supervisor's NATS credentials file.
+    #[arg(long, env = "BOT_BOTTLE_CREDENTIALS", value_name = "FILE")]
+    credentials: PathBuf,
+    /// How long a policy change waits for its sidecar, in milliseconds.
+    #[arg(long, default_value_t = 5000, value_name = "MS")]
+    confirm_within: u64,
+}
+
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    base::logging::init(base::logging::Format::Auto);
+    match run(Arguments::parse()).await {
+        Ok(Ending::Clean) => ExitCode::SUCCESS,
+        Ok(ending) => {
+            tracing::error!(?ending, "the supervisor did not end cleanly");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            tracing::error!(error = base::error::chain(error.as_ref()), "the supervisor cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
+    let credentials = Credentials::read(&arguments.credentials)?;
+    let connect = Connect::new(arguments.bus, credentials);
+    let config = Config { connect, confirm_within: Duration::from_millis(arguments.confirm_within) };
+    let life = Lifecycle::new();
+    life.stop_on_signals().context("cannot listen for signals")?;
+    let supervisor = supervisor::build(config).await.context("the supervisor cannot start")?;
+    supervisor.start(&life).await.context("the supervisor cannot start")?;
+    Ok(life.run(GRACE).await)
+}

@@ -1,0 +1,84 @@
+//! The service: built from its configuration, started on a lifecycle.
+
+use std::time::Duration;
+
+use base::error::chain;
+use base::lifecycle::Lifecycle;
+use bus::message::Message as _;
+use bus::message::revision::{PolicyChange, PolicyGet, PolicyRunning};
+use bus::{Bus, BusError};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::changes::Changes;
+use crate::config::Config;
+use crate::store::Store;
+use crate::{gets, running};
+
+/// A supervisor that is connected and not yet answering.
+pub struct Supervisor {
+    bus: Bus,
+    confirm_within: Duration,
+}
+
+/// Connects to the bus.
+///
+/// # Errors
+/// As [`Bus::connect`].
+pub async fn build(config: Config) -> Result<Supervisor, BusError> {
+    let bus = Bus::connect(config.connect).await?;
+    Ok(Supervisor { bus, confirm_within: config.confirm_within })
+}
+
+/// How many words of sidecars may wait for a change that is slow to read them.
+const WORDS: usize = 1024;
+
+impl Supervisor {
+    /// Starts answering, as tasks of `life`; returns when it does. If one of the tasks ends, the lifecycle fails.
+    ///
+    /// # Errors
+    /// The bus does not let it listen, or its bucket cannot be read.
+    pub async fn start(self, life: &Lifecycle) -> Result<(), BusError> {
+        let bus = self.bus;
+        let gets = bus.subscribe::<PolicyGet>(PolicyGet::PATTERN).await?;
+        let said = bus.subscribe::<PolicyRunning>(PolicyRunning::PATTERN).await?;
+        let asked = bus.subscribe::<PolicyChange>(PolicyChange::PATTERN).await?;
+        let heard = broadcast::Sender::new(WORDS);
+        let changes = Changes {
+            bus: bus.clone(),
+            heard: heard.clone(),
+            confirm_within: self.confirm_within,
+            life: life.clone(),
+        };
+        // Changes in hand at a stop still need the sidecars' words, so the other two end after the first.
+        let drained = CancellationToken::new();
+        let guard = drained.clone().drop_guard();
+        life.spawn_essential(async move {
+            changes.serve(asked).await;
+            drop(guard);
+        });
+        let (open, of_gets) = (drained.clone(), gets::serve(bus.clone(), gets));
+        life.spawn_essential(async move { open.run_until_cancelled(of_gets).await.unwrap_or(()) });
+        let of_said = running::serve(bus.clone(), said, heard);
+        life.spawn_essential(async move { drained.run_until_cancelled(of_said).await.unwrap_or(()) });
+        push_all(&bus).await
+    }
+}
+
+/// A supervisor before this one may have been killed between storing a revision and pushing it.
+async fn push_all(bus: &Bus) -> Result<(), BusError> {
+    let store = Store::new(bus);
+    for bottle in store.bottles().await? {
+        let Ok(bottle) = bottle.parse() else { continue };
+        match store.current(&bottle).await {
+            Ok(Some(revision)) => store.push(&revision).await?,
+            Ok(None) => {}
+            // One unreadable revision must not keep the others from their sidecars.
+            Err(error @ BusError::Malformed { .. }) => {
+                tracing::error!(bottle = bottle.as_str(), error = chain(&error), "not pushed");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
