@@ -1,5 +1,7 @@
 //! Manifests from outside: what people write, what they are told, and what a launch gets.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod arbitrary;
 mod documentation;
 mod faults;

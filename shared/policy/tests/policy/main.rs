@@ -1,5 +1,7 @@
 //! The policy from outside: what is accepted, what is refused, and what is decided.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod checks;
 mod decisions;
 mod deltas;
