@@ -213,7 +213,7 @@ impl Library {
             identity: identity(agent, &layer.user),
             bottle: effective(&bottles, layer)?,
             bottles,
-            warnings: warnings(agent),
+            warnings: warnings(agent, &selection.bottles),
         })
     }
 
@@ -308,15 +308,16 @@ fn identity(agent: &Agent, bottle: &GitUser) -> GitIdentity {
     GitIdentity { name: claim(own.name, &bottle.name), email: claim(own.email, &bottle.email) }
 }
 
-fn warnings(agent: &Agent) -> Vec<String> {
-    match &agent.origin {
-        Origin::Home => Vec::new(),
-        Origin::Repo { root } => {
-            let root = inert_path(root);
-            vec![format!(
-                "the agent {} comes from the repository {root}: read its prompt before you start it",
-                agent.name
-            )]
-        }
+/// A cloned repository wrote the prompt, and unless a person chose bottles, it chose among the operator's own.
+fn warnings(agent: &Agent, chosen: &[BottleName]) -> Vec<String> {
+    let Origin::Repo { root } = &agent.origin else { return Vec::new() };
+    let (name, root) = (&agent.name, inert_path(root));
+    let mut warnings = vec![format!(
+        "the agent {name} comes from the repository {root}: read its prompt before you start it"
+    )];
+    if let (Some(bottle), []) = (&agent.file.bottle, chosen) {
+        warnings
+            .push(format!("the repository chose the bottle {bottle} for it; choose another with --bottle"));
     }
+    warnings
 }

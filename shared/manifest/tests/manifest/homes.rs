@@ -97,6 +97,18 @@ fn a_repository_brings_agents_and_nothing_else() {
     let warned = library.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(warned.contains("a repository cannot bring bottles"), "{warned}");
     assert_eq!(warned.matches("the home's is used").count(), 2, "{warned}");
+    let selection = |bottles: &[&str]| manifest::Selection {
+        agent: "theirs".parse().unwrap(),
+        bottles: bottles.iter().map(|name| name.parse().unwrap()).collect(),
+        reach: Reach::Repo,
+    };
+    write(home.root(), &[("bottles/dev.md", "---\n---\n"), ("bottles/safe.md", "---\n---\n")]);
+    let library_now = Library::of_home_and_repo(home.clone(), &root);
+    let chosen_by_repo = library_now.resolve(&selection(&[])).unwrap().warnings;
+    assert!(
+        chosen_by_repo[0].contains("read its prompt") && chosen_by_repo[1].contains("chose the bottle dev")
+    );
+    assert_eq!(library_now.resolve(&selection(&["safe"])).unwrap().warnings.len(), 1);
     // A message never reaches beyond the home.
     let theirs: AgentName = "theirs".parse().unwrap();
     assert!(library.agent(&theirs, Reach::Home).is_none());
