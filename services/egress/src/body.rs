@@ -91,7 +91,12 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// `limit` bytes may pass; trailers lose what `strip_trailers` removes, and the named header.
-    pub(crate) fn new(source: Incoming, limit: Option<u64>, idle: Duration, credential: Option<HeaderName>) -> Self {
+    pub(crate) fn new(
+        source: Incoming,
+        limit: Option<u64>,
+        idle: Duration,
+        credential: Option<HeaderName>,
+    ) -> Self {
         let progress = Arc::new(Progress::default());
         progress.ended.store(source.is_end_stream(), Ordering::Relaxed);
         Self { source, progress, limit: limit.unwrap_or(u64::MAX), credential, stall: Stall::new(idle) }

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use policy::Host;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -56,7 +56,11 @@ impl Authority {
     ///
     /// # Errors
     /// The machine has no randomness, or rcgen cannot write the certificate.
-    pub(crate) fn generate(provider: Arc<CryptoProvider>, clock: Clock, limit: usize) -> anyhow::Result<Self> {
+    pub(crate) fn generate(
+        provider: Arc<CryptoProvider>,
+        clock: Clock,
+        limit: usize,
+    ) -> anyhow::Result<Self> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("making the authority's key")?;
         let mut params = params("bot-bottle CA", AUTHORITY_DAYS, clock.now())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -88,7 +92,8 @@ impl Authority {
             leaf.used = used;
             return Ok(Arc::clone(&leaf.config));
         }
-        let config = Arc::new(self.make(host, now).with_context(|| format!("making a certificate for {host}"))?);
+        let config =
+            Arc::new(self.make(host, now).with_context(|| format!("making a certificate for {host}"))?);
         if leaves.by_host.len() >= self.limit {
             leaves.forget_oldest();
         }
@@ -125,7 +130,9 @@ impl Authority {
 
 impl Leaves {
     fn forget_oldest(&mut self) {
-        if let Some(host) = self.by_host.iter().min_by_key(|(_, leaf)| leaf.used).map(|(host, _)| host.clone()) {
+        if let Some(host) =
+            self.by_host.iter().min_by_key(|(_, leaf)| leaf.used).map(|(host, _)| host.clone())
+        {
             self.by_host.remove(&host);
         }
     }

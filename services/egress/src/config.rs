@@ -43,7 +43,10 @@ impl Config {
     /// Another version, a limit of zero, or bus credentials that are none.
     pub fn from_handover(handover: EgressHandover) -> anyhow::Result<(Self, Option<BusConfig>)> {
         if handover.v != 1 {
-            bail!("the hand-over has version {}, and this program reads version 1: run the same release", handover.v);
+            bail!(
+                "the hand-over has version {}, and this program reads version 1: run the same release",
+                handover.v
+            );
         }
         let bus = handover.bus.map(BusConfig::new).transpose()?;
         let EgressHandover { bottle, revision, policy, secrets, authorities, spool, limits, .. } = handover;

@@ -110,7 +110,11 @@ impl Http2 {
     ///
     /// # Errors
     /// hyper's own.
-    pub(crate) async fn begin(stream: Box<dyn Stream>, header_bytes: usize, life: &Lifecycle) -> hyper::Result<Self> {
+    pub(crate) async fn begin(
+        stream: Box<dyn Stream>,
+        header_bytes: usize,
+        life: &Lifecycle,
+    ) -> hyper::Result<Self> {
         let mut builder = http2::Builder::new(Owned(life.clone()));
         builder.timer(hyper_util::rt::TokioTimer::new());
         builder.max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX));
@@ -150,7 +154,10 @@ pub(crate) async fn send_upgrade(
 
 fn builder(header_bytes: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.preserve_header_case(true).max_header_size(header_bytes).max_buf_size(header_bytes.max(MIN_BUFFER));
+    builder
+        .preserve_header_case(true)
+        .max_header_size(header_bytes)
+        .max_buf_size(header_bytes.max(MIN_BUFFER));
     builder
 }
 

@@ -120,9 +120,10 @@ impl Dialer {
         }
         let refused = |cause: String| Refusal::UpstreamTls { host: host.to_string(), cause };
         let handshake = timeout_at(deadline, self.secure(link, host, offer, stream));
-        handshake.await.map_err(|_| refused(format!("not complete within {:?}", self.within)))?.map_err(|error| {
-            refused(base::inert(&format!("{error:#}"), 300))
-        })
+        handshake
+            .await
+            .map_err(|_| refused(format!("not complete within {:?}", self.within)))?
+            .map_err(|error| refused(base::inert(&format!("{error:#}"), 300)))
     }
 
     async fn secure(

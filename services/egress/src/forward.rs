@@ -106,7 +106,8 @@ fn judged(uri: &Uri, path: &NormalPath<'_>) -> Result<PathAndQuery, Refusal> {
         Some(query) => format!("{path}?{query}"),
         None => path.to_string(),
     };
-    let malformed = |_| Refusal::Malformed("the request target cannot be written in its normal form".to_owned());
+    let malformed =
+        |_| Refusal::Malformed("the request target cannot be written in its normal form".to_owned());
     PathAndQuery::from_maybe_shared(Bytes::from(text)).map_err(malformed)
 }
 
@@ -166,8 +167,10 @@ impl Outgoing<'_> {
             Speaks::Http2 => {
                 headers.remove(HOST);
                 headers.remove(CONNECTION);
-                let uri = Uri::builder().scheme(self.target.scheme.as_str()).path_and_query(self.path.clone());
-                let authority = Authority::from_maybe_shared(Bytes::from(authority)).map_err(|_| Refusal::Internal)?;
+                let uri =
+                    Uri::builder().scheme(self.target.scheme.as_str()).path_and_query(self.path.clone());
+                let authority =
+                    Authority::from_maybe_shared(Bytes::from(authority)).map_err(|_| Refusal::Internal)?;
                 *request.uri_mut() = uri.authority(authority).build().map_err(|_| Refusal::Internal)?;
                 *request.version_mut() = Version::HTTP_2;
             }
@@ -180,7 +183,11 @@ impl Outgoing<'_> {
 
     fn authority(&self) -> String {
         let host = self.host.host().authority();
-        if self.target.port == self.target.scheme.default_port() { host } else { format!("{host}:{}", self.target.port) }
+        if self.target.port == self.target.scheme.default_port() {
+            host
+        } else {
+            format!("{host}:{}", self.target.port)
+        }
     }
 
     /// Hands an answer on, as it comes.
@@ -220,7 +227,8 @@ impl Outgoing<'_> {
         if !has_token(response.headers(), &UPGRADE, "websocket") {
             return Err(self.failed("it switched to another protocol than WebSocket"));
         }
-        let origin = hyper::upgrade::on(&mut response).await.map_err(|error| self.broken(&error, &progress))?;
+        let origin =
+            hyper::upgrade::on(&mut response).await.map_err(|error| self.broken(&error, &progress))?;
         let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
         exchange.answered(response.status().as_u16());
         session.upgrade(agent, Kind::WebSocket(origin, exchange));

@@ -91,7 +91,9 @@ impl Framing {
                     bytes = self.skip(bytes, left, State::ChunkData, State::ChunkSize);
                     Ok(())
                 }
-                State::Head | State::ChunkSize | State::Trailers => self.take_line(&mut bytes, &mut seen.heads),
+                State::Head | State::ChunkSize | State::Trailers => {
+                    self.take_line(&mut bytes, &mut seen.heads)
+                }
             };
             if let Err(flaw) = step {
                 self.state = State::Flawed;

@@ -89,7 +89,9 @@ impl Asked {
     pub(crate) fn of_connection(door: &Door) -> Self {
         let (scheme, host, port) = match door {
             Door::Front => ("http", String::new(), None),
-            Door::Tunnel(tunnel) => (tunnel.scheme.as_str(), tunnel.host.as_str().to_owned(), Some(tunnel.port)),
+            Door::Tunnel(tunnel) => {
+                (tunnel.scheme.as_str(), tunnel.host.as_str().to_owned(), Some(tunnel.port))
+            }
         };
         Self { id: ExchangeId::random(), method: String::new(), scheme, host, port, path: String::new() }
     }

@@ -1,8 +1,8 @@
 //! Headers that belong to one connection and do not travel further (RFC 9110, section 7.6.1).
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -61,7 +61,9 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 /// 6.5.1).
 pub(crate) fn strip_trailers(trailers: &mut HeaderMap, credential: Option<&HeaderName>) {
     strip(trailers);
-    for name in [HOST, http::header::CONTENT_LENGTH, http::header::AUTHORIZATION, http::header::COOKIE, TRAILER] {
+    for name in
+        [HOST, http::header::CONTENT_LENGTH, http::header::AUTHORIZATION, http::header::COOKIE, TRAILER]
+    {
         trailers.remove(name);
     }
     if let Some(name) = credential {
@@ -80,7 +82,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -106,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_client_cannot_nominate_what_routes_or_frames() {
-        let mut given = headers(&[("host", "a"), ("content-length", "3"), ("connection", "host, content-length")]);
+        let mut given =
+            headers(&[("host", "a"), ("content-length", "3"), ("connection", "host, content-length")]);
         strip_request(&mut given);
         assert_eq!(given, headers(&[("host", "a"), ("content-length", "3")]));
     }
@@ -120,7 +126,8 @@ mod tests {
 
     #[test]
     fn trailers_smuggle_no_credential() {
-        let mut given = headers(&[("x-api-key", "1"), ("authorization", "1"), ("host", "a"), ("grpc-status", "0")]);
+        let mut given =
+            headers(&[("x-api-key", "1"), ("authorization", "1"), ("host", "a"), ("grpc-status", "0")]);
         strip_trailers(&mut given, Some(&"x-api-key".parse().unwrap()));
         assert_eq!(given, headers(&[("grpc-status", "0")]));
     }

@@ -63,7 +63,9 @@ pub(crate) fn identify(door: &Door, parts: &Parts) -> Result<Intent, Refusal> {
     let host = host_header(&parts.headers)?;
     let intent = match door {
         Door::Front if parts.method == Method::CONNECT => connect(parts)?,
-        Door::Tunnel(_) if parts.method == Method::CONNECT => return Err(Refusal::Method("CONNECT".to_owned())),
+        Door::Tunnel(_) if parts.method == Method::CONNECT => {
+            return Err(Refusal::Method("CONNECT".to_owned()));
+        }
         Door::Front => at_front(parts, host)?,
         Door::Tunnel(tunnel) => Intent::Forward(in_tunnel(tunnel, parts, host)?),
     };
@@ -106,7 +108,10 @@ fn in_tunnel(tunnel: &Tunnel, parts: &Parts, named: Option<&str>) -> Result<Targ
     let authority = parts.uri.authority().map(Authority::as_str);
     if parts.version == Version::HTTP_2 {
         if parts.uri.scheme_str().is_some_and(|scheme| scheme != tunnel.scheme.as_str()) {
-            return Err(Refusal::Identity(format!(":scheme is not {}, which the tunnel is", tunnel.scheme.as_str())));
+            return Err(Refusal::Identity(format!(
+                ":scheme is not {}, which the tunnel is",
+                tunnel.scheme.as_str()
+            )));
         }
         agree(&target, authority, ":authority")?;
     } else if authority.is_some() || parts.uri.scheme().is_some() {
@@ -122,7 +127,8 @@ fn in_tunnel(tunnel: &Tunnel, parts: &Parts, named: Option<&str>) -> Result<Targ
 /// The one `Host` header.
 fn host_header(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let mut values = headers.get_all(HOST).iter();
-    let first = values.next().map(|value| value.to_str().map_err(|_| malformed("the Host header is not ASCII")));
+    let first =
+        values.next().map(|value| value.to_str().map_err(|_| malformed("the Host header is not ASCII")));
     if values.next().is_some() {
         return Err(malformed("there is more than one Host header"));
     }
@@ -137,7 +143,12 @@ fn agree(target: &Target, named: Option<&str>, what: &str) -> Result<(), Refusal
     if host == target.host && port == target.port {
         return Ok(());
     }
-    Err(Refusal::Identity(format!("{what} says {}:{port}, the rest {}:{}", host.authority(), target.host.authority(), target.port)))
+    Err(Refusal::Identity(format!(
+        "{what} says {}:{port}, the rest {}:{}",
+        host.authority(),
+        target.host.authority(),
+        target.port
+    )))
 }
 
 fn target(scheme: Scheme, (host, port): (Host, Option<u16>)) -> Target {
@@ -187,12 +198,15 @@ mod tests {
 
     fn ask(door: &Door, method: &str, uri: &str, hosts: &[&str]) -> String {
         let version = if uri.starts_with("h2:") { Version::HTTP_2 } else { Version::HTTP_11 };
-        let mut request = Request::builder().method(method).uri(uri.trim_start_matches("h2:")).version(version);
+        let mut request =
+            Request::builder().method(method).uri(uri.trim_start_matches("h2:")).version(version);
         for host in hosts {
             request = request.header(HOST, *host);
         }
         match identify(door, &request.body(()).unwrap().into_parts().0) {
-            Ok(Intent::Forward(Target { scheme, host, port })) => format!("{} {host} {port}", scheme.as_str()),
+            Ok(Intent::Forward(Target { scheme, host, port })) => {
+                format!("{} {host} {port}", scheme.as_str())
+            }
             Ok(Intent::Connect(host, port)) => format!("connect {host} {port}"),
             Ok(Intent::Local) => "local".to_owned(),
             Err(refusal) => refusal.rule().to_owned(),

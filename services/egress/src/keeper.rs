@@ -115,7 +115,9 @@ impl Keeper {
         self.replay().await;
         while self.spool.is_empty() && !self.waiting.is_empty() {
             let count = self.waiting.len().min(WINDOW);
-            let sent = send(&self.destination, self.waiting.make_contiguous().get(..count).unwrap_or_default()).await;
+            let sent =
+                send(&self.destination, self.waiting.make_contiguous().get(..count).unwrap_or_default())
+                    .await;
             self.waiting.drain(..sent);
             if sent < count {
                 break;

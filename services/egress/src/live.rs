@@ -36,7 +36,10 @@ pub async fn follow(
             match listen(&bus, &bottle, &policies).await {
                 Ok(()) => {}
                 Err(error @ BusError::Denied(_)) => {
-                    tracing::error!(error = base::error::chain(&error), "this bottle may not hear of its policy");
+                    tracing::error!(
+                        error = base::error::chain(&error),
+                        "this bottle may not hear of its policy"
+                    );
                     sleep(LONG_PAUSE).await;
                 }
                 Err(error) => {
@@ -57,7 +60,9 @@ async fn connect(config: BusConfig) -> Bus {
     loop {
         match Bus::connect(Connect::new(config.url.clone(), config.credentials.clone())).await {
             Ok(bus) => return bus,
-            Err(error) => tracing::warn!(error = base::error::chain(&error), "no bus yet; the handed policy runs"),
+            Err(error) => {
+                tracing::warn!(error = base::error::chain(&error), "no bus yet; the handed policy runs")
+            }
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONG_PAUSE);
@@ -103,7 +108,9 @@ async fn take(bus: &Bus, bottle: &Slug, policies: &Policies, offered: &PolicyRev
     });
     match &refused {
         None => tracing::info!(revision = offered.revision, "runs this policy revision"),
-        Some(refused) => tracing::warn!(revision = refused.revision, reason = refused.reason, "refused a policy"),
+        Some(refused) => {
+            tracing::warn!(revision = refused.revision, reason = refused.reason, "refused a policy")
+        }
     }
     let running = PolicyRunning { v: Version, bottle: bottle.clone(), running: policies.revision(), refused };
     if let Err(error) = bus.announce(&running).await {

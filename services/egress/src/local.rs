@@ -50,7 +50,9 @@ fn allowlist(running: &Running) -> serde_json::Value {
 }
 
 fn explained(running: &Running, query: &str) -> Result<serde_json::Value, Refusal> {
-    let bad = |reason: String| Refusal::Malformed(format!("{reason}; ask /explain?url=https://host/path&method=GET"));
+    let bad = |reason: String| {
+        Refusal::Malformed(format!("{reason}; ask /explain?url=https://host/path&method=GET"))
+    };
     let value = |name: &str| {
         let found = query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name));
         found.and_then(|(_, value)| percent_decode_str(value).decode_utf8().ok())
@@ -64,15 +66,18 @@ fn explained(running: &Running, query: &str) -> Result<serde_json::Value, Refusa
         _ => return Err(bad("the url needs https:// or http://".to_owned())),
     };
     let host = Host::parse(uri.host().unwrap_or_default()).map_err(|error| bad(error.to_string()))?;
-    let explanation: Explanation = explain(&running.policy, &RequestView {
-        scheme,
-        host: &host,
-        port: uri.port_u16().unwrap_or(scheme.default_port()),
-        method: &method,
-        path: uri.path(),
-        query: uri.query(),
-        headers: &HeaderMap::new(),
-    });
+    let explanation: Explanation = explain(
+        &running.policy,
+        &RequestView {
+            scheme,
+            host: &host,
+            port: uri.port_u16().unwrap_or(scheme.default_port()),
+            method: &method,
+            path: uri.path(),
+            query: uri.query(),
+            headers: &HeaderMap::new(),
+        },
+    );
     Ok(serde_json::to_value(explanation).unwrap_or_default())
 }
 

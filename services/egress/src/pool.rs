@@ -78,7 +78,12 @@ impl Upstream {
             .map_err(|error| Refusal::Upstream { host: host.to_string(), cause: error.to_string() })
     }
 
-    async fn begin(&self, stream: Box<dyn Stream>, speaks: Speaks, host: &AllowedHost) -> hyper::Result<Line> {
+    async fn begin(
+        &self,
+        stream: Box<dyn Stream>,
+        speaks: Speaks,
+        host: &AllowedHost,
+    ) -> hyper::Result<Line> {
         let shelf = self.shelf(host.host());
         match speaks {
             Speaks::Http1 => Ok(Line::Http1(Box::new(Http1::begin(stream, self.header_bytes).await?), shelf)),
@@ -145,7 +150,11 @@ impl Line {
     ///
     /// # Errors
     /// With the request, if it can be sent again elsewhere.
-    pub(crate) async fn send(self, request: Request<Outbound>, life: &Lifecycle) -> Result<Response<Source>, Unsent> {
+    pub(crate) async fn send(
+        self,
+        request: Request<Outbound>,
+        life: &Lifecycle,
+    ) -> Result<Response<Source>, Unsent> {
         let progress = request.body().progress();
         match self {
             Self::Http1(mut http1, shelf) => {

@@ -47,9 +47,15 @@ pub struct Policies(pub(crate) Arc<Live>);
 /// # Errors
 /// An invalid policy or limit, a spool that cannot be written, or an operating system that keeps its own addresses
 /// to itself.
-pub fn build(config: Config, destination: Destination, clock: Clock, life: &Lifecycle) -> anyhow::Result<Proxy> {
+pub fn build(
+    config: Config,
+    destination: Destination,
+    clock: Clock,
+    life: &Lifecycle,
+) -> anyhow::Result<Proxy> {
     check_limits(&config.limits)?;
-    own::addresses().context("reading this host's own addresses from /proc/net, to keep requests away from them")?;
+    own::addresses()
+        .context("reading this host's own addresses from /proc/net, to keep requests away from them")?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let limits = config.limits;
     let full = Arc::new(AtomicBool::new(false));
@@ -64,7 +70,8 @@ pub fn build(config: Config, destination: Destination, clock: Clock, life: &Life
         life: life.clone(),
     };
     let live = Arc::new(Live::new(chest, config.revision, &config.policy)?);
-    let dialer = Dialer::new(System::new(Arc::clone(&provider)), Duration::from_secs(limits.handshake_seconds));
+    let dialer =
+        Dialer::new(System::new(Arc::clone(&provider)), Duration::from_secs(limits.handshake_seconds));
     let ca = authority(provider, clock, limits.certificates)?;
     let gateway = Arc::new(Gateway { live, ca, recorder, dialer, limits, life: life.clone() });
     Ok(Proxy { gateway, keeper, records })

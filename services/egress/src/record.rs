@@ -74,7 +74,12 @@ impl Recorder {
             duration_ms: 0,
             revision,
         });
-        Ok(Exchange { pending: Some((place, line)), recorder: self.clone(), begun: Instant::now(), sent: None })
+        Ok(Exchange {
+            pending: Some((place, line)),
+            recorder: self.clone(),
+            begun: Instant::now(),
+            sent: None,
+        })
     }
 
     /// Records a request that was refused before it had a place.

@@ -35,7 +35,9 @@ pub enum Refusal {
     #[error("the tunnel's handshake was not complete within {0} seconds")]
     HandshakeTimeout(u64),
     /// The client broke off the TLS handshake, most often because it does not trust the bottle's authority.
-    #[error("the TLS handshake with the client failed: {0}; does the client trust the bottle's CA certificate?")]
+    #[error(
+        "the TLS handshake with the client failed: {0}; does the client trust the bottle's CA certificate?"
+    )]
     Handshake(String),
     /// A method that no route can allow.
     #[error("the method {0} does not pass this proxy")]
@@ -171,9 +173,10 @@ impl Refusal {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::RecordsFull | Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Resolve { .. } | Self::Connect { .. } | Self::UpstreamTls { .. } | Self::Upstream { .. } => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::UpstreamTls { .. }
+            | Self::Upstream { .. } => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -267,7 +270,9 @@ struct Arguments<'a> {
 /// The reply that tells the agent what was refused, by which rule, and how to ask for it.
 #[must_use]
 pub(crate) fn reply(refusal: &Refusal, asked: &Asked, reader: Reader) -> Response<Body> {
-    let ask = refusal.can_be_asked_for().then(|| Ask { tool: "egress-block", arguments: Arguments { id: &asked.id } });
+    let ask = refusal
+        .can_be_asked_for()
+        .then(|| Ask { tool: "egress-block", arguments: Arguments { id: &asked.id } });
     let (kind, text) = match reader {
         Reader::Json => ("application/json", as_json(refusal, asked, ask)),
         Reader::Git => ("text/plain", as_text(refusal, asked, ask.is_some())),

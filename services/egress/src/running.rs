@@ -58,7 +58,9 @@ pub enum InvalidPolicy {
         advice: &'static str,
     },
     /// A log level that would have to redact.
-    #[error("log: 2 would record headers and bodies, which needs redaction that this proxy does not do; write 0 or 1")]
+    #[error(
+        "log: 2 would record headers and bodies, which needs redaction that this proxy does not do; write 0 or 1"
+    )]
     LogLevel,
     /// The launcher resolved no such token; a policy can name only tokens that the bottle was started with.
     #[error("routes[{index}].auth: the token {token_ref} was not handed over when the bottle was started")]
@@ -144,7 +146,12 @@ impl Live {
 }
 
 impl Chest {
-    fn equip(&self, revision: u64, policy: &EgressPolicy, old: Option<&Running>) -> Result<Running, InvalidPolicy> {
+    fn equip(
+        &self,
+        revision: u64,
+        policy: &EgressPolicy,
+        old: Option<&Running>,
+    ) -> Result<Running, InvalidPolicy> {
         let checked = policy::check(policy)?;
         if policy.log == Some(2) {
             return Err(InvalidPolicy::LogLevel);
@@ -154,7 +161,9 @@ impl Chest {
             refuse_unsupported(route)?;
             let link = Link::new(route, self.trust(route)?);
             let credential = self.credential(route)?;
-            let kept = old.and_then(|old| old.routes.iter().find(|old| old.host == *route.host() && *old.upstream.link() == link));
+            let kept = old.and_then(|old| {
+                old.routes.iter().find(|old| old.host == *route.host() && *old.upstream.link() == link)
+            });
             let upstream = match kept {
                 Some(kept) => Arc::clone(&kept.upstream),
                 None => Arc::new(Upstream::new(link, self.header_bytes, self.life.clone())),
@@ -168,8 +177,10 @@ impl Chest {
         let Some(file) = route.authorities() else { return Ok(None) };
         let failed = |reason: String| InvalidPolicy::Authorities { index: route.index(), reason };
         let pem = self.authorities.get(file);
-        let pem = pem.ok_or_else(|| failed(format!("{file} was not handed over when the bottle was started")))?;
-        let trust = Trust::of_pem(pem, &self.provider).map_err(|error| failed(format!("{file}: {error:#}")))?;
+        let pem =
+            pem.ok_or_else(|| failed(format!("{file} was not handed over when the bottle was started")))?;
+        let trust =
+            Trust::of_pem(pem, &self.provider).map_err(|error| failed(format!("{file}: {error:#}")))?;
         Ok(Some((pem.as_str().into(), trust)))
     }
 
@@ -178,7 +189,9 @@ impl Chest {
         let Some(auth) = route.auth() else { return Ok(None) };
         let unknown = || InvalidPolicy::UnknownToken { index, token_ref: auth.token_ref.clone() };
         let token = self.secrets.get(&auth.token_ref).ok_or_else(unknown)?;
-        Credential::new(auth, token).map(Some).map_err(|source| InvalidPolicy::UnusableToken { index, source })
+        Credential::new(auth, token)
+            .map(Some)
+            .map_err(|source| InvalidPolicy::UnusableToken { index, source })
     }
 }
 
@@ -188,7 +201,9 @@ fn refuse_unsupported(route: &CheckedRoute) -> Result<(), InvalidPolicy> {
     if route.is_passthrough() {
         return refuse("tls.passthrough", "this proxy passes nothing through unseen; leave it out");
     }
-    let off = |detectors: &Option<policy::Detectors>| matches!(detectors, None | Some(policy::Detectors::Off(false)));
+    let off = |detectors: &Option<policy::Detectors>| {
+        matches!(detectors, None | Some(policy::Detectors::Off(false)))
+    };
     match &route.source().dlp {
         Some(dlp) if dlp.outbound_on_match.is_some() => {
             refuse("dlp.outbound_on_match", "this proxy does not scan requests; leave it out")

@@ -84,7 +84,8 @@ async fn handshake(
     let named = start.client_hello().server_name().map(str::to_owned);
     if !ca::names(named.as_deref(), &tunnel.host) {
         let shown = named.as_deref().map_or_else(|| "no host".to_owned(), |name| base::inert(name, 255));
-        tunnel.disagreement = Some(format!("the TLS handshake names {shown}, CONNECT {}", tunnel.host.authority()));
+        tunnel.disagreement =
+            Some(format!("the TLS handshake names {shown}, CONNECT {}", tunnel.host.authority()));
     }
     let host = named.and_then(|name| Host::parse(&name).ok()).unwrap_or_else(|| tunnel.host.clone());
     let config = gateway.ca.config_for(&host).map_err(|error| {

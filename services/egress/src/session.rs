@@ -58,7 +58,10 @@ impl Session {
 }
 
 /// Answers one request; the only place where a refusal becomes a reply.
-pub(crate) async fn answer(session: Arc<Session>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(crate) async fn answer(
+    session: Arc<Session>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
     let mut call = Call { asked: Asked::of_request(&session.door, &parts), exchange: None };
     let reader = Reader::of(&parts.headers);
@@ -103,7 +106,12 @@ async fn try_answer(
 }
 
 /// Opens a tunnel to anywhere: what it may carry is decided inside it, where a refusal can be read.
-fn open(session: &Session, host: Host, port: u16, becomes: Option<OnUpgrade>) -> Result<Response<Body>, Refusal> {
+fn open(
+    session: &Session,
+    host: Host,
+    port: u16,
+    becomes: Option<OnUpgrade>,
+) -> Result<Response<Body>, Refusal> {
     session.upgrade(becomes.ok_or(Refusal::Internal)?, Kind::Tunnel(host, port));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::OK;

@@ -27,11 +27,14 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// What kept it from starting; the launcher has been told the same.
 pub async fn run() -> anyhow::Result<Ending> {
-    let mut channel = Channel::from_stdin(PATIENCE).context("opening the launcher's channel on standard input")?;
+    let mut channel =
+        Channel::from_stdin(PATIENCE).context("opening the launcher's channel on standard input")?;
     let (handover, _) = channel.receive::<EgressHandover>().context("receiving the hand-over")?;
     match start(handover, &mut channel) {
         Ok(life) => {
-            channel.send(&SidecarAnswer::Serving, &[]).context("telling the launcher that the proxy serves")?;
+            channel
+                .send(&SidecarAnswer::Serving, &[])
+                .context("telling the launcher that the proxy serves")?;
             life.spawn_essential(until_closed(channel.into_socket(), life.clone()));
             Ok(life.run(GRACE).await)
         }
@@ -52,7 +55,9 @@ fn start(handover: EgressHandover, channel: &mut Channel) -> anyhow::Result<Life
     let (published, connection) = watch::channel(None);
     let proxy = build(config, Destination::Bus(connection), Clock::System, &life)?;
     let certificate = Some(proxy.certificate().to_owned());
-    channel.send(&SidecarAnswer::Ready { certificate }, &[]).context("telling the launcher that the proxy is ready")?;
+    channel
+        .send(&SidecarAnswer::Ready { certificate }, &[])
+        .context("telling the launcher that the proxy is ready")?;
     let listeners = listeners(channel)?;
     if let Some(bus) = bus {
         life.spawn(live::follow(bus, bottle, proxy.policies(), published, life.clone()));
@@ -65,14 +70,21 @@ fn start(handover: EgressHandover, channel: &mut Channel) -> anyhow::Result<Life
 fn listeners(channel: &mut Channel) -> anyhow::Result<Vec<tokio::net::TcpListener>> {
     let (Listeners { names }, descriptors) = channel.receive().context("receiving the listening sockets")?;
     if names.is_empty() || names.len() != descriptors.len() || names.iter().any(|name| name != "proxy") {
-        bail!("the launcher sent {} sockets named {names:?}; at least one, each named proxy, is needed", descriptors.len());
+        bail!(
+            "the launcher sent {} sockets named {names:?}; at least one, each named proxy, is needed",
+            descriptors.len()
+        );
     }
     let listen = |descriptor| {
         let listener = TcpListener::from(descriptor);
         listener.set_nonblocking(true)?;
         tokio::net::TcpListener::from_std(listener)
     };
-    descriptors.into_iter().map(listen).collect::<std::io::Result<_>>().context("taking over the listening sockets")
+    descriptors
+        .into_iter()
+        .map(listen)
+        .collect::<std::io::Result<_>>()
+        .context("taking over the listening sockets")
 }
 
 /// Stops the proxy when the launcher closes the channel, or dies.

@@ -76,7 +76,9 @@ fn load(provider: &Arc<CryptoProvider>) -> anyhow::Result<Trust> {
     let mut roots = RootCertStore::empty();
     let (added, ignored) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        bail!("this host has no trusted authorities: install the package ca-certificates, or give tls.ca in the route");
+        bail!(
+            "this host has no trusted authorities: install the package ca-certificates, or give tls.ca in the route"
+        );
     }
     tracing::debug!(added, ignored, "loaded the host's authorities");
     Trust::new(roots, provider)

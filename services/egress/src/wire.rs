@@ -159,7 +159,11 @@ impl Gauge {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.ahead.is_empty() {
             let step = this.ahead.len().min(buf.remaining());
@@ -275,9 +279,10 @@ mod tests {
         let gauge = wire.gauge();
         near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let begun = Instant::now();
+        let read = async { wire.read_to_end(&mut Vec::new()).await };
         tokio::select! {
             expired = gauge.expired(IDLE, HEAD) => assert_eq!(expired, Expired::Idle),
-            _ = wire.read_to_end(&mut Vec::new()) => {}
+            _ = read => {}
         }
         assert!(begun.elapsed() >= IDLE && begun.elapsed() <= IDLE + HEAD * 2, "{:?}", begun.elapsed());
     }

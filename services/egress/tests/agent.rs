@@ -1,5 +1,6 @@
 //! What an agent does: plain clients that speak through the proxy.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::origin::HOST;
-use crate::proxy::Proxy;
+
+/// How to reach a proxy, and whom to trust there.
+pub(crate) struct Via {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificate: String,
+}
 
 pub(crate) type AnyBody = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
 
@@ -33,16 +39,19 @@ pub(crate) fn full(text: &'static str) -> AnyBody {
 }
 
 /// A connection to the proxy's port.
-pub(crate) async fn dial(proxy: &Proxy) -> TcpStream {
+pub(crate) async fn dial(proxy: &Via) -> TcpStream {
     let stream = TcpStream::connect(proxy.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
 
 /// A tunnel to `authority`.
-pub(crate) async fn tunnel(proxy: &Proxy, authority: &str) -> TcpStream {
+pub(crate) async fn tunnel(proxy: &Via, authority: &str) -> TcpStream {
     let mut stream = dial(proxy).await;
-    stream.write_all(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -52,7 +61,34 @@ pub(crate) async fn tunnel(proxy: &Proxy, authority: &str) -> TcpStream {
 }
 
 /// TLS inside a tunnel, towards a name that may be another than the tunnel's.
-pub(crate) async fn tls(proxy: &Proxy, stream: TcpStream, name: &str, alpn: &str) -> TlsStream<TcpStream> {
+pub(crate) async fn tls(proxy: &Via, stream: TcpStream, name: &str, alpn: &str) -> TlsStream<TcpStream> {
+    tls_over(proxy, stream, name, alpn).await
+}
+
+/// The same over any stream.
+pub(crate) async fn tls_over<S>(proxy: &Via, stream: S, name: &str, alpn: &str) -> TlsStream<S>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    connect(client(proxy, alpn), stream, name).await
+}
+
+/// The same from a client that does not say whom it wants to reach.
+pub(crate) async fn tls_without_sni(proxy: &Via, stream: TcpStream, name: &str) -> TlsStream<TcpStream> {
+    let mut config = client(proxy, "http/1.1");
+    config.enable_sni = false;
+    connect(config, stream, name).await
+}
+
+async fn connect<S>(config: rustls::ClientConfig, stream: S, name: &str) -> TlsStream<S>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+fn client(proxy: &Via, alpn: &str) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(proxy.certificate.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -62,12 +98,11 @@ pub(crate) async fn tls(proxy: &Proxy, stream: TcpStream, name: &str, alpn: &str
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    config
 }
 
 /// TLS to the usual host through the proxy.
-pub(crate) async fn tls_to_host(proxy: &Proxy, alpn: &str) -> TlsStream<TcpStream> {
+pub(crate) async fn tls_to_host(proxy: &Via, alpn: &str) -> TlsStream<TcpStream> {
     let stream = tunnel(proxy, &format!("{HOST}:443")).await;
     tls(proxy, stream, HOST, alpn).await
 }
@@ -84,11 +119,13 @@ pub(crate) struct Http2 {
 
 impl Http1 {
     /// To the usual host, over TLS.
-    pub(crate) async fn new(proxy: &Proxy) -> Self {
+    pub(crate) async fn new(proxy: &Via) -> Self {
         Self::over(tls_to_host(proxy, "http/1.1").await).await
     }
 
-    pub(crate) async fn over(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static) -> Self {
+    pub(crate) async fn over(
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async { drop(driver.with_upgrades().await) });
@@ -107,7 +144,7 @@ impl Http1 {
 }
 
 impl Http2 {
-    pub(crate) async fn new(proxy: &Proxy) -> Self {
+    pub(crate) async fn new(proxy: &Via) -> Self {
         let stream = tls_to_host(proxy, "h2").await;
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -131,7 +168,9 @@ pub(crate) async fn limited<T>(step: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), step).await.expect("an answer within twenty seconds")
 }
 
-pub(crate) async fn read(response: Response<impl Body<Data = Bytes, Error: std::fmt::Debug>>) -> (u16, String) {
+pub(crate) async fn read(
+    response: Response<impl Body<Data = Bytes, Error: std::fmt::Debug>>,
+) -> (u16, String) {
     let status = response.status().as_u16();
     let body = limited(response.into_body().collect()).await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -144,7 +183,7 @@ pub(crate) fn rule(text: &str) -> String {
 }
 
 /// Sends bytes to the proxy's port and reads until it closes.
-pub(crate) async fn raw(proxy: &Proxy, bytes: &[u8]) -> String {
+pub(crate) async fn raw(proxy: &Via, bytes: &[u8]) -> String {
     raw_over(dial(proxy).await, bytes).await
 }
 
@@ -160,4 +199,23 @@ pub(crate) async fn raw_over(
         answer.extend_from_slice(&buffer[..count]);
     }
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Sends bytes and reads one answer, or until the other side closes.
+pub(crate) async fn first_answer(
+    mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    bytes: &[u8],
+) -> String {
+    // The proxy may refuse and close while bytes are still on their way.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = String::new();
+    while let Ok(byte) = limited(stream.read_u8()).await {
+        answer.push(char::from(byte));
+        let Some((head, body)) = answer.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+        if body.len() >= length.parse().unwrap() {
+            break;
+        }
+    }
+    answer
 }

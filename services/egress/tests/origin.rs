@@ -9,7 +9,7 @@ use futures::{SinkExt as _, StreamExt as _, stream};
 use http::{Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -26,7 +26,6 @@ pub(crate) const HOST: &str = "api.example.com";
 /// What the origin saw of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) version: http::Version,
     pub(crate) headers: http::HeaderMap,
@@ -119,7 +118,8 @@ fn acceptor(name: &str, http2: bool) -> (String, TlsAcceptor) {
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], key)
         .unwrap();
-    config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+    config.alpn_protocols =
+        if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     (authority.pem(), TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -155,7 +155,6 @@ type Reply = Response<BoxBody<Bytes, hyper::Error>>;
 
 async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Reply, hyper::Error> {
     let mut seen = Seen {
-        method: request.method().to_string(),
         target: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
         version: request.version(),
         headers: request.headers().clone(),
@@ -222,9 +221,10 @@ fn events(shared: Arc<Shared>) -> BoxBody<Bytes, hyper::Error> {
 }
 
 fn with_trailers() -> BoxBody<Bytes, hyper::Error> {
-    let trailers = [("grpc-status", "0"), ("connection", "x")];
+    let trailers = [("grpc-status", "0"), ("host", "x")];
     let trailers = trailers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-    let frames = vec![Ok(Frame::data(Bytes::from_static(b"x"))), Ok(Frame::trailers(trailers.into_iter().collect()))];
+    let frames =
+        vec![Ok(Frame::data(Bytes::from_static(b"x"))), Ok(Frame::trailers(trailers.into_iter().collect()))];
     BodyExt::boxed(StreamBody::new(stream::iter(frames)))
 }
 
@@ -245,7 +245,9 @@ fn upgrade(request: &mut Request<Incoming>) -> Reply {
     });
     let mut reply = Response::new(Empty::new().map_err(|never| match never {}).boxed());
     *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    for (name, value) in [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", &accept)] {
+    for (name, value) in
+        [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", &accept)]
+    {
         reply.headers_mut().insert(name, value.parse().unwrap());
     }
     reply
@@ -258,11 +260,15 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap_or_else(|_| panic!("{what} did not happen"));
+    tokio::time::timeout(Duration::from_secs(10), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen"));
 }
 
 /// A body of `count` chunks of 64 KiB that is made as it is read.
-pub(crate) fn stream_of(count: usize) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin {
+pub(crate) fn stream_of(
+    count: usize,
+) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Send + Sync + Unpin {
     let chunk = Bytes::from(vec![b'u'; 64 * 1024]);
     StreamBody::new(stream::iter((0..count).map(move |_| Ok(Frame::data(chunk.clone())))))
 }

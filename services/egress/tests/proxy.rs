@@ -1,7 +1,6 @@
 //! A proxy in this process, with its records at hand.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::Secret;
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::agent::Via;
 use crate::origin::{HOST, Origin};
 
 /// The token that the origin must see and the agent must not.
@@ -23,8 +23,7 @@ pub(crate) fn token() -> String {
 }
 
 pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
-    pub(crate) certificate: String,
+    via: Via,
     pub(crate) policies: Policies,
     pub(crate) life: Lifecycle,
     records: mpsc::Receiver<Parcel>,
@@ -72,7 +71,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         proxy.run(vec![listener]);
-        Self { address, certificate, policies, life, records, _spool: spool }
+        Self { via: Via { address, certificate }, policies, life, records, _spool: spool }
     }
 
     /// The next refusal that is recorded.
@@ -99,13 +98,25 @@ impl Proxy {
     }
 }
 
+impl std::ops::Deref for Proxy {
+    type Target = Via;
+    fn deref(&self) -> &Via {
+        &self.via
+    }
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.life.stop();
     }
 }
 
-pub(crate) fn config(origin: &Origin, routes: &[Value], limits: EgressLimits, spool: &std::path::Path) -> Config {
+pub(crate) fn config(
+    origin: &Origin,
+    routes: &[Value],
+    limits: EgressLimits,
+    spool: &std::path::Path,
+) -> Config {
     Config {
         bottle: "agent-abcde".parse().unwrap(),
         revision: 1,

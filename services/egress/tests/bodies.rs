@@ -1,0 +1,87 @@
+//! Bodies: streamed, bounded, with their trailers.
+
+use handover::sidecar::EgressLimits;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, StreamBody};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::agent::{self, Http1, Http2, limited, read, rule};
+use crate::origin::{HOST, Origin, Speaks, stream_of};
+use crate::proxy::{Proxy, route};
+
+const MIB: u64 = 1024 * 1024;
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_announced_or_not() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let limits = EgressLimits { body_bytes: Some(MIB), ..EgressLimits::default() };
+    let mut proxy = Proxy::limited(&origin, &[route(&origin, json!({}))], limits).await;
+    // Announced: refused before anything is read, and without inviting the body.
+    let head =
+        format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 2000000\r\nExpect: 100-continue\r\n\r\n");
+    let answer = agent::raw_over(agent::tls_to_host(&proxy, "http/1.1").await, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert_eq!((origin.connections(), proxy.blocked().await.rule.as_str()), (0, "body-too-large"));
+    // Not announced: refused on the way.
+    let request = Request::post(format!("https://{HOST}/")).body(BodyExt::boxed(stream_of(32))).unwrap();
+    let (status, text) = read(Http2::new(&proxy).await.send(request).await).await;
+    assert_eq!((status, rule(&text).as_str()), (413, "body-too-large"));
+    assert_eq!(proxy.blocked().await.rule, "body-too-large");
+    // The same for answers.
+    let request = Request::get("/big/2").header("host", HOST).body(agent::empty()).unwrap();
+    let response = Http1::new(&proxy).await.send(request).await;
+    assert!(limited(response.into_body().collect()).await.is_err());
+    assert!(origin.seen().iter().all(|seen| seen.received <= MIB));
+}
+
+#[tokio::test]
+async fn a_body_is_invited_only_when_its_request_is_allowed() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let matches = json!({ "matches": [{ "methods": ["POST"] }] });
+    let proxy = Proxy::with(&origin, &[route(&origin, matches)]).await;
+    for (method, first) in [("POST", "HTTP/1.1 100"), ("PUT", "HTTP/1.1 403")] {
+        let mut stream = agent::tls_to_host(&proxy, "http/1.1").await;
+        let head = format!(
+            "{method} / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; first.len()];
+        limited(stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), first);
+    }
+}
+
+#[tokio::test]
+async fn trailers_pass_and_smuggle_nothing() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = Proxy::to(&origin).await;
+    let mut trailers = HeaderMap::new();
+    for (name, value) in
+        [("x-checksum", "1"), ("authorization", "Bearer mine"), ("host", "other.example.com")]
+    {
+        trailers.insert(name, value.parse().unwrap());
+    }
+    let frames = [Ok(http_body::Frame::data("x".into())), Ok(http_body::Frame::trailers(trailers))];
+    let body = BodyExt::boxed(StreamBody::new(futures::stream::iter(frames)));
+    let request =
+        Request::post(format!("https://{HOST}/trailers")).header("te", "trailers").body(body).unwrap();
+    let response = Http2::new(&proxy).await.send(request).await;
+    let trailers = limited(response.into_body().collect()).await.unwrap().trailers().cloned().unwrap();
+    assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
+    let seen = origin.last();
+    assert_eq!(seen.header("te"), Some("trailers"));
+    assert_eq!(seen.trailers.unwrap().keys().collect::<Vec<_>>(), ["x-checksum"]);
+}
+
+#[tokio::test]
+async fn an_answer_may_come_before_the_request_has_ended() {
+    let origin = Origin::start(Speaks::TlsHttp1).await;
+    let proxy = Proxy::to(&origin).await;
+    let mut stream = agent::tls_to_host(&proxy, "http/1.1").await;
+    let head = format!("POST /early HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000\r\n\r\n0123456789");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    limited(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 200");
+}

@@ -1,0 +1,88 @@
+//! Policies change while connections live on; what cannot be done is refused in words.
+
+use serde_json::{Value, json};
+
+use crate::agent::{Http1, Http2};
+use crate::origin::{Origin, Speaks};
+use crate::proxy::{Proxy, policy, route};
+
+#[tokio::test]
+async fn a_change_takes_hold_with_the_next_request_on_the_same_connection() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let open = route(&origin, json!({}));
+    let narrow = route(&origin, json!({ "matches": [{ "paths": [{ "type": "exact", "value": "/a" }] }] }));
+    let proxy = Proxy::with(&origin, &[open]).await;
+    let (mut one, mut two) = (Http1::new(&proxy).await, Http2::new(&proxy).await);
+    assert_eq!((one.get("/b").await.0, two.get("/b").await.0), (200, 200));
+    proxy.policies.offer(2, &policy(&[narrow])).unwrap();
+    assert_eq!((one.get("/b").await.0, two.get("/b").await.0), (403, 403));
+    assert_eq!((one.get("/a").await.0, two.get("/a").await.0), (200, 200));
+    proxy.policies.offer(3, &policy(&[])).unwrap();
+    assert_eq!((one.get("/a").await.0, two.get("/a").await.0), (403, 403));
+    assert_eq!((proxy.policies.revision(), origin.connections()), (3, 1));
+}
+
+#[tokio::test]
+async fn an_answer_in_progress_outlives_its_route() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = Proxy::to(&origin).await;
+    let mut agent = Http1::new(&proxy).await;
+    let request = http::Request::get("/events")
+        .header("host", crate::origin::HOST)
+        .body(crate::agent::empty())
+        .unwrap();
+    let response = agent.send(request).await;
+    proxy.policies.offer(2, &policy(&[])).unwrap();
+    for _ in 0..4 {
+        origin.release_event();
+    }
+    assert_eq!(crate::agent::read(response).await.1, "data: 0\n\ndata: 1\n\ndata: 2\n\n");
+}
+
+#[tokio::test]
+async fn a_narrower_route_does_not_inherit_connections() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = Proxy::to(&origin).await;
+    let mut agent = Http1::new(&proxy).await;
+    assert_eq!(agent.get("/").await.0, 200);
+    proxy.policies.offer(2, &policy(&[route(&origin, json!({ "allow_private": [] }))])).unwrap();
+    assert_eq!(agent.get("/").await.0, 403);
+}
+
+#[tokio::test]
+async fn a_bad_or_old_revision_is_refused_and_the_running_one_stays() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = Proxy::to(&origin).await;
+    let refuse =
+        |revision, routes: &[Value]| proxy.policies.offer(revision, &policy(routes)).unwrap_err().to_string();
+    let with = |more| [route(&origin, more)];
+    insta::assert_snapshot!(refuse(1, &[]), @"revision 1 is not newer than revision 1, which runs");
+    insta::assert_snapshot!(
+        refuse(2, &with(json!({ "auth": { "scheme": "Bearer", "token_ref": "OTHER" } }))),
+        @"routes[0].auth: the token OTHER was not handed over when the bottle was started"
+    );
+    insta::assert_snapshot!(
+        refuse(2, &with(json!({ "tls": { "ca": "/other.pem" } }))),
+        @"routes[0].tls.ca: /other.pem was not handed over when the bottle was started"
+    );
+    insta::assert_snapshot!(
+        refuse(2, &with(json!({ "tls": { "passthrough": true } }))),
+        @"routes[0].tls.passthrough: this proxy passes nothing through unseen; leave it out"
+    );
+    insta::assert_snapshot!(
+        refuse(2, &with(json!({ "dlp": { "outbound_on_match": "block" } }))),
+        @"routes[0].dlp.outbound_on_match: this proxy does not scan requests; leave it out"
+    );
+    insta::assert_snapshot!(
+        refuse(2, &with(json!({ "dlp": { "inbound_detectors": ["naive_injection_detection"] } }))),
+        @"routes[0].dlp.inbound_detectors: this proxy does not scan answers; write false or leave it out"
+    );
+    assert!(
+        refuse(2, &[json!({ "host": "https://x" })]).starts_with("the policy is not valid: routes[0].host")
+    );
+    let off = json!({ "dlp": { "outbound_detectors": false, "inbound_detectors": false } });
+    proxy.policies.offer(2, &policy(&with(off.clone()))).unwrap();
+    // The supervisor may push again what runs.
+    proxy.policies.offer(2, &policy(&with(off))).unwrap();
+    assert_eq!(Http1::new(&proxy).await.get("/").await.0, 200);
+}

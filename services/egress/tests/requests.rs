@@ -1,0 +1,261 @@
+//! Allowed and refused: routes, injection, git.
+
+use http::{Request, Version};
+use serde_json::{Value, json};
+
+use crate::agent::{self, Http1, Http2, empty, full, read, rule};
+use crate::origin::{HOST, Origin, Speaks};
+use crate::proxy::{Proxy, route, token};
+
+#[tokio::test]
+async fn an_allowed_request_gets_the_real_token_and_loses_the_agents_own() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let auth = json!({ "auth": { "scheme": "Bearer", "token_ref": "API_TOKEN" } });
+    let mut proxy = Proxy::with(&origin, &[route(&origin, auth)]).await;
+    let request = Request::get("/v1/items?limit=3")
+        .header("Host", HOST)
+        .header("Authorization", "Bearer placeholder")
+        .header("Authorization", "Basic eDp5")
+        .header("Proxy-Authorization", "Basic eDp5")
+        .header("Connection", "keep-alive, X-Hop")
+        .header("X-Hop", "1")
+        .header("X-Kept", "2");
+    let (status, text) = read(Http1::new(&proxy).await.send(request.body(empty()).unwrap()).await).await;
+    assert_eq!((status, text.as_str()), (200, "hello from the origin"));
+
+    let seen = origin.last();
+    assert_eq!(
+        seen.headers.get_all("authorization").iter().collect::<Vec<_>>(),
+        [&format!("Bearer {}", token())]
+    );
+    assert_eq!((seen.target.as_str(), seen.header("x-kept")), ("/v1/items?limit=3", Some("2")));
+    for name in ["proxy-authorization", "x-hop", "via", "x-forwarded-for", "forwarded"] {
+        assert_eq!(seen.header(name), None, "{name}");
+    }
+    let line = &proxy.allowed().await[0];
+    assert_eq!((line.method.as_str(), line.host.as_str(), line.path.as_str()), ("GET", HOST, "/v1/items"));
+    assert_eq!((line.status, line.received, line.revision), (200, text.len() as u64, 1));
+}
+
+#[tokio::test]
+async fn every_form_of_credential() {
+    let origin = Origin::start(Speaks::Tls).await;
+    for (auth, header, value) in [
+        (
+            json!({ "scheme": "token", "token_ref": "API_TOKEN" }),
+            "authorization",
+            format!("token {}", token()),
+        ),
+        (
+            json!({ "scheme": "basic", "token_ref": "API_TOKEN" }),
+            "authorization",
+            "Basic cmVhbC10b2tlbi0wMTIzNDU2Nzg5".to_owned(),
+        ),
+        (
+            json!({ "scheme": "header", "header": "X-Api-Key", "token_ref": "API_TOKEN" }),
+            "x-api-key",
+            token(),
+        ),
+    ] {
+        let proxy = Proxy::with(&origin, &[route(&origin, json!({ "auth": auth }))]).await;
+        let request =
+            Request::get("/").header("host", HOST).header("x-api-key", "mine").header("authorization", "a b");
+        Http1::new(&proxy).await.send(request.body(empty()).unwrap()).await;
+        let seen = origin.last();
+        assert_eq!(seen.header(header), Some(value.as_str()));
+        let names: Vec<_> = seen.headers.keys().filter(|name| *name == "authorization").collect();
+        assert_eq!(names.len(), usize::from(header == "authorization"));
+    }
+}
+
+#[tokio::test]
+async fn no_credential_leaves_over_a_connection_to_another_name() {
+    let origin = Origin::start(Speaks::TlsAs("other.example.com")).await;
+    let auth = json!({ "auth": { "scheme": "Bearer", "token_ref": "API_TOKEN" } });
+    let mut proxy = Proxy::with(&origin, &[route(&origin, auth)]).await;
+    let (status, text) = Http1::new(&proxy).await.get("/").await;
+    assert_eq!((status, rule(&text).as_str()), (502, "upstream-tls"), "{text}");
+    assert!(origin.seen().is_empty());
+    assert_eq!(proxy.allowed().await[0].status, 0);
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_why_and_how_to_ask() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let matches =
+        json!({ "matches": [{ "paths": [{ "type": "prefix", "value": "/v1" }], "methods": ["GET"] }] });
+    let mut proxy = Proxy::with(&origin, &[route(&origin, matches)]).await;
+    let mut agent = Http1::new(&proxy).await;
+    let (status, text) = agent.get("/admin?key=1").await;
+    let mut refusal: Value = serde_json::from_str(&text).unwrap();
+    let blocked = proxy.blocked().await;
+    assert_eq!(refusal["id"], blocked.id.to_string());
+    assert_eq!(refusal["ask"]["arguments"]["id"], refusal["id"]);
+    refusal["id"] = "ID".into();
+    refusal["ask"]["arguments"]["id"] = "ID".into();
+    assert_eq!(status, 403);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&refusal).unwrap(), @r#"
+    {
+      "error": "refused",
+      "rule": "no-match",
+      "reason": "the route for api.example.com does not allow GET /admin; entry 0 needs path below /v1",
+      "id": "ID",
+      "method": "GET",
+      "scheme": "https",
+      "host": "api.example.com",
+      "port": 443,
+      "path": "/admin",
+      "ask": {
+        "tool": "egress-block",
+        "arguments": {
+          "id": "ID"
+        }
+      }
+    }
+    "#);
+    assert_eq!((blocked.rule.as_str(), blocked.status, blocked.path.as_str()), ("no-match", 403, "/admin"));
+
+    let request = Request::post("/v1/x").header("host", HOST).body(full("{}")).unwrap();
+    assert_eq!(rule(&read(agent.send(request).await).await.1), "no-match");
+    assert_eq!(agent.get("/v1/x").await.0, 200);
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unlisted_host_is_refused_where_it_can_be_read_and_never_dialled() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let mut proxy = Proxy::to(&origin).await;
+    let stream = agent::tunnel(&proxy, "other.example.com:443").await;
+    let stream = agent::tls(&proxy, stream, "other.example.com", "http/1.1").await;
+    let mut agent = Http1::over(stream).await;
+    let request = Request::get("/").header("host", "other.example.com").body(empty()).unwrap();
+    let (status, text) = read(agent.send(request).await).await;
+    assert_eq!((status, rule(&text).as_str()), (403, "unlisted-host"));
+    assert_eq!((origin.connections(), proxy.blocked().await.host.as_str()), (0, "other.example.com"));
+}
+
+#[tokio::test]
+async fn addresses_are_judged_before_a_packet_is_sent() {
+    let origin = Origin::start(Speaks::Tls).await;
+    for more in [json!({ "allow_private": [] }), json!({ "allow_private": ["10.0.0.0/8"] })] {
+        let mut proxy = Proxy::with(&origin, &[route(&origin, more)]).await;
+        let (status, text) = Http1::new(&proxy).await.get("/").await;
+        assert_eq!((status, rule(&text).as_str()), (403, "address"), "{text}");
+        assert_eq!((origin.connections(), proxy.blocked().await.rule.as_str()), (0, "address"));
+    }
+    // A name that resolves to loopback, and loopback as a literal.
+    for host in ["localhost", "127.0.0.1"] {
+        let plain = json!({ "host": host, "port": origin.address.port(), "scheme": "http" });
+        let proxy = Proxy::with(&origin, &[plain]).await;
+        let url = format!("http://{host}:{}/", origin.address.port());
+        let request = format!(
+            "GET {url} HTTP/1.1\r\nHost: {host}:{}\r\nConnection: close\r\n\r\n",
+            origin.address.port()
+        );
+        let answer = agent::raw(&proxy, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains(r#""rule":"address""#), "{answer}");
+        assert_eq!(origin.connections(), 0);
+    }
+}
+
+#[tokio::test]
+async fn http2_on_both_sides_is_judged_stream_by_stream() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let matches = json!({ "matches": [{ "paths": [{ "type": "prefix", "value": "/v1" }] }],
+        "auth": { "scheme": "Bearer", "token_ref": "API_TOKEN" } });
+    let proxy = Proxy::with(&origin, &[route(&origin, matches)]).await;
+    let mut agent = Http2::new(&proxy).await;
+    assert_eq!(agent.get("/v1/a").await.0, 200);
+    assert_eq!(agent.get("/admin").await.0, 403);
+    assert_eq!(agent.get("/v1/b").await.0, 200);
+    let other = Request::get("https://other.example.com/v1/c").body(empty()).unwrap();
+    let (status, text) = read(agent.send(other).await).await;
+    assert_eq!((status, rule(&text).as_str()), (421, "identity"));
+    let seen = origin.seen();
+    assert_eq!(seen.iter().map(|seen| seen.target.as_str()).collect::<Vec<_>>(), ["/v1/a", "/v1/b"]);
+    assert!(seen.iter().all(|seen| seen.version == Version::HTTP_2 && seen.header("host").is_none()));
+    assert_eq!(seen[1].header("authorization").unwrap(), format!("Bearer {}", token()));
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn http2_from_the_agent_becomes_http1_where_the_origin_wants_it() {
+    let origin = Origin::start(Speaks::TlsHttp1).await;
+    let proxy = Proxy::to(&origin).await;
+    let request = Request::post(format!("https://{HOST}/v1")).header("cookie", "a=1").header("cookie", "b=2");
+    let (status, _) = read(Http2::new(&proxy).await.send(request.body(full("body")).unwrap()).await).await;
+    let seen = origin.last();
+    assert_eq!((status, seen.version, seen.received), (200, Version::HTTP_11, 4));
+    assert_eq!((seen.header("host"), seen.header("cookie")), (Some(HOST), Some("a=1; b=2")));
+}
+
+#[tokio::test]
+async fn connections_to_the_origin_are_shared() {
+    for speaks in [Speaks::Tls, Speaks::TlsHttp1] {
+        let origin = Origin::start(speaks).await;
+        let proxy = Proxy::to(&origin).await;
+        for _ in 0..3 {
+            let mut agent = Http1::new(&proxy).await;
+            for _ in 0..3 {
+                assert_eq!(agent.get("/").await.0, 200);
+            }
+        }
+        assert_eq!(origin.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn plain_http_needs_a_route_that_says_so() {
+    let origin = Origin::start(Speaks::Plain).await;
+    let plain = route(
+        &origin,
+        json!({ "scheme": "http", "tls": null, "auth": { "scheme": "token", "token_ref": "API_TOKEN" } }),
+    );
+    let proxy = Proxy::with(&origin, &[plain]).await;
+    let request = format!("GET http://{HOST}/x HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    let answer = agent::raw(&proxy, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(!answer.contains("proxy-authenticate"), "{answer}");
+    assert_eq!((origin.last().target.as_str(), origin.last().header("host")), ("/x", Some(HOST)));
+
+    // Also through a tunnel to port 80, and never over TLS.
+    let mut agent = Http1::over(agent::tunnel(&proxy, &format!("{HOST}:80")).await).await;
+    assert_eq!(agent.get("/y").await.0, 200);
+    let (status, text) = Http1::new(&proxy).await.get("/z").await;
+    assert_eq!((status, rule(&text).as_str()), (403, "wrong-scheme"));
+    assert_eq!(origin.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_redirect_is_the_agents_to_follow() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = Proxy::to(&origin).await;
+    assert_eq!(Http1::new(&proxy).await.get("/redirect").await.0, 302);
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn git_reads_a_refused_push_as_text() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = Proxy::to(&origin).await;
+    let request = Request::get("/team/tools.git/info/refs?service=git-receive-pack")
+        .header("host", HOST)
+        .header("user-agent", "git/2.47.3");
+    let response = Http1::new(&proxy).await.send(request.body(empty()).unwrap()).await;
+    assert_eq!(response.headers()["content-type"], "text/plain");
+    let (status, text) = read(response).await;
+    assert_eq!(status, 403);
+    assert!(text.contains("http://gitgate:9420"), "{text}");
+    assert!(origin.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_origin_that_is_away_is_said_to_be() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut proxy =
+        Proxy::with(&origin, &[route(&origin, json!({ "connect_to": closed.to_string() }))]).await;
+    let (status, text) = Http1::new(&proxy).await.get("/").await;
+    assert_eq!((status, rule(&text).as_str()), (502, "connect"));
+    assert_eq!(proxy.allowed().await[0].status, 0);
+}

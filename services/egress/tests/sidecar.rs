@@ -1,0 +1,159 @@
+//! The real program, as the launcher starts it.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use base::Secret;
+use handover::Channel;
+use handover::sidecar::{EgressHandover, EgressLimits, Listeners, SidecarAnswer};
+use http::Request;
+use http_body_util::BodyExt;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::agent::{self, Http1, Via, limited, read};
+use crate::origin::{HOST, Origin, Speaks, stream_of, until};
+use crate::proxy::{policy, route, token};
+
+const MIB: u64 = 1024 * 1024;
+
+struct Sidecar {
+    child: Child,
+    channel: Option<Channel>,
+    _spool: TempDir,
+}
+
+impl Sidecar {
+    fn start() -> Self {
+        let (ours, theirs) = Channel::pair(Duration::from_secs(20)).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_bot-bottle-egress"))
+            .stdin(Stdio::from(OwnedFd::from(theirs.into_socket())))
+            .stderr(Stdio::piped())
+            .env_clear()
+            .spawn()
+            .unwrap();
+        Self { child, channel: Some(ours), _spool: tempfile::tempdir().unwrap() }
+    }
+
+    fn channel(&mut self) -> &mut Channel {
+        self.channel.as_mut().unwrap()
+    }
+
+    fn hand_over(&mut self, origin: &Origin, routes: &[serde_json::Value]) -> SidecarAnswer {
+        let handover = EgressHandover {
+            v: 1,
+            bottle: "agent-abcde".parse().unwrap(),
+            bus: None,
+            revision: 1,
+            policy: policy(routes),
+            secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
+            authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
+            spool: self._spool.path().to_owned(),
+            limits: EgressLimits::default(),
+        };
+        self.channel().send(&handover, &[]).unwrap();
+        self.channel().receive().unwrap().0
+    }
+
+    fn serve(&mut self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let names = Listeners { names: vec!["proxy".to_owned()] };
+        self.channel().send(&names, &[listener.as_fd()]).unwrap();
+        assert_eq!(self.channel().receive::<SidecarAnswer>().unwrap().0, SidecarAnswer::Serving);
+        listener.local_addr().unwrap()
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the end of the sidecar", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
+    }
+
+    /// The most memory that the process ever had, in bytes.
+    fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_mebibytes_pass_both_ways_in_little_memory() {
+    for speaks in [Speaks::TlsHttp1, Speaks::Tls] {
+        let origin = Origin::start(speaks).await;
+        let mut sidecar = Sidecar::start();
+        let SidecarAnswer::Ready { certificate } = sidecar.hand_over(&origin, &[route(&origin, json!({}))])
+        else {
+            panic!("not ready")
+        };
+        let via = Via { address: sidecar.serve(), certificate: certificate.unwrap() };
+        let mut agent = Http1::new(&via).await;
+        assert_eq!(agent.get("/").await.0, 200);
+        let before = sidecar.peak();
+        let request = Request::get("/big/100").header("host", HOST).body(agent::empty()).unwrap();
+        let mut body = agent.send(request).await.into_body();
+        let mut received = 0;
+        while let Some(frame) = limited(body.frame()).await {
+            received += frame.unwrap().into_data().map_or(0, |data| data.len() as u64);
+        }
+        assert_eq!(received, 100 * MIB);
+        let upload = BodyExt::boxed(stream_of(1600));
+        let request = Request::post("/upload").header("host", HOST).body(upload).unwrap();
+        assert_eq!(read(agent.send(request).await).await.0, 200);
+        assert_eq!(origin.last().received, 100 * MIB);
+        let grown = sidecar.peak() - before;
+        assert!(grown < 10 * MIB, "the proxy grew by {} MiB", grown / MIB);
+    }
+}
+
+#[tokio::test]
+async fn it_ends_with_its_launcher_and_shows_its_secret_to_nobody() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let mut sidecar = Sidecar::start();
+    let auth = json!({ "auth": { "scheme": "Bearer", "token_ref": "API_TOKEN" } });
+    let SidecarAnswer::Ready { certificate } = sidecar.hand_over(&origin, &[route(&origin, auth)]) else {
+        panic!("not ready")
+    };
+    let via = Via { address: sidecar.serve(), certificate: certificate.unwrap() };
+    assert_eq!(Http1::new(&via).await.get("/").await.0, 200);
+    assert_eq!(origin.last().header("authorization").unwrap(), format!("Bearer {}", token()));
+    for file in ["environ", "cmdline"] {
+        let text = std::fs::read(format!("/proc/{}/{file}", sidecar.child.id())).unwrap();
+        assert!(!String::from_utf8_lossy(&text).contains(&token()), "{file}");
+    }
+    sidecar.channel = None;
+    assert!(sidecar.ended().await.success());
+    let mut log = String::new();
+    std::io::Read::read_to_string(&mut sidecar.child.stderr.take().unwrap(), &mut log).unwrap();
+    assert!(!log.contains(&token()) && !log.contains("panicked"), "{log}");
+    // Without a bus, what happened waits on disk.
+    let spooled = std::fs::read_to_string(sidecar._spool.path().join("records")).unwrap();
+    assert!(spooled.contains(r#""path":"/""#) && !spooled.contains(&token()), "{spooled}");
+}
+
+#[tokio::test]
+async fn a_policy_that_it_cannot_run_is_refused_with_its_reason() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let mut sidecar = Sidecar::start();
+    let passthrough = route(&origin, json!({ "tls": { "passthrough": true } }));
+    let SidecarAnswer::Failed { reason } = sidecar.hand_over(&origin, &[passthrough]) else {
+        panic!("it started")
+    };
+    assert!(reason.contains("tls.passthrough"), "{reason}");
+    assert!(!sidecar.ended().await.success());
+}
