@@ -138,5 +138,7 @@ fn refused(revision: u64, reason: &str, restored: Option<u64>) -> PolicyChangeRe
         Some(restored) => format!("the old policy is back as revision {restored}"),
         None => "the sidecar keeps what it runs".to_owned(),
     };
-    PolicyChangeReply::Refused { reason: format!("the sidecar refused revision {revision}: {reason}; {then}") }
+    PolicyChangeReply::Refused {
+        reason: format!("the sidecar refused revision {revision}: {reason}; {then}"),
+    }
 }

@@ -44,7 +44,13 @@ async fn restore(bus: &Bus, running: &PolicyRunning, trace: Trace) -> Option<u64
     match try_restore(bus, running, refused.revision, trace).await {
         Ok(Restored::Revision(revision)) => {
             let reason = base::inert(&refused.reason, 300);
-            tracing::warn!(bottle, refused = refused.revision, reason, restored = revision.revision, "refused");
+            tracing::warn!(
+                bottle,
+                refused = refused.revision,
+                reason,
+                restored = revision.revision,
+                "refused"
+            );
             Some(revision.revision)
         }
         Ok(Restored::Superseded) => None,

@@ -119,7 +119,11 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
         let mut watch = self.watch().await?;
         let mut keys = std::collections::BTreeSet::new();
         while let Some((key, exists)) = watch.stored_key().await? {
-            if exists { keys.insert(key) } else { keys.remove(&key) };
+            if exists {
+                keys.insert(key)
+            } else {
+                keys.remove(&key)
+            };
         }
         Ok(keys.into_iter().collect())
     }

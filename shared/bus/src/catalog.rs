@@ -39,7 +39,11 @@ fn value<T: JsonSchema>(name: &'static str, bucket: &str, route: &'static str) -
 #[must_use]
 pub fn messages() -> Vec<Listing> {
     vec![
-        message::<start::StartRequest>("bottle.start", "operator, dispatcher → one launcher", "work queue START"),
+        message::<start::StartRequest>(
+            "bottle.start",
+            "operator, dispatcher → one launcher",
+            "work queue START",
+        ),
         request::<start::StopRequest>("bottle.stop", "operator → the owning launcher"),
         message::<run::Started>("bottle.started", "launcher → all", "EVENTS"),
         message::<run::Exited>("bottle.exited", "launcher → all", "EVENTS"),

@@ -82,7 +82,7 @@ impl Bus {
             dropped: AtomicU64::new(0),
         });
         let options = options(&credentials, &name, deadline, signs.clone());
-        let attempt = tokio::time::timeout(deadline, options.connect(url.as_str()));
+        let attempt = tokio::time::timeout(deadline, Box::pin(options.connect(url.as_str())));
         let client = match attempt.await {
             Ok(Ok(client)) => client,
             Ok(Err(error)) if is_refusal(&error) => {
@@ -147,7 +147,10 @@ impl Bus {
 
 impl std::fmt::Debug for Bus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bus").field("name", &self.signs.name).field("link", &*self.signs.link.borrow()).finish()
+        f.debug_struct("Bus")
+            .field("name", &self.signs.name)
+            .field("link", &*self.signs.link.borrow())
+            .finish()
     }
 }
 
@@ -162,7 +165,10 @@ impl Signs {
             }
             Event::SlowConsumer(_) => {
                 if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
-                    tracing::warn!(name = self.name, "messages are dropped: a subscription is read too slowly");
+                    tracing::warn!(
+                        name = self.name,
+                        "messages are dropped: a subscription is read too slowly"
+                    );
                 }
             }
             Event::ServerError(ServerError::Other(words)) => match Denied::parse(&self.name, words) {
@@ -171,7 +177,9 @@ impl Signs {
                     // Nobody has to be waiting for it.
                     let _ = self.denied.send(denied);
                 }
-                None => tracing::warn!(name = self.name, error = base::inert(words, 200), "the bus complains"),
+                None => {
+                    tracing::warn!(name = self.name, error = base::inert(words, 200), "the bus complains");
+                }
             },
             other => tracing::debug!(name = self.name, event = %other, "bus"),
         }
@@ -217,7 +225,9 @@ fn is_refusal(error: &async_nats::ConnectError) -> bool {
 /// A URL without the user and password that it may carry.
 fn shown_url(url: &str) -> String {
     let shown = match url.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host)),
+        Some((scheme, rest)) => {
+            format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+        }
         None => url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned(),
     };
     base::inert(&shown, 200)

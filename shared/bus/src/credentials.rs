@@ -14,7 +14,9 @@ pub struct Credentials {
 
 /// A text that holds no credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not NATS credentials: a user JWT and a user key's seed are needed, each between its BEGIN and END lines")]
+#[error(
+    "not NATS credentials: a user JWT and a user key's seed are needed, each between its BEGIN and END lines"
+)]
 pub struct InvalidCredentials;
 
 const JWT: &str = "NATS USER JWT";

@@ -92,7 +92,7 @@ impl Bus {
         loop {
             let answer = tokio::select! {
                 answer = tokio::time::timeout_at(end.min(Instant::now() + ONE_TRY), answers.next()) => answer,
-                denied = denial(&mut denials, &subject, true) => return Err(denied.into()),
+                denied = denial(&mut denials, std::slice::from_ref(&subject), true) => return Err(denied.into()),
             };
             let Ok(Some(answer)) = answer else {
                 return Err(BusError::Deadline { doing: doing.to_owned(), deadline: ONE_TRY });
@@ -123,7 +123,11 @@ fn entry(doing: &str, answer: async_nats::Message) -> Result<Entry, BusError> {
         text("Nats-Time-Stamp").and_then(|at| at.parse().ok()),
     );
     let (Some(subject), Some(sequence), Some(at)) = parts else {
-        return Err(BusError::Refused { doing: doing.to_owned(), answer: "an unreadable entry".into(), code: 0 });
+        return Err(BusError::Refused {
+            doing: doing.to_owned(),
+            answer: "an unreadable entry".into(),
+            code: 0,
+        });
     };
     Ok(Entry { subject, sequence, at, headers, payload: answer.payload })
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use async_nats::Subscriber;
+use futures::stream::SelectAll;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
@@ -13,6 +14,7 @@ use crate::connection::{Bus, Link};
 use crate::direct::{Entry, Query};
 use crate::envelope::{self, Malformed, Payload};
 use crate::error::{BusError, Denied};
+use crate::layout::STREAMS;
 use crate::request::denial;
 use crate::trace::Trace;
 
@@ -51,8 +53,8 @@ pub struct Follow<T> {
 }
 
 impl Bus {
-    /// Follows the messages of a stream on the subjects that `filter` matches: `>` for all, one bottle's with
-    /// `bottle.output.<bottle>`.
+    /// Follows the messages of a stream on the subjects that `filter` matches: `>` for all, `*.*.<bottle>` for one
+    /// bottle's, `bottle.output.<bottle>` for its output.
     ///
     /// # Errors
     /// [`BusError::Denied`], [`BusError::Deadline`].
@@ -102,10 +104,20 @@ pub(crate) struct Tail {
     filter: String,
     next: Next,
     read: VecDeque<Entry>,
-    wake: Subscriber,
+    wakes: Vec<String>,
+    wake: SelectAll<Subscriber>,
     link: watch::Receiver<Link>,
     denials: broadcast::Receiver<Denied>,
     rest: Duration,
+}
+
+/// What is heard live to know that there is more. A pattern of the caller's own may be wider than what a role may
+/// hear, so the stream's own subjects stand for it.
+fn wakes(stream: &str, filter: &str) -> Vec<String> {
+    match STREAMS.iter().find(|spec| spec.name == stream) {
+        Some(spec) if filter.contains(['*', '>']) => spec.subjects.iter().map(|&s| s.to_owned()).collect(),
+        _ => vec![filter.to_owned()],
+    }
 }
 
 enum Next {
@@ -124,10 +136,15 @@ impl Tail {
     pub(crate) async fn open(bus: &Bus, stream: &str, filter: &str, since: Since) -> Result<Self, BusError> {
         let (denials, link) = (bus.denials(), bus.link());
         // Heard before the end of the stream is asked for, so that nothing falls between.
-        let wake = bus.client.subscribe(filter.to_owned()).await.map_err(|error| BusError::Client {
-            doing: format!("following {filter}"),
-            source: Box::new(error),
-        })?;
+        let wakes = wakes(stream, filter);
+        let mut wake = SelectAll::new();
+        for subject in &wakes {
+            let subscriber = bus.client.subscribe(subject.clone()).await;
+            wake.push(subscriber.map_err(|error| BusError::Client {
+                doing: format!("following {subject}"),
+                source: Box::new(error),
+            })?);
+        }
         let next = match since {
             Since::All => Next::Sequence(1),
             Since::Sequence(sequence) => Next::Sequence(sequence.saturating_add(1)),
@@ -144,6 +161,7 @@ impl Tail {
             filter: filter.to_owned(),
             next,
             read: VecDeque::new(),
+            wakes,
             wake,
             link,
             denials,
@@ -202,7 +220,7 @@ impl Tail {
                 Some(_) => self.rest = SHORTEST_REST,
                 None => return Err(BusError::Closed { doing: format!("following {}", self.filter) }),
             },
-            denied = denial(&mut self.denials, &self.filter, false) => return Err(denied.into()),
+            denied = denial(&mut self.denials, &self.wakes, false) => return Err(denied.into()),
             _ = self.link.changed() => {}
             () = tokio::time::sleep(rest) => {}
         }

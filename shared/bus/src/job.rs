@@ -45,7 +45,11 @@ impl<M> Job<M> {
         let beats = async {
             loop {
                 if let Err(error) = self.progress().await {
-                    tracing::warn!(sequence = self.sequence, error = base::error::chain(&error), "job not kept");
+                    tracing::warn!(
+                        sequence = self.sequence,
+                        error = base::error::chain(&error),
+                        "job not kept"
+                    );
                 }
                 tokio::time::sleep(interval).await;
             }

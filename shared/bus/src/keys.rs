@@ -192,8 +192,7 @@ fn names() -> impl Iterator<Item = (String, KeyPairType)> {
 }
 
 fn create(path: &Path, key: &KeyPair) -> Result<(), KeysError> {
-    let seed =
-        key.seed().map(Secret::new).map_err(|_| KeysError::Invalid { path: path.to_owned() })?;
+    let seed = key.seed().map(Secret::new).map_err(|_| KeysError::Invalid { path: path.to_owned() })?;
     // Another init may have been faster; its key is as good.
     files::create_private(path, seed.expose().as_bytes())
         .map(drop)

@@ -37,6 +37,10 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn subject(&self) -> String;
 
     /// What makes two publications the same one, for the stream's duplicate window; absent means each counts.
+    ///
+    /// Keys are compared across a whole stream. One that another publisher of the stream could guess would let it have
+    /// the message passed over as a duplicate of its own, so a key holds something that only its publisher knows: a
+    /// random id, or the id of the request.
     fn dedup_key(&self) -> Option<String> {
         None
     }

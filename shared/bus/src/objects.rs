@@ -64,7 +64,11 @@ impl Objects {
     ///
     /// # Errors
     /// The content cannot be read, [`BusError::Denied`], [`BusError::Deadline`]. Nothing of it is visible then.
-    pub async fn put<R: AsyncRead + Unpin>(&self, name: &str, mut content: R) -> Result<ObjectInfo, BusError> {
+    pub async fn put<R: AsyncRead + Unpin>(
+        &self,
+        name: &str,
+        mut content: R,
+    ) -> Result<ObjectInfo, BusError> {
         let doing = self.doing("storing", name);
         let old = self.info(name).await?;
         let nuid = base::id::ExchangeId::random().to_string();
@@ -88,7 +92,8 @@ impl Objects {
         let digest = digest(hash);
         let at = base::clock::Clock::System.now();
         let bucket = self.store.to_owned();
-        let info = ObjectInfo { name: name.to_owned(), bucket, nuid, size, chunks, digest, at, deleted: false };
+        let info =
+            ObjectInfo { name: name.to_owned(), bucket, nuid, size, chunks, digest, at, deleted: false };
         self.publish(self.meta(name), to_json(&doing, &info)?, &[]).await?;
         if let Some(old) = old {
             self.clear(&old.nuid).await?;
@@ -120,7 +125,8 @@ impl Objects {
         if digest(hash) == info.digest {
             return Ok(Some(info));
         }
-        let reason = "the content is not the one that was stored, or it was replaced while it was read".into();
+        let reason =
+            "the content is not the one that was stored, or it was replaced while it was read".into();
         let malformed = Malformed { subject: self.meta(name), reason };
         Err(BusError::Malformed { doing, malformed })
     }

@@ -6,7 +6,9 @@ use async_nats::jetstream::{self, Context};
 use serde::Serialize;
 
 use crate::connection::Bus;
-use crate::layout::{BUCKETS, BucketSpec, DUPLICATE_WINDOW, Keep, Layout, Queue, STREAMS, StreamSpec, TRANSCRIPTS};
+use crate::layout::{
+    BUCKETS, BucketSpec, DUPLICATE_WINDOW, Keep, Layout, Queue, STREAMS, StreamSpec, TRANSCRIPTS,
+};
 
 /// Why the streams are not what they should be.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +88,8 @@ async fn ensure_consumer(context: &Context, queue: &Queue, layout: &Layout) -> R
         ..pull::Config::default()
     };
     let made = context.create_consumer_on_stream(asked.clone(), queue.stream).await;
-    let made = made.map_err(|error| ProvisionError::Server { what: what.clone(), source: Box::new(error) })?;
+    let made =
+        made.map_err(|error| ProvisionError::Server { what: what.clone(), source: Box::new(error) })?;
     let echo = &made.cached_info().config;
     let echo = (&echo.durable_name, echo.ack_wait, echo.max_ack_pending, echo.max_deliver, echo.num_replicas);
     let asked =
@@ -168,5 +171,23 @@ fn objects(name: &str, layout: &Layout) -> Config {
         allow_rollup: true,
         allow_message_ttl: true,
         ..common(format!("OBJ_{name}"), vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")], layout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_setting_that_the_server_passed_over_is_noticed() {
+        let asked = json!({"name": "S", "deny_purge": true, "max_age": 5, "placement": null});
+        let same_but_more = json!({"name": "S", "deny_purge": true, "max_age": 5, "sealed": false});
+        assert!(same("stream S".into(), &asked, &same_but_more).is_ok());
+        let old_server = json!({"name": "S", "max_age": 0});
+        assert_eq!(
+            same("stream S".into(), &asked, &old_server).unwrap_err().to_string(),
+            "the bus made something else of stream S than was asked; it differs in deny_purge, max_age: is the server older than 2.11.0?"
+        );
     }
 }

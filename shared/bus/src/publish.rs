@@ -68,7 +68,11 @@ impl Bus {
     ///
     /// # Errors
     /// As [`Bus::publish`].
-    pub async fn publish_within<M: Message>(&self, message: &M, within: Duration) -> Result<Stored, BusError> {
+    pub async fn publish_within<M: Message>(
+        &self,
+        message: &M,
+        within: Duration,
+    ) -> Result<Stored, BusError> {
         let subject = message.subject();
         let payload = to_json(&format!("publishing on {subject}"), message)?;
         let mut headers = envelope::headers(self.next_trace());
@@ -116,9 +120,8 @@ impl Bus {
             if left.is_zero() {
                 return Err(BusError::Deadline { doing, deadline: within });
             }
-            let asked = async_nats::Request::new()
-                .headers(message.headers.clone())
-                .payload(message.payload.clone());
+            let asked =
+                async_nats::Request::new().headers(message.headers.clone()).payload(message.payload.clone());
             let answer = match self.ask(&doing, message.subject.clone(), asked, left.min(ONE_TRY)).await {
                 Ok(answer) => answer,
                 // JetStream answers a moment later than the server; a lost answer is asked for again.
@@ -146,7 +149,8 @@ fn acknowledgement(doing: &str, subject: &str, payload: &[u8]) -> Result<Stored,
         let answer = base::inert(&error.description, 200);
         return Err(BusError::Refused { doing: doing.to_owned(), answer, code });
     }
-    from_json(subject, payload).map_err(|malformed| BusError::Malformed { doing: doing.to_owned(), malformed })
+    from_json(subject, payload)
+        .map_err(|malformed| BusError::Malformed { doing: doing.to_owned(), malformed })
 }
 
 /// An id that no other publication has.

@@ -71,7 +71,7 @@ impl<M: Payload> WorkQueue<M> {
             let until = self.asked().await?;
             let message = tokio::select! {
                 message = tokio::time::timeout_at(until, self.jobs.next()) => message,
-                denied = denial(&mut self.denials, &self.ask, true) => return Err(denied.into()),
+                denied = denial(&mut self.denials, std::slice::from_ref(&self.ask), true) => return Err(denied.into()),
                 // A server that went away has forgotten what it was asked.
                 _ = self.link.wait_for(|link| *link == Link::Down) => {
                     self.asked_until = None;

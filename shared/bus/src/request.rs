@@ -48,7 +48,7 @@ impl Bus {
         let answer = self.client.send_request(subject.clone(), request.timeout(Some(within)));
         let answer = tokio::select! {
             answer = answer => answer,
-            denied = denial(&mut denials, &subject, true) => return Err(BusError::Denied(denied)),
+            denied = denial(&mut denials, std::slice::from_ref(&subject), true) => return Err(BusError::Denied(denied)),
         };
         answer.map_err(|error| match error.kind() {
             RequestErrorKind::TimedOut => BusError::Deadline { doing: doing.to_owned(), deadline: within },
@@ -58,15 +58,15 @@ impl Bus {
     }
 }
 
-/// Completes when the server refuses this subject; never otherwise.
+/// Completes when the server refuses one of these subjects; never otherwise.
 pub(crate) async fn denial(
     denials: &mut broadcast::Receiver<Denied>,
-    subject: &str,
+    subjects: &[String],
     publish: bool,
 ) -> Denied {
     loop {
         match denials.recv().await {
-            Ok(denied) if denied.subject == subject && denied.publish == publish => return denied,
+            Ok(denied) if denied.publish == publish && subjects.contains(&denied.subject) => return denied,
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => std::future::pending().await,
         }

@@ -88,6 +88,8 @@ impl Role {
             Self::Operator => operator(),
             Self::Bottle => Template::of(&BOTTLE_SAYS, &BOTTLE_HEARS).named(),
         };
+        // To hear answers; and to ask there, where nobody answers, whether the server has taken in a subscription.
+        template.publish.push(format!("_INBOX.{NAME}.>"));
         template.subscribe.push(format!("_INBOX.{NAME}.>"));
         template
     }

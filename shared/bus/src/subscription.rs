@@ -1,10 +1,12 @@
 //! Hearing messages live, and answering requests.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures::StreamExt as _;
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use crate::connection::Bus;
 use crate::credentials::INBOX;
@@ -37,22 +39,39 @@ pub struct Delivery<M> {
 }
 
 impl Bus {
-    /// Hears messages of one kind: all of them with `M::PATTERN`, or those of one bottle with its own subject.
+    /// Hears messages of one kind: all of them with `M::PATTERN`, or those of one bottle with its own subject. What is
+    /// published after this has returned is heard.
     ///
     /// # Errors
-    /// The subject is none. A subject that this identity may not hear is reported by [`Subscription::next`].
+    /// The subject is none, [`BusError::Deadline`]. A subject that this identity may not hear is reported by [`Subscription::next`].
     pub async fn subscribe<M: Payload>(&self, subject: &str) -> Result<Subscription<M>, BusError> {
         let doing = format!("subscribing to {subject}");
         let denials = self.denials();
         let failed = |source| BusError::Client { doing: doing.clone(), source };
         let messages =
             self.client.subscribe(subject.to_owned()).await.map_err(|error| failed(Box::new(error)))?;
-        let flushed = tokio::time::timeout(self.deadline, self.client.flush()).await;
-        if let Ok(Err(error)) = flushed {
-            return Err(failed(Box::new(error)));
-        }
+        self.heard(&doing).await?;
         let subject = subject.to_owned();
         Ok(Subscription { bus: self.clone(), subject, messages, denials, kind: PhantomData })
+    }
+
+    /// Waits until the server has worked on everything that this connection has sent. A request to one's own inbox, where
+    /// nobody answers, comes back at once as just that.
+    async fn heard(&self, doing: &str) -> Result<(), BusError> {
+        let end = Instant::now() + self.deadline;
+        loop {
+            self.up(end).await;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(BusError::Deadline { doing: doing.to_owned(), deadline: self.deadline });
+            }
+            let nowhere = format!("{INBOX}{}.nobody", self.name());
+            match self.ask(doing, nowhere, async_nats::Request::new(), left.min(ONE_TRY)).await {
+                Ok(_) | Err(BusError::NoResponders { .. }) => return Ok(()),
+                Err(BusError::Deadline { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -64,7 +83,7 @@ impl<M: Payload> Subscription<M> {
     pub async fn next(&mut self) -> Result<Delivery<M>, BusError> {
         let message = tokio::select! {
             message = self.messages.next() => message,
-            denied = denial(&mut self.denials, &self.subject, false) => return Err(denied.into()),
+            denied = denial(&mut self.denials, std::slice::from_ref(&self.subject), false) => return Err(denied.into()),
         };
         let Some(message) = message else {
             return Err(BusError::Closed { doing: format!("listening on {}", self.subject) });
@@ -99,5 +118,6 @@ impl<R: Request> Delivery<R> {
     }
 }
 
+const ONE_TRY: Duration = Duration::from_secs(2);
 /// How the server names the inbox of an asker in another account.
 const CROSSING: &str = "_R_.";

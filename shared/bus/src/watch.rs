@@ -28,7 +28,12 @@ pub struct Change<T> {
 }
 
 impl<T: DeserializeOwned> Watch<T> {
-    pub(crate) async fn open(bus: &Bus, stream: &str, prefix: String, since: Since) -> Result<Self, BusError> {
+    pub(crate) async fn open(
+        bus: &Bus,
+        stream: &str,
+        prefix: String,
+        since: Since,
+    ) -> Result<Self, BusError> {
         let tail = Tail::open(bus, stream, &format!("{prefix}>"), since).await?;
         Ok(Self { tail, prefix, kind: PhantomData })
     }
@@ -60,8 +65,8 @@ impl<T: DeserializeOwned> Watch<T> {
         if is_deletion(entry) {
             return Change { key, value: None };
         }
-        let value = from_json(&entry.subject, &entry.payload)
-            .map(|value| Value { value, revision: entry.sequence });
+        let value =
+            from_json(&entry.subject, &entry.payload).map(|value| Value { value, revision: entry.sequence });
         Change { key, value: Some(value) }
     }
 

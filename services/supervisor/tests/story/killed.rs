@@ -77,7 +77,8 @@ async fn a_killed_process_leaves_everything_in_the_bucket() {
     assert_eq!(reply, PolicyChangeReply::Running { revision: 2 });
     assert_eq!(world.stored().await, (2, vec!["a.example".to_owned(), "b.example".to_owned()]));
 
-    let pid = supervisor.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+    let pid =
+        supervisor.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::TERM).unwrap();
     let ended = support::soon("the end", supervisor.wait()).await.unwrap();
     assert!(ended.success(), "{ended}");

@@ -1,4 +1,5 @@
 //! The supervisor on a real bus, with a test client that plays the sidecar.
+#![cfg(test)]
 
 mod killed;
 mod support;
@@ -62,7 +63,8 @@ async fn a_refused_revision_is_followed_by_the_old_policy_under_a_new_number() {
     let asked = change(1, add("b.example"));
     let (reply, pushed) = tokio::join!(support::ask(&operator, &asked), sidecar.refuses(1));
     assert_eq!(pushed.revision, 2);
-    let reason = "the sidecar refused revision 2: no token for it; the old policy is back as revision 3".to_owned();
+    let reason =
+        "the sidecar refused revision 2: no token for it; the old policy is back as revision 3".to_owned();
     assert_eq!(reply, PolicyChangeReply::Refused { reason });
     let back = sidecar.runs_at_least(3).await;
     assert_eq!((back.revision, hosts(&back)), (3, vec!["a.example"]));
@@ -91,8 +93,7 @@ async fn of_two_changes_to_one_revision_one_wins() {
     for asked in &mut asked {
         asked.confirm = Confirm::Stored;
     }
-    let replies =
-        tokio::join!(support::ask(&operator, &asked[0]), support::ask(&operator, &asked[1]));
+    let replies = tokio::join!(support::ask(&operator, &asked[0]), support::ask(&operator, &asked[1]));
     let (won, lost) = (PolicyChangeReply::Stored { revision: 2 }, PolicyChangeReply::Conflict { current: 2 });
     assert!(replies == (won.clone(), lost.clone()) || replies == (lost, won), "{replies:?}");
     supervisor.stop().await;
@@ -106,7 +107,8 @@ async fn a_malformed_change_is_answered_with_what_is_wrong() {
     let sidecar = world.sidecar().await;
     assert_eq!(sidecar.bus.request(&unknown, support::SOON).await.unwrap(), PolicyGetReply::Unknown);
     let operator = world.role(Role::Operator).await;
-    let reply = soon("an answer", operator.request(&support::Nonsense { v: 1 }, support::SOON)).await.unwrap();
+    let reply =
+        soon("an answer", operator.request(&support::Nonsense { v: 1 }, support::SOON)).await.unwrap();
     let PolicyChangeReply::Refused { reason } = reply else { panic!("{reply:?}") };
     assert!(reason.starts_with("malformed message on policy.change: "), "{reason}");
     assert_eq!(support::Nonsense { v: 1 }.subject(), "policy.change");

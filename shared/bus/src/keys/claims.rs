@@ -22,9 +22,7 @@ fn sign<T>(name: &str, claims: &Claims<T>, key: &KeyPair) -> Result<String, Keys
 where
     T: Claim + DeserializeOwned + Serialize + Clone,
 {
-    claims
-        .encode(key)
-        .map_err(|error| KeysError::Sign { name: name.to_owned(), reason: error.to_string() })
+    claims.encode(key).map_err(|error| KeysError::Sign { name: name.to_owned(), reason: error.to_string() })
 }
 
 pub(super) fn operator(keys: &Keys) -> Result<String, KeysError> {
@@ -85,26 +83,23 @@ pub(super) fn bottles(keys: &Keys) -> Result<(String, String), KeysError> {
 
 /// One signing key per role of the account, each with the role's template.
 fn scopes(keys: &Keys, account: Account) -> impl Iterator<Item = SigningKey> {
-    Role::ALL
-        .into_iter()
-        .filter(move |role| role.account() == account)
-        .map(move |role| {
-            let template = role.template();
-            let permissions = Permissions {
-                publish: Permission { allow: template.publish, deny: Vec::new() },
-                subscribe: Permission { allow: template.subscribe, deny: Vec::new() },
-                resp: None,
-            };
-            let key = keys.signer(role).public_key();
-            let scope = UserScope {
-                kind: ScopeType::UserScope,
-                key: key.clone(),
-                role: Some(role.to_string()),
-                template: Some(UserPermissionLimits { permissions, ..UserPermissionLimits::default() }),
-                description: None,
-            };
-            SigningKey { key, scope: Some(scope) }
-        })
+    Role::ALL.into_iter().filter(move |role| role.account() == account).map(move |role| {
+        let template = role.template();
+        let permissions = Permissions {
+            publish: Permission { allow: template.publish, deny: Vec::new() },
+            subscribe: Permission { allow: template.subscribe, deny: Vec::new() },
+            resp: None,
+        };
+        let key = keys.signer(role).public_key();
+        let scope = UserScope {
+            kind: ScopeType::UserScope,
+            key: key.clone(),
+            role: Some(role.to_string()),
+            template: Some(UserPermissionLimits { permissions, ..UserPermissionLimits::default() }),
+            description: None,
+        };
+        SigningKey { key, scope: Some(scope) }
+    })
 }
 
 /// A user of one role. Its own permissions and limits stay empty: the server refuses anything else from a scoped key.

@@ -103,6 +103,7 @@ impl Message for Log {
     }
 
     fn dedup_key(&self) -> Option<String> {
-        Some(format!("{}-{}", self.bottle, self.batch))
+        let first = self.lines.first().map_or("", |line| line.id.as_str());
+        Some(format!("{}-{}-{first}", self.bottle, self.batch))
     }
 }

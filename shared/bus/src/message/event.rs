@@ -1,12 +1,14 @@
 //! Any message of the events stream.
 
 use base::id::Slug;
+use serde::Serialize;
 
 use super::{egress, push, run};
 use crate::envelope::{Malformed, Payload};
 
 /// A message of the stream [`crate::layout::EVENTS`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Event {
     /// A bottle's program runs.
     Started(run::Started),

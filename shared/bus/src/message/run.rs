@@ -187,7 +187,7 @@ impl Message for Started {
     }
 
     fn dedup_key(&self) -> Option<String> {
-        Some(format!("started-{}", self.bottle))
+        Some(format!("started-{}-{}", self.request, self.bottle))
     }
 }
 
@@ -199,7 +199,7 @@ impl Message for Exited {
     }
 
     fn dedup_key(&self) -> Option<String> {
-        Some(format!("exited-{}", self.bottle))
+        Some(format!("exited-{}-{}", self.request, self.bottle))
     }
 }
 

@@ -219,6 +219,9 @@ fn url(port: u16) -> String {
 fn write_config(dir: &Path, port: Option<u16>, keys: &Keys) -> Result<(), ServerError> {
     let path = dir.join(CONFIG);
     let text = config::render(dir, port, keys)?;
-    files::write_private(&path, text.as_bytes())
-        .map_err(|source| ServerError::File { doing: "write", path, source })
+    files::write_private(&path, text.as_bytes()).map_err(|source| ServerError::File {
+        doing: "write",
+        path,
+        source,
+    })
 }

@@ -1,8 +1,8 @@
 //! Key-value buckets.
 
+use bus::BusError;
 use bus::layout::POLICY;
 use bus::role::Role;
-use bus::BusError;
 
 use crate::examples::policy_revision;
 use crate::support::{World, soon};

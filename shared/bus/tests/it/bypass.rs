@@ -99,8 +99,10 @@ async fn headers_give_a_bottle_no_more_than_its_subject() {
     }
     soon("a confirmation", thief.client.request("egress.blocked.me-00000", event())).await.unwrap();
     assert!(held(&admin, "EVENTS").await >= 2, "the launcher's event must still be there");
-    let mut events =
-        operator.follow::<bus::message::event::Event>(layout::EVENTS, "bottle.failed.*", Since::All).await.unwrap();
+    let mut events = operator
+        .follow::<bus::message::event::Event>(layout::EVENTS, "bottle.failed.*", Since::All)
+        .await
+        .unwrap();
     assert!(events.stored().await.unwrap().is_some());
     // The one thing heard is what the supervisor itself pushes afterwards.
     let supervisor = world.role(Role::Supervisor).await;
@@ -133,8 +135,7 @@ async fn a_payload_belongs_to_its_subject() {
     let world = World::start().await;
     let thief = thief(&world).await;
     let operator = world.role(Role::Operator).await;
-    let mut heard =
-        operator.subscribe::<bus::message::egress::Blocked>("egress.blocked.*").await.unwrap();
+    let mut heard = operator.subscribe::<bus::message::egress::Blocked>("egress.blocked.*").await.unwrap();
     let forged = serde_json::to_vec(&blocked(&slug("you-00000"), "x1")).unwrap();
     thief.client.publish("egress.blocked.me-00000", forged.into()).await.unwrap();
     let heard = soon("the event", heard.next()).await.unwrap();

@@ -9,10 +9,8 @@ use bus::role::{Account, NAME, Role};
 
 #[test]
 fn the_documentation_is_what_the_code_says() {
-    let mut files = BTreeMap::from([
-        ("README.md".to_owned(), index()),
-        ("permissions.md".to_owned(), permissions()),
-    ]);
+    let mut files =
+        BTreeMap::from([("README.md".to_owned(), index()), ("permissions.md".to_owned(), permissions())]);
     for listing in messages().into_iter().chain(records()) {
         files.insert(format!("{}.json", listing.name), pretty(&listing.schema));
         if let Some(reply) = &listing.reply {

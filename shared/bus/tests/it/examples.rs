@@ -35,7 +35,9 @@ fn bottle() {
     // Only the id and the agent are required.
     let short: start::StartRequest = serde_json::from_str(r#"{"id":"r1","agent":"reviewer"}"#).unwrap();
     assert_eq!(short, crate::support::start_request("r1"));
-    assert!(serde_json::from_str::<start::StartRequest>(r#"{"id":"r1","agent":"reviewer","egress":{}}"#).is_err());
+    assert!(
+        serde_json::from_str::<start::StartRequest>(r#"{"id":"r1","agent":"reviewer","egress":{}}"#).is_err()
+    );
     message::<start::StopRequest>(
         "bottle.stop.reviewer-x1y2z",
         r#"{"v":1,"bottle":"reviewer-x1y2z","grace_ms":500}"#,
@@ -106,7 +108,8 @@ fn proposal() {
     );
 }
 
-const REVISION: &str = r#"{"v":1,"bottle":"reviewer-x1y2z","revision":1,"policy":{"routes":[{"host":"example.com"}]}}"#;
+const REVISION: &str =
+    r#"{"v":1,"bottle":"reviewer-x1y2z","revision":1,"policy":{"routes":[{"host":"example.com"}]}}"#;
 const CHANGE: &str = r#"{"v":1,"bottle":"reviewer-x1y2z","base":1,"change":{"do":"add_route","route":{"host":"example.com"}},"confirm":"running"}"#;
 
 pub(crate) fn policy_revision(bottle: &str) -> revision::PolicyRevision {

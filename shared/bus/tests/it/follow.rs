@@ -33,9 +33,10 @@ async fn each_start_gives_what_it_says() {
     let mut one = operator.follow::<Event>(layout::EVENTS, "bottle.failed.r3", Since::All).await.unwrap();
     assert_eq!(next(&mut after).await.1, "r2");
     assert_eq!(next(&mut time).await.1, "r2");
-    launcher.publish(&failed("r3")).await.unwrap();
-    assert_eq!(next(&mut now).await.1, "r3");
-    assert_eq!(next(&mut one).await.1, "r3");
+    let publish = async { launcher.publish(&failed("r3")).await.unwrap() };
+    let read = async { tokio::join!(next(&mut now), next(&mut one), next(&mut after)) };
+    let (three, _) = tokio::join!(read, publish);
+    assert_eq!([three.0.1, three.1.1, three.2.1], ["r3", "r3", "r3"]);
 }
 
 #[tokio::test]
@@ -58,4 +59,31 @@ async fn a_reader_goes_on_where_it_was_when_the_server_is_killed() {
         }
     };
     tokio::join!(publish, read);
+}
+
+#[tokio::test]
+async fn a_stream_that_one_may_not_read_is_an_error() {
+    let world = World::start().await;
+    let launcher = world.role(Role::Launcher).await;
+    let refused = match launcher.follow::<Event>(layout::EVENTS, ">", Since::All).await {
+        Ok(mut follow) => soon("the refusal", follow.next()).await.err(),
+        Err(error) => Some(error),
+    };
+    assert!(matches!(refused, Some(bus::BusError::Denied(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn everything_of_a_stream_can_be_waited_for() {
+    let world = World::start().await;
+    let (launcher, operator) = (world.role(Role::Launcher).await, world.role(Role::Operator).await);
+    for filter in [">", "bottle.>"] {
+        let mut follow = operator.follow::<Event>(layout::EVENTS, filter, Since::Now).await.unwrap();
+        let publish = async {
+            // Only once the follower waits: what it hears then must be what wakes it.
+            tokio::task::yield_now().await;
+            launcher.publish(&failed(&format!("late-{}", filter.len()))).await.unwrap();
+        };
+        let (record, ()) = tokio::join!(soon("an event", follow.next()), publish);
+        record.unwrap();
+    }
 }

@@ -1,4 +1,5 @@
 //! The bus with a real `nats-server`.
+#![cfg(test)]
 
 mod bucket;
 mod bypass;

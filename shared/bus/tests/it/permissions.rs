@@ -130,12 +130,12 @@ $JS.API.DIRECT.GET.KV_bottles                   asldo- ------
 $JS.ACK.START.launchers.1.1.1.1.0               --l--- ------
 $JS.ACK.START.other.1.1.1.1.0                   ------ ------
 $JS.ACK.PR.dispatcher.1.1.1.1.0                 ---d-- ------
-_INBOX.admin.x                                  -sl--- a-----
+_INBOX.admin.x                                  asl--- a-----
 _INBOX.supervisor.x                             -sl--- -s----
 _INBOX.launcher.x                               -sl--- --l---
-_INBOX.dispatcher.x                             -sl--- ---d--
-_INBOX.operator.x                               -sl--- ----o-
-_INBOX.me-00000.x                               -sl--- -----b
+_INBOX.dispatcher.x                             -sld-- ---d--
+_INBOX.operator.x                               -sl-o- ----o-
+_INBOX.me-00000.x                               -sl--b -----b
 _INBOX.you-00000.x                              -sl--- ------
 _INBOX.>                                        -sl--- ------
 $SYS.REQ.SERVER.PING                            ------ ------
@@ -176,5 +176,8 @@ fn mark(role: Role, allowed: bool) -> char {
 /// Shows only the lines that differ.
 fn similar_asserts(expected: &str, seen: &str) {
     let wrong: Vec<_> = expected.lines().zip(seen.lines()).filter(|(e, s)| e != s).collect();
-    assert!(wrong.is_empty() && expected.lines().count() == seen.lines().count(), "(expected, seen): {wrong:#?}");
+    assert!(
+        wrong.is_empty() && expected.lines().count() == seen.lines().count(),
+        "(expected, seen): {wrong:#?}"
+    );
 }

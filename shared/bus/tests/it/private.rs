@@ -66,7 +66,9 @@ async fn keys_stay_the_same_and_a_launcher_needs_only_one() {
     )
     .await
     .unwrap();
-    for name in ["operator", "system", "host", "role-admin", "role-supervisor", "role-launcher", "role-operator"] {
+    for name in
+        ["operator", "system", "host", "role-admin", "role-supervisor", "role-launcher", "role-operator"]
+    {
         std::fs::remove_file(dir.join(format!("{name}.nk"))).unwrap();
     }
     let minter = BottleMinter::load(home.path()).unwrap();
