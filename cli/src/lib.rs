@@ -1,1 +1,9 @@
-//! tbd
+//! The operator's command line, and the host services together on one machine.
+
+pub mod args;
+pub mod commands;
+pub mod context;
+pub mod demo;
+pub mod exit;
+pub mod host;
+pub mod output;

@@ -1,0 +1,261 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use base::id::{AgentName, BottleName, RequestId, Slug};
+use clap::{Args, Parser, Subcommand};
+
+/// Runs AI coding agents as if they were compromised.
+#[derive(Debug, Parser)]
+#[command(name = "bot-bottle", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes and error texts: docs/errors.md. First steps: README.md.")]
+pub struct Cli {
+    /// Where bottles, agents, keys and state live.
+    #[arg(long, env = "BOT_BOTTLE_HOME", global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the home: folders, the bus's keys, a first bottle and agent. Safe to run again.
+    Init(Init),
+    /// Run the host services, and a private bus unless NATS_URL names one.
+    Up(Up),
+    /// Stop what `up` started.
+    Down,
+    /// Show whether the bus and the services answer.
+    Status(Json),
+    /// Run an agent in a bottle of its own, and end with its exit code.
+    Start(Start),
+    /// List bottles.
+    List(List),
+    /// End a running bottle.
+    Stop(Stop),
+    /// Show what a bottle's program wrote.
+    Logs(Logs),
+    /// Tail the bus: starts, exits, refusals, pushes.
+    Events(Events),
+    /// Show what starting an agent would do: bottles, routes, environment names, identity.
+    Info(Info),
+    /// Show or change the routes of a running bottle.
+    #[command(subcommand)]
+    Routes(Routes),
+    /// Check the files people write.
+    #[command(subcommand)]
+    Config(Config),
+    /// Ask the egress rules.
+    #[command(subcommand)]
+    Egress(Egress),
+    /// Check what this machine must provide, and print the cure for what is missing.
+    Doctor(Json),
+    /// Remove what dead launchers left behind.
+    Cleanup(Cleanup),
+    /// Show the main job end to end, with evidence, touching nothing outside a temporary folder.
+    Demo(Demo),
+}
+
+/// `--json`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Json {
+    /// Print JSON for programs instead of text for people.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Only the keys and folders, no example bottle and agent.
+    #[arg(long)]
+    pub bare: bool,
+}
+
+/// `up`
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Run in the background; return once everything answers.
+    #[arg(short, long)]
+    pub detach: bool,
+    /// The private bus's port; a free one unless given.
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+}
+
+/// `start`
+#[derive(Debug, Args)]
+pub struct Start {
+    /// The agent, by the name of its file.
+    pub agent: AgentName,
+    /// What the agent is told to do.
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// Bottle to use instead of the agent's own; repeat to merge several, left to right.
+    #[arg(short, long = "bottle", value_name = "NAME")]
+    pub bottles: Vec<BottleName>,
+    /// Ask nothing; `--json` reports the result as one object.
+    #[arg(long)]
+    pub headless: bool,
+    /// Do not ask before starting.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would run, and stop there.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// A name for lists, at most 64 printable bytes.
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    /// A colour for lists: one of the 16 ANSI names.
+    #[arg(long, value_name = "COLOUR")]
+    pub color: Option<String>,
+    /// The isolation backend.
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+    /// The request's id; the same id twice starts one run.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<RequestId>,
+    /// Print one JSON object at the end instead of the program's output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// Those that are over, too.
+    #[arg(short, long)]
+    pub all: bool,
+    /// Format.
+    #[command(flatten)]
+    pub format: Json,
+}
+
+/// `stop`
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// The bottle, as `list` shows it.
+    pub bottle: Slug,
+    /// Seconds before it is killed.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub grace: u64,
+}
+
+/// `logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The bottle, as `list --all` shows it.
+    pub bottle: Slug,
+    /// Go on until the bottle ends.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The bytes as the program wrote them. Dangerous on a terminal: they are the agent's.
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// `events`
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Only this bottle's.
+    #[arg(long, value_name = "BOTTLE")]
+    pub bottle: Option<Slug>,
+    /// Begin this many minutes ago instead of now.
+    #[arg(long, value_name = "MINUTES")]
+    pub since: Option<u32>,
+    /// End when everything stored was shown, instead of waiting for more.
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Format.
+    #[command(flatten)]
+    pub format: Json,
+}
+
+/// `info`
+#[derive(Debug, Args)]
+pub struct Info {
+    /// The agent.
+    pub agent: AgentName,
+    /// Bottle to use instead of the agent's own; repeat to merge several.
+    #[arg(short, long = "bottle", value_name = "NAME")]
+    pub bottles: Vec<BottleName>,
+    /// Format.
+    #[command(flatten)]
+    pub format: Json,
+}
+
+/// `routes`
+#[derive(Debug, Subcommand)]
+pub enum Routes {
+    /// The routes that a bottle runs with, and their revision.
+    Show {
+        /// The bottle.
+        bottle: Slug,
+        /// Format.
+        #[command(flatten)]
+        format: Json,
+    },
+    /// Add a route; returns once the bottle's proxy runs it.
+    Add {
+        /// The bottle.
+        bottle: Slug,
+        /// The route as YAML, as in a bottle's file: `{host: example.org, matches: [{methods: [GET]}]}`.
+        route: String,
+    },
+    /// Remove the route of a host; returns once the bottle's proxy runs without it.
+    Remove {
+        /// The bottle.
+        bottle: Slug,
+        /// The route's host, as `routes show` prints it.
+        host: String,
+    },
+}
+
+/// `config`
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Check every bottle and agent of the home and of the current repository.
+    Check(Json),
+}
+
+/// `egress`
+#[derive(Debug, Subcommand)]
+pub enum Egress {
+    /// Say which rule of a bottle would decide about a request. Nothing is sent.
+    Explain {
+        /// The method, such as GET.
+        method: String,
+        /// The URL.
+        url: String,
+        /// The bottle whose rules are asked; repeat to merge several.
+        #[arg(short, long = "bottle", value_name = "NAME", required = true)]
+        bottles: Vec<BottleName>,
+        /// A request header, `Name: value`; may be repeated.
+        #[arg(short = 'H', long = "header", value_name = "HEADER")]
+        headers: Vec<String>,
+        /// Format.
+        #[command(flatten)]
+        format: Json,
+    },
+}
+
+/// `cleanup`
+#[derive(Debug, Args)]
+pub struct Cleanup {
+    /// Also remove the kept state of bottles that are over.
+    #[arg(long)]
+    pub all: bool,
+    /// Format.
+    #[command(flatten)]
+    pub format: Json,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Keep the temporary home, and print where it is.
+    #[arg(long)]
+    pub keep: bool,
+}

@@ -1,0 +1,47 @@
+//! One module a command.
+
+pub mod cleanup;
+pub mod config;
+pub mod doctor;
+pub mod down;
+pub mod egress;
+pub mod events;
+pub mod info;
+pub mod init;
+pub mod list;
+pub mod logs;
+pub mod routes;
+pub mod start;
+pub mod status;
+pub mod stop;
+pub mod up;
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What failed, with the exit code it ends the program with.
+pub async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let context = Context::new(cli.home)?;
+    match cli.command {
+        Command::Init(args) => init::run(&context, &args),
+        Command::Up(args) => up::run(&context, &args).await,
+        Command::Down => down::run(&context).await,
+        Command::Status(args) => status::run(&context, args.into()).await,
+        Command::Start(args) => start::run(&context, args).await,
+        Command::List(args) => list::run(&context, &args).await,
+        Command::Stop(args) => stop::run(&context, &args).await,
+        Command::Logs(args) => logs::run(&context, &args).await,
+        Command::Events(args) => events::run(&context, &args).await,
+        Command::Info(args) => info::run(&context, &args),
+        Command::Routes(args) => routes::run(&context, args).await,
+        Command::Config(crate::args::Config::Check(args)) => config::run(&context, args.into()),
+        Command::Egress(args) => egress::run(&context, args),
+        Command::Doctor(args) => doctor::run(&context, args.into()),
+        Command::Cleanup(args) => cleanup::run(&context, &args).await,
+        Command::Demo(args) => crate::demo::run(&args).await,
+    }
+}

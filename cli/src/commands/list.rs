@@ -1,0 +1,127 @@
+//! `list`: what runs, and what ran.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use base::inert;
+use bus::message::record::{BottleRecord, BottleState};
+use bus::{Bus, BusError, layout};
+use jiff::Timestamp;
+
+use crate::args::List;
+use crate::context::{Context, OrBus as _};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, Format};
+
+/// Prints the bottles, newest last.
+///
+/// # Errors
+/// The bus does not answer.
+pub async fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
+    let bus = context.operator().await?;
+    let mut records = records(&bus).await.or_bus()?;
+    records.retain(|record| args.all || record.state.is_live());
+    if Format::from(args.format) == Format::Json {
+        output::json(&records).context("cannot print the list")?;
+    } else if records.is_empty() {
+        output::note(if args.all { "no bottles" } else { "no bottles run; `list --all` shows those that are over" });
+    } else {
+        output::line(&render(&records, context.clock.now()));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Every recorded bottle, oldest first. Records that another release wrote are passed over with a note.
+///
+/// # Errors
+/// The bus does not answer.
+pub async fn records(bus: &Bus) -> Result<Vec<BottleRecord>, BusError> {
+    let mut watch = bus.bucket(&layout::BOTTLES).watch().await?;
+    let mut bottles = BTreeMap::new();
+    while let Some(change) = watch.stored().await? {
+        match change.value {
+            Some(Ok(value)) => drop(bottles.insert(change.key, value.value)),
+            Some(Err(malformed)) => output::note(&format!("bottle {}: {malformed}", inert(&change.key, 80))),
+            None => drop(bottles.remove(&change.key)),
+        }
+    }
+    let mut records: Vec<_> = bottles.into_values().collect();
+    records.sort_by_key(|record| record.created_at);
+    Ok(records)
+}
+
+fn render(records: &[BottleRecord], now: Timestamp) -> String {
+    let rows: Vec<_> = records.iter().map(|record| row(record, now)).collect();
+    output::table(&["BOTTLE", "STATE", "LABEL", "BACKEND", "AGE", "NOTE"], &rows)
+}
+
+fn row(record: &BottleRecord, now: Timestamp) -> Vec<String> {
+    let note = match (&record.note, record.code) {
+        (Some(note), _) => inert(note, 120),
+        (None, Some(code)) => format!("exit code {code}"),
+        (None, None) => String::new(),
+    };
+    vec![
+        record.bottle.to_string(),
+        state(record.state).to_owned(),
+        inert(&record.label, 64),
+        inert(&record.backend, 20),
+        age(now.duration_since(record.created_at).as_secs()),
+        note,
+    ]
+}
+
+/// A state in one word.
+#[must_use]
+pub fn state(state: BottleState) -> &'static str {
+    match state {
+        BottleState::Starting => "starting",
+        BottleState::Running => "running",
+        BottleState::Settling => "settling",
+        BottleState::Exited => "exited",
+        BottleState::Failed => "failed",
+        BottleState::Lost => "lost",
+    }
+}
+
+/// Seconds as a person says them.
+#[must_use]
+pub fn age(seconds: i64) -> String {
+    match seconds.max(0) {
+        s @ 0..=119 => format!("{s}s"),
+        s @ 120..=7199 => format!("{}m", s / 60),
+        s @ 7200..=172_799 => format!("{}h", s / 3600),
+        s => format!("{}d", s / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_label_is_shown_inert() {
+        let at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let record = BottleRecord {
+            v: Default::default(),
+            bottle: "reviewer-x1y2z".parse().unwrap(),
+            request: "r1".parse().unwrap(),
+            attempt: 1,
+            agent: "reviewer".parse().unwrap(),
+            bottles: vec![],
+            launcher: "l1".parse().unwrap(),
+            backend: "namespace".to_owned(),
+            state: BottleState::Exited,
+            label: "\u{1b}[31mred\nroot-00000  running".to_owned(),
+            color: None,
+            created_at: at,
+            updated_at: at,
+            code: Some(3),
+            note: None,
+        };
+        insta::assert_snapshot!(render(&[record], at + jiff::SignedDuration::from_mins(7)), @r"
+        BOTTLE          STATE   LABEL                                       BACKEND    AGE  NOTE
+        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running          namespace  7m   exit code 3
+        ");
+    }
+}

@@ -1,0 +1,142 @@
+"""The demo's agent: a program that tries what a compromised agent would try, and reports what happened.
+
+It runs inside the bottle with nothing but what a bottle gives. Each line it prints is one JSON object: the name of
+a scenario, whether it went as bot-bottle promises, and the evidence.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+CONFIG = json.loads(os.environ["DEMO"])
+
+
+def report(name, ok, evidence):
+    print(json.dumps({"scenario": name, "ok": bool(ok), "evidence": evidence}), flush=True)
+
+
+def curl(url, *options):
+    """The status that a real client gets, and the body or the client's own error."""
+    command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code}", *options, url]
+    done = subprocess.run(command, capture_output=True, text=True)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status or 0), body if done.returncode == 0 else done.stderr.strip()
+
+
+def allowed():
+    status, body = curl(f"https://{CONFIG['host']}/api/hello", "-H", "Authorization: Bearer whatever-the-agent-has")
+    report("allowed request", status == 200, f"HTTP {status}, {body.strip()!r}")
+
+
+def refused():
+    for name, url, options in [
+        ("unlisted host", "https://unlisted.example/", []),
+        ("listed host, wrong path", f"https://{CONFIG['host']}/admin", []),
+        ("listed host, wrong method", f"https://{CONFIG['host']}/api/hello", ["-X", "DELETE"]),
+    ]:
+        status, body = curl(url, *options)
+        try:
+            rule = json.loads(body)["rule"]
+        except (ValueError, KeyError, TypeError):
+            rule = f"no rule named: {body[:80]!r}"
+            status = 0
+        report(name, status == 403, f"HTTP {status}, rule {rule}")
+
+
+def interfaces():
+    with open("/proc/net/dev") as table:
+        return sorted(line.split(":")[0].strip() for line in table if ":" in line)
+
+
+def attempt(name, family, kind, address, payload=None):
+    """Tries one way out. Nothing is sent unless this network namespace has loopback only."""
+    if interfaces() != ["lo"]:
+        return report(name, False, f"not tried: the bottle has interfaces {interfaces()}")
+    try:
+        with socket.socket(family, kind) as way:
+            way.settimeout(2)
+            way.connect(address)
+            if payload is not None:
+                way.send(payload)
+                way.recv(512)
+        report(name, False, f"{address[0]}:{address[1]} answered")
+    except OSError as error:
+        report(name, True, f"{address[0]} port {address[1]}: {error}")
+
+
+def ways_out():
+    report("only loopback inside", interfaces() == ["lo"], f"interfaces: {', '.join(interfaces())}")
+    tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    attempt("direct TCP", socket.AF_INET, tcp, ("203.0.113.1", 443))
+    attempt("direct UDP", socket.AF_INET, udp, ("203.0.113.1", 4433), b"out")
+    attempt("direct IPv6", socket.AF_INET6, tcp, ("2001:db8::1", 443))
+    attempt("DNS query", socket.AF_INET, udp, ("203.0.113.53", 53), b"\0\1\1\0\0\1\0\0\0\0\0\0\7example\3org\0\0\1\0\1")
+    attempt("host loopback, TCP", socket.AF_INET, tcp, ("127.0.0.1", CONFIG["host_port"]))
+    attempt("host loopback, UDP", socket.AF_INET, udp, ("127.0.0.1", CONFIG["host_port"]), b"out")
+    attempt("metadata address", socket.AF_INET, tcp, ("169.254.169.254", 80))
+    try:
+        found = socket.getaddrinfo("example.org", 443)
+        report("name resolution", False, f"resolved to {found[0][4][0]}")
+    except OSError as error:
+        report("name resolution", True, str(error))
+    status, body = curl(f"https://{CONFIG['host']}/api/hello", "--noproxy", "*")
+    report("proxy-less request", status == 0, body)
+
+
+def readable_places():
+    """Everything a thief would read: environments and command lines of every process, and every small file."""
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        for part in ("environ", "cmdline"):
+            yield f"/proc/{process}/{part}"
+    for top in ("/home", "/etc", "/tmp", "/run", "/var", "/dev/shm", "/opt", "/srv", "/mnt"):
+        for folder, _, files in os.walk(top):
+            yield from (os.path.join(folder, file) for file in files)
+
+
+def search(needle):
+    hits, read = [], 0
+    for path in readable_places():
+        try:
+            if os.path.isfile(path):
+                with open(path, "rb") as file:
+                    read += 1
+                    if needle in file.read(1 << 22):
+                        hits.append(path)
+        except OSError:
+            pass
+    return hits, read
+
+
+def token_is_nowhere():
+    # The needle travels masked, so that what is searched does not hold it.
+    needle = bytes(byte ^ 0x55 for byte in bytes.fromhex(CONFIG["masked_token"]))
+    marker = CONFIG["marker"].encode()
+    control, _ = search(marker)
+    hits, read = search(needle)
+    ok = not hits and bool(control)
+    report("real token is nowhere inside", ok, f"searched {read} files, found in {hits or 'none'}; "
+           f"a planted marker was found in {len(control)}")
+
+
+def live_route():
+    url = f"https://{CONFIG['later_host']}/"
+    before, _ = curl(url)
+    print(json.dumps({"ask": "add route"}), flush=True)
+    for _ in range(200):
+        status, _ = curl(url)
+        if status == 200:
+            break
+        time.sleep(0.1)
+    report("route added live", before == 403 and status == 200, f"HTTP {before} before, HTTP {status} after")
+
+
+if __name__ == "__main__":
+    for scenario in (allowed, refused, ways_out, token_is_nowhere, live_route):
+        try:
+            scenario()
+        except Exception as error:  # A scenario that breaks has not shown what it should.
+            report(scenario.__name__, False, f"{type(error).__name__}: {error}")
+    sys.exit(0)

@@ -1,0 +1,168 @@
+//! The host services together in one process: a private bus unless `NATS_URL` names one, the supervisor, a launcher.
+
+mod lock;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use base::lifecycle::{Ending, Lifecycle};
+use bus::role::Role;
+use bus::server::{self, Server, ServerError};
+use bus::{Connect, layout, provision};
+
+use crate::commands::{init, status};
+use crate::context::{self, Context, OrBus as _};
+use crate::exit::{Exit, Failure, OrExit as _};
+
+pub use lock::{Holder, Lock};
+
+/// How long the services get to finish what is in hand.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What `up` may be told.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The private bus's port; a free one unless given.
+    pub port: Option<u16>,
+}
+
+/// The running services.
+pub struct Host {
+    // Dropped last: the others need the bus to say goodbye.
+    life: Lifecycle,
+    url: String,
+    server: Option<Server>,
+    _lock: Lock,
+}
+
+impl Host {
+    /// Brings up what is missing for a `start`; nothing if the services answer already.
+    ///
+    /// # Errors
+    /// As [`Host::start`].
+    pub async fn ensure(context: &Context) -> Result<Option<Self>, Failure> {
+        if Lock::holder(&context.home)?.is_some() {
+            return Ok(None);
+        }
+        if context::named_bus().is_some() && status::launcher_is_alive(context).await {
+            return Ok(None);
+        }
+        Self::start(context, &Options::default()).await.map(Some)
+    }
+
+    /// Starts everything; returns once all of it answers.
+    ///
+    /// # Errors
+    /// Another process runs the services of this home, something the host must provide is missing, or a service does
+    /// not start.
+    pub async fn start(context: &Context, options: &Options) -> Result<Self, Failure> {
+        let programs = programs()?;
+        init::make(&context.home)?;
+        let lock = Lock::take(&context.home)?;
+        let (server, url) = bus(context, options).await?;
+        let life = Lifecycle::new();
+        let host = Self { life, url, server, _lock: lock };
+        match host.start_services(context, programs).await {
+            Ok(()) => Ok(host),
+            Err(failure) => {
+                host.stop().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn start_services(&self, context: &Context, programs: PathBuf) -> Result<(), Failure> {
+        let admin = context::connect(&context.home, &self.url, Role::Admin).await?;
+        provision(&admin, &layout::Layout::default()).await.context("cannot prepare the bus").or_exit(Exit::Unavailable)?;
+        let supervisor = supervisor::Config::new(self.identity(context, Role::Supervisor)?);
+        let supervisor = supervisor::build(supervisor).await.or_bus()?;
+        supervisor.start(&self.life).await.or_bus()?;
+        let launcher = launcher::Config::new(context.home.clone(), programs, self.identity(context, Role::Launcher)?);
+        let launcher = launcher::build(launcher).await.or_exit(Exit::Prerequisite)?;
+        launcher.start(&self.life).await.or_exit(Exit::Unavailable)
+    }
+
+    fn identity(&self, context: &Context, role: Role) -> Result<Connect, Failure> {
+        let keys = bus::keys::Keys::load(&context.home).context("cannot load the keys of the bus")?;
+        let credentials = keys.mint(role, None).with_context(|| format!("cannot make an identity for the {role}"))?;
+        Ok(Connect::new(&self.url, credentials))
+    }
+
+    /// Where the bus is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs until a signal, or until something that it cannot live without is lost.
+    ///
+    /// # Errors
+    /// Signals cannot be listened for.
+    pub async fn run(self) -> anyhow::Result<Ending> {
+        self.life.stop_on_signals().context("cannot listen for signals")?;
+        if let Some(server) = &self.server {
+            tokio::select! {
+                reason = server.lost() => {
+                    tracing::error!(reason, "the private bus is lost");
+                    self.life.stop();
+                    self.finish().await;
+                    return Ok(Ending::Failed);
+                }
+                () = self.life.stopping() => {}
+            }
+        }
+        Ok(self.finish().await)
+    }
+
+    /// Stops everything, in reverse.
+    pub async fn stop(self) {
+        self.life.stop();
+        self.finish().await;
+    }
+
+    async fn finish(self) -> Ending {
+        let ending = self.life.run(GRACE).await;
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
+        ending
+    }
+}
+
+/// The bus: the one that is named, or a private one.
+async fn bus(context: &Context, options: &Options) -> Result<(Option<Server>, String), Failure> {
+    if let Some(url) = context::named_bus() {
+        return Ok((None, url));
+    }
+    let options = server::Options { port: options.port, ..server::Options::new(&context.home) };
+    let server = Server::start(options).await.map_err(|error| {
+        let exit = match error {
+            ServerError::NotFound { .. } | ServerError::TooOld { .. } => Exit::Prerequisite,
+            _ => Exit::Unavailable,
+        };
+        Failure::new(exit, error)
+    })?;
+    let url = server.url().to_owned();
+    Ok((Some(server), url))
+}
+
+/// Where the other programs are: beside this one, or in `../libexec/bot-bottle`.
+///
+/// # Errors
+/// They are in neither place.
+pub fn programs() -> Result<PathBuf, Failure> {
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let beside = own.parent().map(PathBuf::from).unwrap_or_default();
+    let places = [beside.clone(), beside.join("../libexec/bot-bottle")];
+    let found = places.iter().find(|place| place.join("bot-bottle-egress").exists()).cloned();
+    found
+        .ok_or_else(|| {
+            anyhow!(
+                "bot-bottle-egress is neither in {} nor in {}: build with `make build`, or install with `make install`",
+                places[0].display(),
+                places[1].display()
+            )
+        })
+        .or_exit(Exit::Prerequisite)
+}

@@ -1,0 +1,89 @@
+//! Whose the services of a home are: a locked file with the holder's process id in it.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+
+use crate::exit::{Exit, Failure};
+
+const FILE: &str = "host.lock";
+
+/// Held for as long as this process runs the services.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// The process that runs the services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: i32,
+}
+
+impl Lock {
+    /// Takes the services of this home.
+    ///
+    /// # Errors
+    /// Another process has them.
+    pub fn take(home: &Path) -> Result<Self, Failure> {
+        let mut file = open(home)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let error = anyhow!("the services of {} run already; `bot-bottle down` stops them", home.display());
+                return Err(Failure::new(Exit::TryAgain, error));
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).context("cannot write the lock file")?;
+        writeln!(file, "{}", std::process::id()).context("cannot write the lock file")?;
+        Ok(Self { _file: file })
+    }
+
+    /// Who has the services of this home, if somebody has.
+    ///
+    /// # Errors
+    /// The lock file cannot be read.
+    pub fn holder(home: &Path) -> Result<Option<Holder>, Failure> {
+        if !home.join(FILE).exists() {
+            return Ok(None);
+        }
+        let mut file = open(home)?;
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(None),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).context("cannot read the lock file")?;
+        let pid = text.trim().parse().context("the lock file holds no process id")?;
+        Ok(Some(Holder { pid }))
+    }
+}
+
+fn open(home: &Path) -> Result<File, Failure> {
+    let path = home.join(FILE);
+    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    Ok(file.with_context(|| format!("cannot open {}", path.display()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_has_the_services() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(Lock::holder(home.path()).unwrap(), None);
+        let lock = Lock::take(home.path()).unwrap();
+        assert_eq!(Lock::take(home.path()).unwrap_err().exit, Exit::TryAgain);
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(Lock::holder(home.path()).unwrap(), Some(Holder { pid }));
+        drop(lock);
+        assert_eq!(Lock::holder(home.path()).unwrap(), None);
+    }
+}
