@@ -89,7 +89,7 @@ routes:
           - {type: regex, value: "("}
           - {type: regex, value: "a)|(?:b"}
           - {type: regex, value: "(?x)a # b"}
-          - {type: regex, value: '\w{1000}{100}'}
+          - {type: regex, value: '\w{100}'}
         methods: [get, "", "G T"]
         headers:
           - {name: "a b", value: x}
