@@ -81,7 +81,7 @@ fn keys_dir(home: &Path) -> PathBuf {
 }
 
 impl Keys {
-    /// Makes the keys that are not there yet, and loads all. Doing it twice, or twice at once, changes nothing.
+    /// Makes the keys that are not there yet, writes their public side ([`Keys::write_accounts`]), and loads all. Doing it twice, or twice at once, changes nothing.
     ///
     /// # Errors
     /// [`KeysError::File`], [`KeysError::Invalid`].
@@ -96,7 +96,9 @@ impl Keys {
                 create(&path, &KeyPair::new(kind))?;
             }
         }
-        Self::load(home)
+        let keys = Self::load(home)?;
+        keys.write_accounts(home)?;
+        Ok(keys)
     }
 
     /// Loads the keys.
@@ -140,14 +142,22 @@ impl Keys {
         claims::user(bottle.as_str(), &account, self.signer(Role::Bottle), Some(ttl))
     }
 
-    /// Signed claims of every account, with its public key; the system's first.
-    pub(crate) fn account_jwts(&self) -> Result<Vec<(String, String)>, KeysError> {
-        [claims::system(self), claims::host(self), claims::bottles(self)].into_iter().collect()
-    }
-
-    /// The operator's claims, signed by itself.
-    pub(crate) fn operator_jwt(&self) -> Result<String, KeysError> {
-        claims::operator(self)
+    /// Writes `<home>/bus/accounts.conf`: the operator and the accounts as a part of a server's configuration. It holds
+    /// no secret: claims are signed, not encrypted.
+    ///
+    /// # Errors
+    /// [`KeysError::Sign`], [`KeysError::File`].
+    pub fn write_accounts(&self, home: &Path) -> Result<(), KeysError> {
+        let accounts = [claims::system(self)?, claims::host(self)?, claims::bottles(self)?];
+        let preload: String = accounts.iter().map(|(key, jwt)| format!("  {key}: {jwt}\n")).collect();
+        let text = format!(
+            "# Written by bot-bottle; changes are lost.\noperator: {}\nsystem_account: {}\nresolver: MEMORY\n\
+             resolver_preload: {{\n{preload}}}\n",
+            claims::operator(self)?,
+            self.system.public_key(),
+        );
+        let path = bus_dir(home).join("accounts.conf");
+        files::write_private(&path, text.as_bytes()).map_err(|source| KeysError::File { path, source })
     }
 
     pub(crate) fn account(&self, account: Account) -> &KeyPair {

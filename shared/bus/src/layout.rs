@@ -182,14 +182,14 @@ pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(10 * 60);
 /// What [`crate::provision()`] creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Copies of each stream: 1 on one machine, 3 on a cluster.
-    pub replicas: usize,
+    /// Copies of each stream; unless given 3 on a cluster, and 1 otherwise.
+    pub replicas: Option<usize>,
     /// The work queues.
     pub queues: Vec<Queue>,
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { replicas: 1, queues: vec![LAUNCHERS, DISPATCHER] }
+        Self { replicas: None, queues: vec![LAUNCHERS, DISPATCHER] }
     }
 }

@@ -36,6 +36,9 @@ pub enum ProvisionError {
     },
 }
 
+/// Copies of each stream on a cluster: one host may be lost without losing a message or stopping.
+const CLUSTER_COPIES: usize = 3;
+
 /// Creates every stream, work queue, bucket and object store of [`crate::layout`], or brings them to what they should
 /// be. Needs the admin role.
 ///
@@ -44,15 +47,17 @@ pub enum ProvisionError {
 pub async fn provision(bus: &Bus, layout: &Layout) -> Result<(), ProvisionError> {
     let context = jetstream::new(bus.client.clone());
     ready(bus).await;
+    let clustered = bus.client.server_info().cluster.is_some();
+    let copies = layout.replicas.unwrap_or(if clustered { CLUSTER_COPIES } else { 1 });
     for spec in STREAMS {
-        ensure_stream(&context, stream(spec, layout)).await?;
+        ensure_stream(&context, stream(spec, copies)).await?;
     }
     for spec in BUCKETS {
-        ensure_stream(&context, bucket(spec, layout)).await?;
+        ensure_stream(&context, bucket(spec, copies)).await?;
     }
-    ensure_stream(&context, objects(TRANSCRIPTS, layout)).await?;
+    ensure_stream(&context, objects(TRANSCRIPTS, copies)).await?;
     for queue in &layout.queues {
-        ensure_consumer(&context, queue, layout).await?;
+        ensure_consumer(&context, queue, copies).await?;
     }
     Ok(())
 }
@@ -76,7 +81,7 @@ async fn ensure_stream(context: &Context, asked: Config) -> Result<(), Provision
     same(what.clone(), &asked, &info.config)
 }
 
-async fn ensure_consumer(context: &Context, queue: &Queue, layout: &Layout) -> Result<(), ProvisionError> {
+async fn ensure_consumer(context: &Context, queue: &Queue, copies: usize) -> Result<(), ProvisionError> {
     let what = format!("consumer {} of stream {}", queue.consumer, queue.stream);
     let asked = pull::Config {
         durable_name: Some(queue.consumer.to_owned()),
@@ -84,7 +89,7 @@ async fn ensure_consumer(context: &Context, queue: &Queue, layout: &Layout) -> R
         ack_wait: queue.ack_wait,
         max_ack_pending: queue.max_ack_pending,
         max_deliver: queue.max_deliver,
-        num_replicas: layout.replicas,
+        num_replicas: copies,
         ..pull::Config::default()
     };
     let made = context.create_consumer_on_stream(asked.clone(), queue.stream).await;
@@ -119,12 +124,12 @@ fn same(what: String, asked: &impl Serialize, echo: &impl Serialize) -> Result<(
     if fields.is_empty() { Ok(()) } else { Err(ProvisionError::Different { what, fields }) }
 }
 
-fn common(name: String, subjects: Vec<String>, layout: &Layout) -> Config {
+fn common(name: String, subjects: Vec<String>, copies: usize) -> Config {
     Config {
         name,
         subjects,
         storage: StorageType::File,
-        num_replicas: layout.replicas,
+        num_replicas: copies,
         duplicate_window: DUPLICATE_WINDOW,
         allow_direct: true,
         max_messages: -1,
@@ -136,9 +141,9 @@ fn common(name: String, subjects: Vec<String>, layout: &Layout) -> Config {
     }
 }
 
-fn stream(spec: &StreamSpec, layout: &Layout) -> Config {
+fn stream(spec: &StreamSpec, copies: usize) -> Config {
     let subjects = spec.subjects.iter().map(|&subject| subject.to_owned()).collect();
-    let mut config = common(spec.name.to_owned(), subjects, layout);
+    let mut config = common(spec.name.to_owned(), subjects, copies);
     match spec.keep {
         Keep::Work => config.retention = RetentionPolicy::WorkQueue,
         Keep::Young { age, bytes } => {
@@ -153,7 +158,7 @@ fn stream(spec: &StreamSpec, layout: &Layout) -> Config {
     config
 }
 
-fn bucket(spec: &BucketSpec, layout: &Layout) -> Config {
+fn bucket(spec: &BucketSpec, copies: usize) -> Config {
     let name = spec.name;
     Config {
         max_messages_per_subject: spec.history,
@@ -161,16 +166,16 @@ fn bucket(spec: &BucketSpec, layout: &Layout) -> Config {
         discard: DiscardPolicy::New,
         allow_rollup: true,
         deny_delete: true,
-        ..common(format!("KV_{name}"), vec![format!("$KV.{name}.>")], layout)
+        ..common(format!("KV_{name}"), vec![format!("$KV.{name}.>")], copies)
     }
 }
 
-fn objects(name: &str, layout: &Layout) -> Config {
+fn objects(name: &str, copies: usize) -> Config {
     Config {
         discard: DiscardPolicy::New,
         allow_rollup: true,
         allow_message_ttl: true,
-        ..common(format!("OBJ_{name}"), vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")], layout)
+        ..common(format!("OBJ_{name}"), vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")], copies)
     }
 }
 

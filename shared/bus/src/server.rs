@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `keys/` | see [`crate::keys`] |
-//! | `nats.conf` | written anew at each start |
+//! | `nats.conf`, `accounts.conf` | written anew at each start |
 //! | `store/` | the streams |
 //! | `server.log` | the server's log |
 //! | `server.json` | where it is, while it runs ([`find`]) |

@@ -1,24 +1,13 @@
 //! The server's configuration.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::keys::{Keys, KeysError};
-
-/// The text of `nats.conf`. It holds no secret: claims are signed, not encrypted.
-pub(super) fn render(dir: &Path, port: Option<u16>, keys: &Keys) -> Result<String, KeysError> {
+/// The text of `nats.conf`. The accounts are in a file of their own, which other servers can include too.
+pub(super) fn render(dir: &Path, port: Option<u16>) -> String {
     let port = port.map_or("-1".to_owned(), |port| port.to_string());
-    let accounts = keys.account_jwts()?;
-    let system = accounts.first().map(|(key, _)| key.as_str()).unwrap_or_default();
-    let operator = keys.operator_jwt()?;
     let quoted = |name: &str| format!("{:?}", dir.join(name).display().to_string());
     let (store, log, ports) = (quoted("store"), quoted("server.log"), quoted("run"));
-    let mut preload = String::new();
-    for (key, jwt) in &accounts {
-        // Writing to a String cannot fail.
-        let _ = writeln!(preload, "  {key}: {jwt}");
-    }
-    Ok(format!(
+    format!(
         "# Written by bot-bottle at each start; changes are lost.
 listen: \"127.0.0.1:{port}\"
 server_name: bot-bottle
@@ -32,11 +21,7 @@ jetstream {{
   # Acknowledged means on disk.
   sync_interval: always
 }}
-operator: {operator}
-system_account: {system}
-resolver: MEMORY
-resolver_preload: {{
-{preload}}}
+include \"./accounts.conf\"
 "
-    ))
+    )
 }

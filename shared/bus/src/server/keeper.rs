@@ -71,7 +71,8 @@ impl Keeper {
             let path = dir.join(name);
             files::private_dir(&path).map_err(|source| ServerError::File { doing: "make", path, source })?;
         }
-        write_config(&dir, port, keys)?;
+        keys.write_accounts(home)?;
+        write_config(&dir, port)?;
         let plan = Plan { home: home.to_owned(), dir: dir.clone(), binary, _lock: lock };
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State::Starting),
@@ -89,7 +90,7 @@ impl Keeper {
             Err(ServerError::NotReady { within: RESTART_WINDOW, reason: "its keeper ended".to_owned() })
         })?;
         // A restart must find the port that the clients know.
-        write_config(&dir, Some(port), keys)?;
+        write_config(&dir, Some(port))?;
         keeper.url = url(port);
         Ok(keeper)
     }
@@ -216,9 +217,9 @@ fn url(port: u16) -> String {
     format!("nats://127.0.0.1:{port}")
 }
 
-fn write_config(dir: &Path, port: Option<u16>, keys: &Keys) -> Result<(), ServerError> {
+fn write_config(dir: &Path, port: Option<u16>) -> Result<(), ServerError> {
     let path = dir.join(CONFIG);
-    let text = config::render(dir, port, keys)?;
+    let text = config::render(dir, port);
     files::write_private(&path, text.as_bytes()).map_err(|source| ServerError::File {
         doing: "write",
         path,

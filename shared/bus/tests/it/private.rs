@@ -106,6 +106,28 @@ async fn a_server_that_keeps_dying_is_given_up() {
     assert_eq!(find(world.home.path()).unwrap(), None);
 }
 
+/// The configuration for clusters is one that the server accepts; certificates are left out.
+#[tokio::test]
+async fn the_cluster_configuration_is_valid() {
+    let home = tempfile::tempdir().unwrap();
+    Keys::init(home.path()).unwrap();
+    let dir = home.path().join("bus");
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats");
+    std::fs::copy(deploy.join("cluster.conf"), dir.join("cluster.conf")).unwrap();
+    for name in ["tls.conf", "tls-cluster.conf"] {
+        assert!(deploy.join(name).exists());
+        std::fs::write(dir.join(name), "").unwrap();
+    }
+    let checked = tokio::process::Command::new(crate::support::binary())
+        .args(["-t", "-c"])
+        .arg(dir.join("cluster.conf"))
+        .env("NODE_NAME", "nats-1")
+        .output()
+        .await
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
 /// The owner is this very test program, run again as a process of its own and killed without warning.
 #[tokio::test]
 async fn a_killed_owner_takes_the_server_with_it_and_the_next_one_starts() {
@@ -116,7 +138,7 @@ async fn a_killed_owner_takes_the_server_with_it_and_the_next_one_starts() {
     }
     let home = tempfile::tempdir().unwrap();
     Keys::init(home.path()).unwrap();
-    let mut owner = tokio::process::Command::new(std::env::current_exe().unwrap())
+    let mut owner = tokio::process::Command::new("/proc/self/exe")
         .args(["--exact", "private::a_killed_owner_takes_the_server_with_it_and_the_next_one_starts"])
         .env(OWNED, home.path())
         .stdout(std::process::Stdio::null())
