@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base::id::AgentName;
 use manifest::{Home, Library, NoHome, Origin, Reach, find_repo};
+use rustix::fs::{FileType, Mode};
 
 use crate::{home, write};
 
