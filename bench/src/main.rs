@@ -1,1 +1,27 @@
-fn main(){}
+//! The benchmarks: each measures one promise of `docs/performance.md` and prints a number. `ONLY=name` runs one; all
+//! numbers go to `target/bench.json` as well.
+//!
+//! The programs that are measured run as processes of their own. Build them first, in the same profile:
+//! `cargo build --release -p bot-bottle-egress -p bot-bottle-bench`.
+
+mod egress;
+mod report;
+
+use anyhow::{Context as _, bail};
+use report::Report;
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match std::env::args().nth(1).as_deref() {
+        None => runtime.block_on(run()),
+        Some(egress::ORIGIN) => runtime.block_on(egress::origin::run()),
+        Some(egress::RIVAL) => runtime.block_on(egress::rival::run()),
+        Some(other) => bail!("{other:?} is none of this program's parts; run it without arguments"),
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let mut report = Report::new(std::env::var("ONLY").ok())?;
+    egress::run(&mut report).await.context("measuring the egress proxy")?;
+    report.finish()
+}

@@ -9,13 +9,13 @@ use bus::message::Version;
 use bus::message::revision::{PolicyGet, PolicyGetReply, PolicyRevision, PolicyRunning, RefusedRevision};
 use bus::{Bus, BusError, Connect, Link};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::BusConfig;
 use crate::proxy::Policies;
 
 /// How long the supervisor may take to tell the current revision.
-const ASK: Duration = Duration::from_secs(5);
+const ASK: Duration = Duration::from_secs(2);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two tries that the bus itself refused.
@@ -69,12 +69,13 @@ async fn connect(config: BusConfig) -> Bus {
     }
 }
 
-/// Hears of revisions, and asks for the current one whenever the bus has come back.
+/// Hears of revisions, and asks for the current one whenever the bus has come back, until it is told.
 async fn listen(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), BusError> {
     let mut link = bus.link();
     let subject = format!("policy.changed.{bottle}");
     let mut changes = bus.subscribe::<PolicyRevision>(&subject).await?;
-    ask(bus, bottle, policies).await;
+    let mut question = Some(Instant::now());
+    let mut pause = PAUSE;
     loop {
         tokio::select! {
             change = changes.next() => match change?.message {
@@ -83,21 +84,35 @@ async fn listen(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), Bus
             },
             Ok(()) = link.changed() => {
                 if *link.borrow_and_update() == Link::Up {
-                    ask(bus, bottle, policies).await;
+                    (question, pause) = (Some(Instant::now()), PAUSE);
                 }
+            }
+            () = sleep_until(question.unwrap_or_else(Instant::now)), if question.is_some() => {
+                question = match ask(bus, bottle, policies).await {
+                    Answer::Told => None,
+                    Answer::Silence => Some(Instant::now() + pause),
+                };
+                pause = (pause * 2).min(LONG_PAUSE);
             }
         }
     }
 }
 
-async fn ask(bus: &Bus, bottle: &Slug, policies: &Policies) {
-    let asked = bus.request(&PolicyGet { v: Version, bottle: bottle.clone() }, ASK).await;
-    match asked {
+enum Answer {
+    Told,
+    Silence,
+}
+
+async fn ask(bus: &Bus, bottle: &Slug, policies: &Policies) -> Answer {
+    match bus.request(&PolicyGet { v: Version, bottle: bottle.clone() }, ASK).await {
         Ok(PolicyGetReply::Found { policy }) => take(bus, bottle, policies, &policy).await,
         Ok(PolicyGetReply::Unknown) => tracing::warn!("the supervisor knows no policy of this bottle"),
-        // The supervisor pushes what changes; it need not run all the time.
-        Err(error) => tracing::info!(error = base::error::chain(&error), "cannot ask for the current policy"),
+        Err(error) => {
+            tracing::info!(error = base::error::chain(&error), "cannot ask for the current policy yet");
+            return Answer::Silence;
+        }
     }
+    Answer::Told
 }
 
 /// Runs a revision, or not, and says so either way.

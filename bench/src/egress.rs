@@ -1,0 +1,162 @@
+//! The egress proxy, beside hudsucker with a handler that does nothing, and beside no proxy at all. Origin, proxies
+//! and load are processes on loopback; each run of one is followed by a run of the others, so that what else the
+//! machine does meets all of them.
+
+mod child;
+mod client;
+mod load;
+pub(crate) mod origin;
+pub(crate) mod rival;
+mod sidecar;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use child::Child;
+use client::Way;
+use sidecar::Sidecar;
+
+use crate::report::{Number, Over, Report, median};
+
+/// The first argument that makes this program the origin.
+pub(crate) const ORIGIN: &str = "egress-origin";
+/// The first argument that makes this program the rival.
+pub(crate) const RIVAL: &str = "egress-rival";
+/// The names that the origin proves.
+const DOMAIN: &str = "bench.example.com";
+/// The host of all requests that need no new one.
+const HOST: &str = "api.bench.example.com";
+
+const ROUNDS: usize = 7;
+const RUN: Duration = Duration::from_millis(1500);
+const NEW_HOSTS: usize = 60;
+const STARTS: usize = 15;
+const MIB: f64 = 1024.0 * 1024.0;
+const BODY_MIB: u64 = 100;
+
+const RPS: &str = "egress_rps_vs_hudsucker";
+const P50: &str = "egress_added_p50_vs_hudsucker";
+const NEW_HOST: &str = "egress_new_host_extra_ms";
+const RSS: &str = "egress_idle_rss_mib";
+const START: &str = "egress_start_ms";
+const BODY: &str = "egress_large_body_extra_mib";
+
+/// Runs those benchmarks of this module that are wanted.
+///
+/// # Errors
+/// A process does not start, or a request does not get its answer.
+pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
+    if !report.wants(&[RPS, P50, NEW_HOST, RSS, START, BODY]) {
+        return Ok(());
+    }
+    let origin = Child::start(ORIGIN, &[]).await.context("starting the origin")?;
+    let direct = Way::direct(&origin)?;
+    if report.wants(&[RPS, P50]) {
+        let rival = Child::start(RIVAL, &[&origin.address.to_string(), &origin.certificate]).await?;
+        let (rival, ours) = (Way::through(&rival)?, Sidecar::start(&origin)?);
+        let ours = ours.way()?;
+        if report.wants(&[RPS]) {
+            requests_per_second(report, &ours, &rival).await?;
+        }
+        if report.wants(&[P50]) {
+            added_latency(report, &ours, &rival, &direct).await?;
+        }
+    }
+    if report.wants(&[NEW_HOST]) {
+        new_host(report, &origin, &direct).await?;
+    }
+    if report.wants(&[RSS, START]) {
+        starts(report, &origin).await?;
+    }
+    if report.wants(&[BODY]) {
+        large_body(report, &origin).await?;
+    }
+    Ok(())
+}
+
+async fn requests_per_second(report: &mut Report, ours: &Way, rival: &Way) -> anyhow::Result<()> {
+    let mut lowest: Option<Number> = None;
+    for connections in [1, 32] {
+        let (mut of_ours, mut of_rival) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            of_rival.push(load::run(rival, connections, RUN).await?.per_second());
+            of_ours.push(load::run(ours, connections, RUN).await?.per_second());
+        }
+        let (of_ours, of_rival) = (median(of_ours), median(of_rival));
+        report.remark(&format!("{connections:2} connections: {of_ours:.0}/s, hudsucker {of_rival:.0}/s"));
+        let over = Some(Over { name: "hudsucker", value: of_rival, unit: "requests/s" });
+        let number = Number { value: of_ours / of_rival, unit: "ratio", over };
+        if lowest.as_ref().is_none_or(|lowest| number.value < lowest.value) {
+            lowest = Some(number);
+        }
+    }
+    report.add(RPS, lowest.context("no run")?);
+    Ok(())
+}
+
+async fn added_latency(report: &mut Report, ours: &Way, rival: &Way, direct: &Way) -> anyhow::Result<()> {
+    let (mut of_ours, mut of_rival, mut of_direct) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        of_direct.push(load::run(direct, 1, RUN).await?.p50());
+        of_rival.push(load::run(rival, 1, RUN).await?.p50());
+        of_ours.push(load::run(ours, 1, RUN).await?.p50());
+    }
+    let direct = median(of_direct);
+    let (ours, rival) = (median(of_ours) - direct, median(of_rival) - direct);
+    report.remark(&format!("added: {ours:.1} µs, hudsucker {rival:.1} µs; direct {direct:.1} µs"));
+    let over = Some(Over { name: "hudsucker", value: rival, unit: "µs" });
+    report.add(P50, Number { value: ours / rival, unit: "ratio", over });
+    Ok(())
+}
+
+async fn new_host(report: &mut Report, origin: &Child, direct: &Way) -> anyhow::Result<()> {
+    let sidecar = Sidecar::start(origin)?;
+    let ours = sidecar.way()?;
+    let (mut of_ours, mut of_direct) = (Vec::new(), Vec::new());
+    for index in 0..NEW_HOSTS {
+        let host = format!("host{index}.{DOMAIN}");
+        for (way, times) in [(direct, &mut of_direct), (&ours, &mut of_ours)] {
+            let begun = Instant::now();
+            way.connect(&host).await?.get(&host, "/").await?;
+            times.push(begun.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    let (ours, direct) = (median(of_ours), median(of_direct));
+    report.remark(&format!("first request: {ours:.2} ms, direct {direct:.2} ms"));
+    report.add(NEW_HOST, Number { value: ours - direct, unit: "ms", over: None });
+    Ok(())
+}
+
+async fn starts(report: &mut Report, origin: &Child) -> anyhow::Result<()> {
+    let (mut times, mut sizes) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        let begun = Instant::now();
+        let sidecar = Sidecar::start(origin)?;
+        times.push(begun.elapsed().as_secs_f64() * 1000.0);
+        sidecar.way()?.connect(HOST).await?.get(HOST, "/").await?;
+        // It reads the host's authorities in the background; they are part of what it keeps.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        sizes.push(sidecar.memory("VmRSS")? / MIB);
+    }
+    if report.wants(&[START]) {
+        report.add(START, Number { value: median(times), unit: "ms", over: None });
+    }
+    if report.wants(&[RSS]) {
+        report.add(RSS, Number { value: median(sizes), unit: "MiB", over: None });
+    }
+    Ok(())
+}
+
+async fn large_body(report: &mut Report, origin: &Child) -> anyhow::Result<()> {
+    let sidecar = Sidecar::start(origin)?;
+    let mut connection = sidecar.way()?.connect(HOST).await?;
+    connection.get(HOST, "/").await?;
+    let before = sidecar.memory("VmHWM")?;
+    let begun = Instant::now();
+    connection.get(HOST, &format!("/big/{BODY_MIB}")).await?;
+    connection.upload(HOST, BODY_MIB).await?;
+    report.remark(&format!("{:.0} MiB/s", 2.0 * BODY_MIB as f64 / begun.elapsed().as_secs_f64()));
+    let extra = (sidecar.memory("VmHWM")? - before) / MIB;
+    report.add(BODY, Number { value: extra, unit: "MiB", over: None });
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Ways to the origin, and connections on them.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use futures::stream;
+use http::Request;
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::child::Child;
+
+/// Where to connect and whom to trust there.
+pub(crate) struct Way {
+    address: SocketAddr,
+    tls: TlsConnector,
+    is_proxy: bool,
+}
+
+/// A kept-alive HTTP/1.1 connection.
+pub(crate) struct Connection {
+    sender: http1::SendRequest<BoxBody<Bytes, Infallible>>,
+    _driver: JoinSet<()>,
+}
+
+impl Way {
+    pub(crate) fn new(address: SocketAddr, certificate: &str, is_proxy: bool) -> anyhow::Result<Self> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(certificate.as_bytes())?)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // A client's first request to a host is measured; it knows nothing from an earlier one.
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(Self { address, tls: TlsConnector::from(Arc::new(config)), is_proxy })
+    }
+
+    /// Straight to the origin.
+    pub(crate) fn direct(origin: &Child) -> anyhow::Result<Self> {
+        Self::new(origin.address, &origin.certificate, false)
+    }
+
+    /// Through a proxy.
+    pub(crate) fn through(proxy: &Child) -> anyhow::Result<Self> {
+        Self::new(proxy.address, &proxy.certificate, true)
+    }
+
+    /// A new connection to a host.
+    pub(crate) async fn connect(&self, host: &str) -> anyhow::Result<Connection> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        if self.is_proxy {
+            open_tunnel(&mut stream, host).await?;
+        }
+        let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { drop(driver.await) });
+        Ok(Connection { sender, _driver: tasks })
+    }
+}
+
+async fn open_tunnel(stream: &mut TcpStream, host: &str) -> anyhow::Result<()> {
+    stream.write_all(format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n").as_bytes()).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            bail!("the proxy hung up");
+        }
+    }
+    if !head.starts_with(b"HTTP/1.1 200") {
+        bail!("the proxy refused a tunnel: {}", String::from_utf8_lossy(&head));
+    }
+    Ok(())
+}
+
+impl Connection {
+    /// Asks and reads the whole answer.
+    pub(crate) async fn get(&mut self, host: &str, path: &str) -> anyhow::Result<()> {
+        self.send(Request::get(path).header("host", host).header("accept", "*/*").body(Empty::new().boxed())?)
+            .await
+    }
+
+    /// Sends a body of so many mebibytes.
+    pub(crate) async fn upload(&mut self, host: &str, mebibytes: u64) -> anyhow::Result<()> {
+        let chunk = Bytes::from(vec![b'u'; 64 * 1024]);
+        let frames = (0..mebibytes * 16).map(move |_| Ok(Frame::data(chunk.clone())));
+        let body = BodyExt::boxed(StreamBody::new(stream::iter(frames)));
+        self.send(Request::post("/").header("host", host).body(body)?).await
+    }
+
+    async fn send(&mut self, request: Request<BoxBody<Bytes, Infallible>>) -> anyhow::Result<()> {
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await.context("sending a request")?;
+        let status = response.status();
+        let mut body = response.into_body();
+        let mut last = Bytes::new();
+        while let Some(frame) = body.frame().await {
+            last = frame?.into_data().unwrap_or_default();
+        }
+        if !status.is_success() {
+            bail!("the answer is {status}: {}", String::from_utf8_lossy(&last));
+        }
+        Ok(())
+    }
+}
