@@ -128,7 +128,7 @@ impl Shared {
         let reason = loop {
             match self.run(plan, &mut first) {
                 _ if self.stopping.load(Ordering::SeqCst) => break "it was stopped".to_owned(),
-                Err(error) => break base::error::chain(&error),
+                Err(reason) => break reason,
                 Ok(how) => {
                     tracing::error!(how, "nats-server died; it is started again");
                     deaths.push_back(Instant::now());
@@ -143,35 +143,22 @@ impl Shared {
         self.state.send_replace(State::Ended { reason });
     }
 
-    /// Starts the server once, and returns when it has ended, with how.
+    /// Starts the server once, and returns when it has ended, with how; or why it did not come up.
     fn run(
         &self,
         plan: &Plan,
         first: &mut Option<oneshot::Sender<Result<u16, ServerError>>>,
-    ) -> Result<String, ServerError> {
+    ) -> Result<String, String> {
         self.state.send_replace(State::Starting);
-        let started = self.spawn(plan).and_then(|mut child| match ready::wait(&plan.dir, &mut child) {
-            Ok(port) => Ok((child, port)),
-            Err(error) => {
-                // It is not up within its time; nothing is lost by force.
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error)
-            }
-        });
-        let started = started.and_then(|(child, port)| {
-            let running = Running { url: url(port), pid: child.id(), owner: std::process::id() };
-            record::write(&plan.home, &running).map(|()| (child, port))
-        });
-        let (mut child, port) = match started {
+        let (mut child, port) = match self.bring_up(plan) {
             Ok(started) => started,
-            Err(error) => match first.take() {
-                Some(first) => {
+            Err(error) => {
+                let reason = base::error::chain(&error);
+                if let Some(first) = first.take() {
                     let _ = first.send(Err(error));
-                    return Ok("it did not start".to_owned());
                 }
-                None => return Err(error),
-            },
+                return Err(reason);
+            }
         };
         self.state.send_replace(State::Running { pid: child.id() });
         if let Some(first) = first.take() {
@@ -180,6 +167,24 @@ impl Shared {
         let ended = child.wait();
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(ended.map_or_else(|error| error.to_string(), |status| status.to_string()))
+    }
+
+    /// Starts the server, waits until it answers, and records where it is.
+    fn bring_up(&self, plan: &Plan) -> Result<(Child, u16), ServerError> {
+        let mut child = self.spawn(plan)?;
+        let up = ready::wait(&plan.dir, &mut child).and_then(|port| {
+            let running = Running { url: url(port), pid: child.id(), owner: std::process::id() };
+            record::write(&plan.home, &running).map(|()| port)
+        });
+        match up {
+            Ok(port) => Ok((child, port)),
+            Err(error) => {
+                // Whatever it had acknowledged is on disk; nothing is lost by force.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
     }
 
     fn spawn(&self, plan: &Plan) -> Result<Child, ServerError> {

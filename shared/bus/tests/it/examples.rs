@@ -64,6 +64,18 @@ pub(crate) fn failed(request: &str) -> run::Failed {
     run::Failed { request: request.parse().unwrap(), ..serde_json::from_str(FAILED).unwrap() }
 }
 
+/// A stream knows duplicates by these keys, whoever sends them: a bottle that could guess one could have its own exit
+/// passed over. It knows its slug, and neither its request nor another bottle's exchanges.
+#[test]
+fn a_bottle_cannot_guess_the_keys_of_others() {
+    let exited = r#"{"v":1,"bottle":"reviewer-x1y2z","request":"REQUEST","reason":"completed","code":0,"state":"removed","at":"2026-11-21T12:00:00Z","duration_ms":12}"#;
+    let log = r#"{"v":1,"bottle":"reviewer-x1y2z","batch":1,"lines":[{"id":"EXCHANGE","at":"2026-11-21T12:00:00Z","method":"GET","scheme":"https","host":"example.com","port":443,"path":"/","status":200,"sent":0,"received":5,"duration_ms":3,"revision":1}]}"#;
+    let exited: run::Exited = serde_json::from_str(exited).unwrap();
+    let log: egress::Log = serde_json::from_str(log).unwrap();
+    assert_eq!(exited.dedup_key().unwrap(), "exited-REQUEST-reviewer-x1y2z");
+    assert_eq!(log.dedup_key().unwrap(), "reviewer-x1y2z-1-EXCHANGE");
+}
+
 #[test]
 fn egress() {
     message::<egress::Blocked>(

@@ -106,6 +106,18 @@ async fn a_server_that_keeps_dying_is_given_up() {
     assert_eq!(find(world.home.path()).unwrap(), None);
 }
 
+#[tokio::test]
+async fn a_server_that_does_not_come_up_says_why() {
+    let home = tempfile::tempdir().unwrap();
+    Keys::init(home.path()).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let options = Options { port: Some(port), ..options(home.path()) };
+    let error = soon("the failure", Server::start(options)).await.err().unwrap().to_string();
+    assert!(error.contains("address already in use"), "{error}");
+    assert_eq!(find(home.path()).unwrap(), None);
+}
+
 /// The configuration for clusters is one that the server accepts; certificates are left out.
 #[tokio::test]
 async fn the_cluster_configuration_is_valid() {
