@@ -124,9 +124,11 @@ git-gate:
     short: {url: "git@forge.example:team/x.git", host_key: ssh-ed25519 AAAA, key: {provider: static, path: id}}
     deploy: {url: "git@forge.example:x", host_key: KEY, key: {provider: gitea, api_url: forge, forge_token_env: 1}}
     other: {url: "git@forge.example:x", host_key: KEY, key: {provider: vault}}
+    mixed: {url: "git@forge.example:x", host_key: MIXED, key: {provider: static, path: /id}}
     none: {url: "git@forge.example:x", host_key: KEY, key: {path: /id}}
     refs: {url: https://forge.example/x, refs: {create: ["a b", "agent/*", "../x"], destroy: []}}
-"#.replace("KEY", &crate::host_key())), @r#"
+"#.replace("KEY", &crate::host_key())
+            .replace("MIXED", &crate::host_key().replace("ssh-ed25519 ", "ssh-rsa "))), @r#"
     dev.md:4:10: git-gate.user.name: at most 256 bytes on one line, not empty, without < and >
     dev.md:4:20: git-gate.user.email: at most 256 bytes on one line, not empty, without < and >
     dev.md:6:5: git-gate.repos["../x"]: a repository's name has letters, digits, dots, underscores and hyphens, and begins with a letter or digit
@@ -141,10 +143,11 @@ git-gate:
     dev.md:12:157: git-gate.repos.deploy.key.api_url: write the forge's address, such as https://forge.example.org
     dev.md:12:173: git-gate.repos.deploy.key.forge_token_env: name the host's environment variable that holds the token, such as FORGE_TOKEN
     dev.md:13:149: git-gate.repos.other.key.provider: `vault` is not one of static, gitea
-    dev.md:14:137: git-gate.repos.none.key: the key `provider` is missing; one of static, gitea
-    dev.md:15:58: git-gate.repos.refs.refs.create[0]: write a branch, or refs/… in full, with * for a part of it, such as agent/*
-    dev.md:15:76: git-gate.repos.refs.refs.create[2]: write a branch, or refs/… in full, with * for a part of it, such as agent/*
-    dev.md:15:85: git-gate.repos.refs.refs.destroy: there is no such key here; known here: create, update, force, delete
+    dev.md:14:41: git-gate.repos.mixed.host_key: write the server's public key as in known_hosts, without the host: its type and its base64 text, such as `ssh-ed25519 AAAA…`; ssh-keyscan prints it
+    dev.md:15:137: git-gate.repos.none.key: the key `provider` is missing; one of static, gitea
+    dev.md:16:58: git-gate.repos.refs.refs.create[0]: write a branch, or refs/… in full, with * for a part of it, such as agent/*
+    dev.md:16:76: git-gate.repos.refs.refs.create[2]: write a branch, or refs/… in full, with * for a part of it, such as agent/*
+    dev.md:16:85: git-gate.repos.refs.refs.destroy: there is no such key here; known here: create, update, force, delete
     "#);
 }
 

@@ -46,18 +46,24 @@ fn files_that_are_no_manifests_are_passed_over() {
         ("agents/Upper.md", "---\n---\n"),
         ("agents/1st.md", "---\n---\n"),
         ("agents/notes.txt", "x"),
-        ("agents/.hidden", "x"),
+        ("agents/.hidden\u{1b}[2J", "x"),
         ("agents/latin.md", "---\n---\n"),
     ]);
     std::fs::write(directory.path().join("agents/latin.md"), b"---\n---\nGr\xfc\xdfe\n").unwrap();
     std::fs::create_dir(directory.path().join("agents/directory.md")).unwrap();
+    let pipe = directory.path().join("agents/pipe.md");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
     let library = Library::of_home(home);
-    assert_eq!(
-        agents(&library, Reach::Home),
-        ["broken broken", "directory broken", "good home", "latin broken"]
-    );
+    let found = ["broken broken", "directory broken", "good home", "latin broken", "pipe broken"];
+    assert_eq!(agents(&library, Reach::Home), found);
+    for name in ["directory", "pipe"] {
+        let name: AgentName = name.parse().unwrap();
+        let error = library.agent(&name, Reach::Home).unwrap().as_ref().unwrap_err().to_string();
+        assert!(error.contains("this is not a regular file"), "{error}");
+    }
     let warned: Vec<String> = library.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(warned.len(), 4, "{warned:#?}");
+    assert!(!warned.concat().contains('\u{1b}'), "{warned:#?}");
     let latin: AgentName = "latin".parse().unwrap();
     let error = library.agent(&latin, Reach::Home).unwrap().as_ref().unwrap_err().to_string();
     assert!(error.contains("line 3 is not UTF-8"), "{error}");

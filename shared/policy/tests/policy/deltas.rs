@@ -54,6 +54,8 @@ fn the_agent_sees_no_credential() {
     assert_eq!(view.routes[0].matches, raw(POLICY).routes[0].matches);
     let passed = raw("routes: [{host: a.example, tls: {passthrough: true}}]");
     assert_eq!(public_view(&passed), passed);
+    let unchecked = raw("routes: [{host: a.example, tls: {passthrough: true, ca: /ca.pem}}]");
+    assert_eq!(public_view(&unchecked), passed);
 }
 
 #[test]
