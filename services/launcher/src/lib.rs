@@ -1,6 +1,30 @@
 //! Turns a start request into a running bottle and back into nothing.
+//!
+//! [`service::Launcher`] takes requests from the work queue; each becomes a [`plan::Plan`], and the steps of
+//! [`step::Step`] make of it a boundary with sidecars, run the agent's program in it, and put everything away. What
+//! isolates a bottle is behind [`backend::Backend`]. The launcher never interprets what an agent wrote.
 
 pub mod backend;
+pub mod config;
+mod egress;
+pub mod environment;
+pub mod host;
+pub mod identity;
+mod launch;
 pub mod limits;
+mod output;
+pub mod plan;
+pub mod prerequisite;
+pub mod probe;
+pub mod reconcile;
+mod record;
+pub mod service;
 pub mod state;
+pub mod step;
 mod sys;
+pub mod token;
+pub mod world;
+
+pub use config::LauncherConfig;
+pub use service::{BuildError, Launcher};
+pub use world::{Deps, Observer};

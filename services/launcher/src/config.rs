@@ -1,0 +1,124 @@
+//! What a launcher is told before it starts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use manifest::Home;
+
+use crate::backend::namespace::NamespaceConfig;
+use crate::host::HostEnvironment;
+use crate::probe::ProbeTargets;
+use crate::state::StateRoot;
+
+/// A launcher's settings.
+#[derive(Clone)]
+pub struct LauncherConfig {
+    /// The bot-bottle home.
+    pub home: PathBuf,
+    /// The directory with `bot-bottle-init` and `bot-bottle-egress`.
+    pub programs: PathBuf,
+    /// The bubblewrap program.
+    pub bubblewrap: PathBuf,
+    /// Where the sidecars find the bus: `nats://host:port`.
+    pub bus_url: String,
+    /// After how long of silence the bus gives a start request to somebody else; as in the queue's own settings.
+    pub ack_wait: Duration,
+    /// How often the launcher says that it lives.
+    pub heartbeat: Duration,
+    /// How many bottles run at the same time; further requests wait in the queue.
+    pub concurrency: usize,
+    /// How often a request is tried before it is given up.
+    pub attempts: u64,
+    /// Between SIGTERM and SIGKILL, unless a stop request says otherwise.
+    pub grace: Duration,
+    /// What the escape probe tries to reach.
+    pub targets: ProbeTargets,
+    /// The host's environment, for tokens and forwarded variables.
+    pub environment: HostEnvironment,
+}
+
+/// A setting that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the launcher's setting {setting} is not valid: {rule}")]
+pub struct InvalidConfig {
+    setting: &'static str,
+    rule: &'static str,
+}
+
+impl LauncherConfig {
+    /// The defaults for a home, with the programs next to this one.
+    #[must_use]
+    pub fn new(home: PathBuf, programs: PathBuf, bus_url: String) -> Self {
+        Self {
+            home,
+            programs,
+            bubblewrap: PathBuf::from("/usr/bin/bwrap"),
+            bus_url,
+            ack_wait: bus::layout::LAUNCHERS.ack_wait,
+            heartbeat: Duration::from_secs(5),
+            concurrency: 8,
+            attempts: 3,
+            grace: Duration::from_secs(10),
+            targets: ProbeTargets::of_host(),
+            environment: HostEnvironment::of_process(),
+        }
+    }
+
+    /// Finds what can be known to be wrong without touching anything.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        let rules = [
+            (self.home.is_absolute(), "home", "an absolute path"),
+            (self.programs.is_absolute(), "programs", "an absolute path"),
+            (self.bubblewrap.is_absolute(), "bubblewrap", "an absolute path"),
+            (!self.ack_wait.is_zero(), "ack_wait", "more than nothing"),
+            (!self.heartbeat.is_zero(), "heartbeat", "more than nothing"),
+            ((1..=1000).contains(&self.concurrency), "concurrency", "1 to 1000"),
+            (self.attempts >= 1, "attempts", "at least 1"),
+        ];
+        let broken = rules.into_iter().find(|(good, ..)| !good);
+        broken.map_or(Ok(()), |(_, setting, rule)| Err(InvalidConfig { setting, rule }))
+    }
+
+    /// The namespace backend's part.
+    #[must_use]
+    pub fn namespace(&self) -> NamespaceConfig {
+        NamespaceConfig {
+            bubblewrap: self.bubblewrap.clone(),
+            init: self.programs.join("bot-bottle-init"),
+            state: self.state(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> StateRoot {
+        StateRoot::below(&self.home)
+    }
+
+    pub(crate) fn manifest_home(&self) -> Home {
+        Home::at(self.home.clone())
+    }
+
+    pub(crate) fn egress(&self) -> PathBuf {
+        self.programs.join("bot-bottle-egress")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_setting_that_cannot_work() {
+        let good = LauncherConfig::new("/home".into(), "/programs".into(), "nats://127.0.0.1:4222".into());
+        assert_eq!(good.check(), Ok(()));
+        for (bad, setting) in [
+            (LauncherConfig { concurrency: 0, ..good.clone() }, "concurrency"),
+            (LauncherConfig { home: "here".into(), ..good.clone() }, "home"),
+            (LauncherConfig { attempts: 0, ..good }, "attempts"),
+        ] {
+            assert_eq!(bad.check().unwrap_err().setting, setting);
+        }
+    }
+}

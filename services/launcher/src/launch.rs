@@ -1,0 +1,317 @@
+//! One launch, step by step (design: launch steps 1 to 8; `docs/launcher.md`).
+
+mod live;
+mod made;
+mod settle;
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{Seek as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use boundary::order::Command;
+use bus::Bus;
+use bus::message::Version;
+use bus::message::revision::{Change, Confirm, PolicyChange, PolicyChangeReply};
+use bus::message::run::{FailureKind, StepTime};
+use bus::message::start::StartRequest;
+
+use self::made::Made;
+use crate::backend::{AGENT_HOME, AGENT_WORKSPACE, BottleFile, Boundary, BoundarySpec, Place};
+use crate::egress::{self, Duties, Egress};
+use crate::environment::{PROMPT_FILE, PROXY_PORT, environment, trust_files};
+use crate::output::Pumps;
+use crate::plan::{Plan, plan};
+use crate::record::{Owner, Registered, add_note};
+use crate::step::{LaunchError, Step};
+use crate::world::World;
+use crate::{probe, token};
+
+pub(crate) use live::{Stop, Stops};
+pub(crate) use settle::Settled;
+
+/// How long the supervisor may take to store a revision.
+const SUPERVISOR: Duration = Duration::from_secs(10);
+/// How long a bottle's bus identity lives when its run has no limit.
+const IDENTITY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How much longer than its run it lives.
+const SLACK: Duration = Duration::from_secs(60 * 60);
+
+/// What a request is launched with.
+pub(crate) struct Launch<'a> {
+    pub(crate) world: &'a World,
+    /// In the request's trace.
+    pub(crate) bus: Bus,
+    pub(crate) request: &'a StartRequest,
+    /// Which try this is, from 1.
+    pub(crate) attempt: u64,
+    /// Of the steps so far; some run at the same time.
+    times: Mutex<Vec<StepTime>>,
+}
+
+/// A bottle in which the agent's program runs.
+struct Running {
+    plan: Plan,
+    registered: Registered,
+    boundary: Box<dyn Boundary>,
+    egress: Egress,
+    pumps: Pumps,
+    since: Instant,
+}
+
+impl<'a> Launch<'a> {
+    pub(crate) fn new(world: &'a World, bus: Bus, request: &'a StartRequest, attempt: u64) -> Self {
+        Self { world, bus, request, attempt, times: Mutex::default() }
+    }
+
+    /// Step 1.
+    ///
+    /// # Errors
+    /// The request or the files are wrong; nothing was made.
+    pub(crate) async fn resolve(&self) -> Result<Plan, LaunchError> {
+        let (home, host) = (self.world.config.manifest_home(), &self.world.config.environment);
+        let request = self.request;
+        self.step(Step::Resolve, None, async { plan(request, &home, host) }).await
+    }
+
+    /// Steps 2 to 8: from the plan to nothing.
+    ///
+    /// # Errors
+    /// The first step that failed; what was made before was undone, in reverse.
+    pub(crate) async fn perform(self, plan: Plan, stops: Stops) -> Result<Settled, LaunchError> {
+        let mut made = Made::new(self.world, &plan);
+        match self.bring_up(plan, &mut made).await {
+            Ok(running) => Ok(self.live(running, stops).await),
+            Err(error) => {
+                made.undo(&error).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn bring_up(&self, plan: Plan, made: &mut Made) -> Result<Running, LaunchError> {
+        let bottle = plan.bottle.clone();
+        let revision = self.step(Step::Record, Some(&plan), self.record(&plan, made)).await?;
+        self.observe(&plan, Step::Sidecars).await;
+        self.observe(&plan, Step::Boundary).await;
+        let (sidecars, boundary) =
+            tokio::join!(timed(self.sidecars(&plan, revision)), timed(self.boundary(&plan)));
+        self.note_time(Step::Sidecars, sidecars.1);
+        self.note_time(Step::Boundary, boundary.1);
+        // Both are kept before either is looked at, so that a failure of one undoes the other.
+        let (sidecars, boundary) = (
+            sidecars.0.map(|egress| made.egress.insert(egress)),
+            boundary.0.map(|b| made.boundary.insert(b)),
+        );
+        let (egress, boundary) = (sidecars?, boundary?);
+        connect(egress, boundary).await?;
+        let targets = &self.world.config.targets;
+        let probing = async {
+            let probed = probe::probe(boundary, targets).await;
+            probed.map_err(|error| LaunchError::new(Step::Probe, FailureKind::Probe, error.to_string()))
+        };
+        self.step(Step::Probe, Some(&plan), probing).await?;
+        self.step(Step::Provision, Some(&plan), provision(&plan, &egress.certificate, boundary)).await?;
+        let pumps = self.step(Step::Run, Some(&plan), start(&self.bus, &plan, boundary)).await?;
+        tracing::info!(%bottle, request = %self.request.id, "the program runs");
+        let notes = boundary.notes();
+        let (registered, boundary, egress) = made.give();
+        let mut running = Running { plan, registered, boundary, egress, pumps, since: Instant::now() };
+        notes.iter().for_each(|note| running.registered.amend(|record| add_note(record, note)));
+        Ok(running)
+    }
+
+    /// Step 2. The label on disk comes first: it is what a later reconciliation goes by.
+    async fn record(&self, plan: &Plan, made: &mut Made) -> Result<u64, LaunchError> {
+        let failed = |doing: &str, error: &dyn std::error::Error| {
+            LaunchError::caused(Step::Record, FailureKind::Internal, doing, error)
+        };
+        let state = self.world.config.state().of(&plan.bottle);
+        made.has_state = true;
+        let owner = Owner { launcher: self.world.id().clone(), request: self.request.id.clone() };
+        let labelled = state.create().and_then(|()| owner.store(&state));
+        labelled.map_err(|error| failed(&format!("making {}", state.path().display()), &error))?;
+        let (world, bus) = (self.world, &self.bus);
+        let change = PolicyChange {
+            v: Version,
+            bottle: plan.bottle.clone(),
+            base: 0,
+            change: Change::Replace { policy: plan.resolved.bottle.egress.clone() },
+            confirm: Confirm::Stored,
+        };
+        let (registered, reply) = tokio::join!(
+            Registered::create(
+                bus,
+                &world.clock,
+                world.id(),
+                (self.request, self.attempt),
+                plan,
+                world.backend.name()
+            ),
+            bus.request(&change, SUPERVISOR),
+        );
+        made.registered = Some(registered.map_err(|error| failed("recording the bottle", &error))?);
+        match reply.map_err(|error| failed("asking the supervisor to store the policy", &error))? {
+            PolicyChangeReply::Stored { revision } | PolicyChangeReply::Running { revision } => Ok(revision),
+            reply => {
+                let reason = format!("the supervisor did not store the policy: {reply:?}");
+                Err(LaunchError::new(Step::Record, FailureKind::Internal, reason))
+            }
+        }
+    }
+
+    /// Step 3.
+    async fn sidecars(&self, plan: &Plan, revision: u64) -> Result<Egress, LaunchError> {
+        let failed = |kind, doing: &str, error: &dyn std::error::Error| {
+            LaunchError::caused(Step::Sidecars, kind, doing, error)
+        };
+        let policy = plan.resolved.bottle.egress.clone();
+        let needed = token::read_all(&policy, &self.world.config.environment).await;
+        let needed = needed
+            .map_err(|error| LaunchError::new(Step::Sidecars, FailureKind::Secret, error.to_string()))?;
+        if let Some(name) =
+            plan.env.iter().find(|(_, value)| needed.secrets.values().any(|s| value.contains(s.expose())))
+        {
+            let reason = format!(
+                "env {}: its value holds a token of this bottle's routes, which the agent must never see; remove it",
+                name.0
+            );
+            return Err(LaunchError::new(Step::Sidecars, FailureKind::Secret, reason));
+        }
+        let lifetime = plan.limits.wall.map_or(IDENTITY, |wall| wall + SLACK);
+        let credentials = self.world.minter.mint(&plan.bottle, lifetime);
+        let credentials = credentials
+            .map_err(|error| failed(FailureKind::Internal, "making the bottle's bus identity", &error))?;
+        let duties = Duties { bottle: plan.bottle.clone(), credentials, revision, policy, needed };
+        let egress = egress::start(&*self.world.backend, &self.world.config, duties).await;
+        egress.map_err(|error| failed(FailureKind::Sidecar, "starting the egress sidecar", &error))
+    }
+
+    /// Step 4.
+    async fn boundary(&self, plan: &Plan) -> Result<Box<dyn Boundary>, LaunchError> {
+        let spec = BoundarySpec {
+            bottle: plan.bottle.clone(),
+            limits: plan.limits,
+            ports: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PROXY_PORT))],
+        };
+        let made = self.world.backend.create(spec).await;
+        made.map_err(|e| LaunchError::caused(Step::Boundary, FailureKind::Boundary, "making the bottle", &e))
+    }
+
+    async fn step<T>(
+        &self,
+        step: Step,
+        plan: Option<&Plan>,
+        work: impl Future<Output = Result<T, LaunchError>>,
+    ) -> Result<T, LaunchError> {
+        if let Some(plan) = plan {
+            self.observe(plan, step).await;
+        }
+        let (result, time) = timed(work).await;
+        self.note_time(step, time);
+        result
+    }
+
+    async fn observe(&self, plan: &Plan, step: Step) {
+        (self.world.observer)(plan.bottle.clone(), step).await;
+    }
+
+    fn note_time(&self, step: Step, time: Duration) {
+        // A panic elsewhere leaves the list as it was.
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.push(StepTime { step: step.to_string(), ms: time.as_secs_f64() * 1000.0 });
+    }
+}
+
+async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let start = Instant::now();
+    let done = work.await;
+    (done, start.elapsed())
+}
+
+/// The end of step 4: the sockets that init opened go to the sidecar.
+async fn connect(egress: &mut Egress, boundary: &mut Box<dyn Boundary>) -> Result<(), LaunchError> {
+    let failed = |kind, reason: String| LaunchError::new(Step::Boundary, kind, reason);
+    let listener = boundary.take_listeners().pop();
+    let listener = listener.ok_or_else(|| failed(FailureKind::Boundary, "init opened no port".to_owned()))?;
+    egress.serve(listener).await.map_err(|error| {
+        failed(
+            FailureKind::Sidecar,
+            format!("handing the bottle's port over: {}", base::error::chain(&error)),
+        )
+    })
+}
+
+/// Step 6.
+async fn provision(
+    plan: &Plan,
+    certificate: &str,
+    boundary: &mut Box<dyn Boundary>,
+) -> Result<(), LaunchError> {
+    let failed = |doing: &str, error: &dyn std::error::Error| {
+        LaunchError::caused(Step::Provision, FailureKind::Provision, doing, error)
+    };
+    let mut files = trust_files(certificate).map_err(|error| failed("reading the certificate", &error))?;
+    let home =
+        |path: &str, content: Vec<u8>| BottleFile { place: Place::Home, path: PathBuf::from(path), content };
+    files.push(home(".gitconfig", git_identity(plan).into_bytes()));
+    // The one file in it tells the agent where it is; the directory is what matters.
+    files.push(home("workspace/.keep", Vec::new()));
+    if plan.prompt == manifest::PromptMode::File {
+        files.push(home(PROMPT_FILE, plan.instructions.clone().into_bytes()));
+    }
+    boundary.copy_in(files).await.map_err(|error| failed("putting files into the bottle", &error))
+}
+
+/// `user.name` and `user.email` as git reads them (M9).
+fn git_identity(plan: &Plan) -> String {
+    let identity = &plan.resolved.identity;
+    let line = |key: &str, value: &str| {
+        format!("\t{key} = \"{}\"\n", value.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    let name = identity.name.as_ref().map(|claim| line("name", &claim.value));
+    let email = identity.email.as_ref().map(|claim| line("email", &claim.value));
+    format!("[user]\n{}{}", name.unwrap_or_default(), email.unwrap_or_default())
+}
+
+/// Step 7.
+async fn start(bus: &Bus, plan: &Plan, boundary: &mut Box<dyn Boundary>) -> Result<Pumps, LaunchError> {
+    let failed = |doing: &str, error: &dyn std::error::Error| {
+        LaunchError::caused(Step::Run, FailureKind::Run, doing, error)
+    };
+    let stdin = standard_input(plan).map_err(|error| failed("preparing the program's input", &error))?;
+    let pumps =
+        Pumps::start(bus, &plan.bottle).map_err(|error| failed("preparing the program's output", &error))?;
+    let (pumps, [stdout, stderr]) = pumps;
+    let started = boundary.run(command(plan), [stdin, stdout, stderr]).await;
+    started.map_err(|error| failed("starting the program", &error))?;
+    Ok(pumps)
+}
+
+fn command(plan: &Plan) -> Command {
+    let mut argv = plan.argv.clone();
+    let mut env = environment(&plan.bottle, &plan.env);
+    match plan.prompt {
+        manifest::PromptMode::Argument => argv.push(plan.instructions.clone()),
+        manifest::PromptMode::File => {
+            env.insert("BOT_BOTTLE_PROMPT_FILE".to_owned(), format!("{AGENT_HOME}/{PROMPT_FILE}"));
+        }
+        manifest::PromptMode::Stdin | manifest::PromptMode::None => {}
+    }
+    Command { argv, env, cwd: AGENT_WORKSPACE.to_owned() }
+}
+
+/// What the program is told, as a file that nobody has to write while it reads; or nothing.
+fn standard_input(plan: &Plan) -> std::io::Result<OwnedFd> {
+    if plan.prompt != manifest::PromptMode::Stdin {
+        return File::open("/dev/null").map(OwnedFd::from);
+    }
+    let mut file = File::from(rustix::fs::memfd_create("task", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(plan.instructions.as_bytes())?;
+    file.rewind()?;
+    Ok(file.into())
+}

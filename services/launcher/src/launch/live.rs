@@ -1,0 +1,141 @@
+//! Step 7, while the program runs.
+
+use std::time::{Duration, Instant};
+
+use bus::message::Version;
+use bus::message::record::BottleState;
+use bus::message::run::{ExitReason, Started};
+use rustix::process::Signal;
+use tokio::sync::mpsc;
+
+use super::{Launch, Running, Settled};
+use crate::backend::RunEnd;
+
+/// Asks for a run's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stop {
+    /// Between SIGTERM and SIGKILL.
+    pub(crate) grace: Duration,
+    /// Whether the request is to be run again, somewhere else or later.
+    pub(crate) hand_back: bool,
+}
+
+/// Where a run hears of it.
+pub(crate) type Stops = mpsc::Receiver<Stop>;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) reason: ExitReason,
+    pub(super) code: i32,
+    pub(super) hand_back: bool,
+}
+
+/// Killed by SIGKILL, as a shell would say it.
+const KILLED: i32 = 128 + 9;
+
+impl Launch<'_> {
+    pub(super) async fn live(self, mut running: Running, mut stops: Stops) -> Settled {
+        let started = self.started(&running);
+        let (bus, registered) = (&self.bus, &mut running.registered);
+        let announce = async {
+            let (published, recorded) = tokio::join!(
+                bus.publish(&started),
+                registered.change(|record| record.state = BottleState::Running)
+            );
+            for error in [published.err(), recorded.err()].into_iter().flatten() {
+                tracing::warn!(bottle = %started.bottle, error = base::error::chain(&error), "a start was not told");
+            }
+        };
+        let limit = running.plan.limits.wall.map(|wall| running.since + wall);
+        let (boundary, sidecar) = (&mut running.boundary, &mut running.egress.process);
+        let end = async {
+            let mut ending: Option<Ending> = None;
+            loop {
+                tokio::select! {
+                    end = boundary.wait() => return ended(end, ending),
+                    how = sidecar.wait(), if !is_lost(ending) => {
+                        tracing::warn!(bottle = %started.bottle, how, "the bottle ends: it lost its sidecar");
+                        ending = Some(Ending::now(ExitReason::SidecarLost));
+                    }
+                    Some(stop) = stops.recv() => {
+                        ending.get_or_insert(Ending::asked(stop));
+                        boundary.signal(Signal::TERM);
+                    }
+                    () = reached(limit), if ending.is_none() => {
+                        ending = Some(Ending::late(self.world.config.grace));
+                        boundary.signal(Signal::TERM);
+                    }
+                    () = reached(ending.map(|ending| ending.kill_at)), if ending.is_some_and(|e| !e.killed) => {
+                        boundary.kill();
+                        ending = ending.map(|ending| Ending { killed: true, ..ending });
+                    }
+                }
+            }
+        };
+        let ((), ended) = tokio::join!(announce, end);
+        self.settle(running, ended).await
+    }
+
+    fn started(&self, running: &Running) -> Started {
+        Started {
+            v: Version,
+            bottle: running.plan.bottle.clone(),
+            request: self.request.id.clone(),
+            agent: self.request.agent.clone(),
+            bottles: running.plan.resolved.bottles.clone(),
+            launcher: self.world.id().clone(),
+            backend: self.world.backend.name().to_owned(),
+            attempt: self.attempt,
+            label: running.plan.label.clone(),
+            color: running.plan.color.clone(),
+            at: self.world.clock.now(),
+            steps: std::mem::take(&mut *self.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
+        }
+    }
+}
+
+/// A run that is being ended.
+#[derive(Clone, Copy)]
+struct Ending {
+    reason: ExitReason,
+    hand_back: bool,
+    kill_at: Instant,
+    killed: bool,
+}
+
+impl Ending {
+    fn now(reason: ExitReason) -> Self {
+        Self { reason, hand_back: false, kill_at: Instant::now(), killed: false }
+    }
+
+    fn asked(stop: Stop) -> Self {
+        let Stop { grace, hand_back } = stop;
+        Self { reason: ExitReason::Stopped, hand_back, kill_at: Instant::now() + grace, killed: false }
+    }
+
+    fn late(grace: Duration) -> Self {
+        Self { kill_at: Instant::now() + grace, ..Self::now(ExitReason::TimeLimit) }
+    }
+}
+
+fn is_lost(ending: Option<Ending>) -> bool {
+    ending.is_some_and(|ending| ending.reason == ExitReason::SidecarLost)
+}
+
+fn ended(end: RunEnd, ending: Option<Ending>) -> Ended {
+    let (code, own) = match end {
+        RunEnd::Exited(code) => (code, ExitReason::Completed),
+        RunEnd::Lost => (KILLED, ExitReason::BoundaryLost),
+    };
+    let reason = ending.map_or(own, |ending| ending.reason);
+    Ended { reason, code, hand_back: ending.is_some_and(|ending| ending.hand_back) }
+}
+
+/// Completes at that time; without one, never.
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,92 @@
+//! What a launch has made so far, to be undone in reverse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::id::Slug;
+use bus::message::record::BottleState;
+
+use crate::backend::{Backend, Boundary};
+use crate::egress::Egress;
+use crate::plan::Plan;
+use crate::record::{Registered, add_note};
+use crate::state::StateDir;
+use crate::step::LaunchError;
+use crate::world::World;
+
+/// How long each part may take to be gone.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) struct Made {
+    backend: Arc<dyn Backend>,
+    bottle: Slug,
+    state: StateDir,
+    pub(super) has_state: bool,
+    pub(super) registered: Option<Registered>,
+    pub(super) egress: Option<Egress>,
+    pub(super) boundary: Option<Box<dyn Boundary>>,
+}
+
+impl Made {
+    pub(super) fn new(world: &World, plan: &Plan) -> Self {
+        Self {
+            backend: world.backend.clone(),
+            bottle: plan.bottle.clone(),
+            state: world.config.state().of(&plan.bottle),
+            has_state: false,
+            registered: None,
+            egress: None,
+            boundary: None,
+        }
+    }
+
+    /// Everything, once the program runs.
+    pub(super) fn give(&mut self) -> (Registered, Box<dyn Boundary>, Egress) {
+        let all = (self.registered.take(), self.boundary.take(), self.egress.take());
+        let (Some(registered), Some(boundary), Some(egress)) = all else {
+            unreachable!("every step before the program's start has put its part here")
+        };
+        (registered, boundary, egress)
+    }
+
+    /// Nothing ran in it, so nothing of it is kept.
+    pub(super) async fn undo(self, error: &LaunchError) {
+        end(&*self.backend, &self.bottle, self.boundary, self.egress).await;
+        if self.has_state
+            && let Err(error) = self.state.remove()
+        {
+            tracing::warn!(bottle = %self.bottle, error = base::error::chain(&error), "state was not removed");
+        }
+        if let Some(mut registered) = self.registered {
+            let recorded = registered
+                .change(|record| {
+                    record.state = BottleState::Failed;
+                    add_note(record, &error.reason);
+                })
+                .await;
+            if let Err(error) = recorded {
+                tracing::warn!(bottle = %self.bottle, error = base::error::chain(&error), "the record is out of date");
+            }
+        }
+    }
+}
+
+/// Ends a bottle's parts in reverse: the boundary, its sidecars, and what the backend made for them.
+pub(super) async fn end(
+    backend: &dyn Backend,
+    bottle: &Slug,
+    boundary: Option<Box<dyn Boundary>>,
+    egress: Option<Egress>,
+) {
+    if let Some(mut boundary) = boundary {
+        boundary.kill();
+        // What does not end is killed once more below, by what is recorded of it.
+        drop(tokio::time::timeout(GRACE, boundary.wait()).await);
+    }
+    if let Some(egress) = egress {
+        egress.stop(GRACE).await;
+    }
+    if let Err(error) = backend.destroy(bottle).await {
+        tracing::warn!(%bottle, error = base::error::chain(&error), "something of a bottle is left; cleanup removes it");
+    }
+}

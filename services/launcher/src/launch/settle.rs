@@ -1,0 +1,90 @@
+//! Step 8: what is left is put away.
+
+use std::time::Instant;
+
+use bus::message::Version;
+use bus::message::record::BottleState;
+use bus::message::run::{ExitReason, Exited, StateKept};
+
+use super::live::Ended;
+use super::{Launch, Running, made};
+use crate::record::{Owner, add_note};
+use crate::state::StateDir;
+use crate::step::Step;
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// It is over, and said so.
+    Over,
+    /// It was stopped so that its request can be run again.
+    HandedBack,
+}
+
+impl Launch<'_> {
+    pub(super) async fn settle(self, running: Running, ended: Ended) -> Settled {
+        let Running { plan, mut registered, boundary, egress, pumps, since } = running;
+        let duration = since.elapsed();
+        self.observe(&plan, Step::Settle).await;
+        let settling = Instant::now();
+        let (recorded, result) =
+            tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
+        warn(&plan.bottle, recorded);
+        made::end(&*self.world.backend, &plan.bottle, Some(boundary), Some(egress)).await;
+        let state = keep(&self.world.config.state().of(&plan.bottle), ended);
+        let exited = Exited {
+            v: Version,
+            bottle: plan.bottle.clone(),
+            request: self.request.id.clone(),
+            reason: ended.reason,
+            code: ended.code,
+            session: None,
+            transcript: None,
+            result,
+            state,
+            at: self.world.clock.now(),
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        };
+        let recorded = registered.change(|record| {
+            record.code = Some(ended.code);
+            record.state = if ended.hand_back { BottleState::Lost } else { BottleState::Exited };
+            if ended.hand_back {
+                add_note(record, "its launcher was stopped; the request went back to the queue");
+            }
+        });
+        if ended.hand_back {
+            warn(&plan.bottle, recorded.await);
+            return Settled::HandedBack;
+        }
+        let (published, recorded) = tokio::join!(self.bus.publish(&exited), recorded);
+        warn(&plan.bottle, published.map(drop));
+        warn(&plan.bottle, recorded);
+        let ms = settling.elapsed().as_secs_f64() * 1000.0;
+        tracing::info!(bottle = %plan.bottle, code = ended.code, reason = ?ended.reason, settle_ms = ms, "the bottle is over");
+        Settled::Over
+    }
+}
+
+/// The one rule of what is kept (L6): a program that ended by itself with exit code 0, or a run that is handed back,
+/// leaves nothing; everything else leaves its directory.
+fn keep(state: &StateDir, ended: Ended) -> StateKept {
+    let clean = ended.reason == ExitReason::Completed && ended.code == 0;
+    let (done, kept) = if clean || ended.hand_back {
+        (state.remove(), StateKept::Removed)
+    } else {
+        (Owner::forget(state), StateKept::Kept)
+    };
+    match done {
+        Ok(()) => kept,
+        Err(error) => {
+            tracing::warn!(state = %state.path().display(), error = base::error::chain(&error), "state was not put away");
+            StateKept::Kept
+        }
+    }
+}
+
+fn warn(bottle: &base::id::Slug, told: Result<(), bus::BusError>) {
+    if let Err(error) = told {
+        tracing::warn!(%bottle, error = base::error::chain(&error), "an end was not told");
+    }
+}

@@ -1,0 +1,159 @@
+//! The program's output, on its way to the bus.
+//!
+//! A reader collects up to [`PIECE`] bytes or [`PATIENCE`] and puts the piece into a short queue; a publisher takes it
+//! from there. When the bus is away the queue fills, the reader stops reading, the pipe fills, and the program waits.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base::id::Slug;
+use base64::Engine as _;
+use bus::Bus;
+use bus::message::Version;
+use bus::message::run::{Output, OutputStream};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The most bytes in one message.
+const PIECE: usize = 32 * 1024;
+/// How long bytes wait for more.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How many pieces wait for the bus.
+const WAITING: usize = 64;
+/// How much of the end of the output is kept as the run's result.
+pub(crate) const TAIL: usize = 64 * 1024;
+/// How long the last pieces may take after the program's end.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// The two streams of one program.
+pub(crate) struct Pumps {
+    tasks: JoinSet<()>,
+    tails: [Arc<Mutex<Tail>>; 2],
+}
+
+impl Pumps {
+    /// Starts pumping; returns the ends that the program writes to, standard output first.
+    ///
+    /// # Errors
+    /// The process is out of descriptors.
+    pub(crate) fn start(bus: &Bus, bottle: &Slug) -> io::Result<(Self, [OwnedFd; 2])> {
+        let mut pumps = Self { tasks: JoinSet::new(), tails: Default::default() };
+        let stdout = pumps.add(bus, bottle, OutputStream::Stdout)?;
+        let stderr = pumps.add(bus, bottle, OutputStream::Stderr)?;
+        Ok((pumps, [stdout, stderr]))
+    }
+
+    fn add(&mut self, bus: &Bus, bottle: &Slug, stream: OutputStream) -> io::Result<OwnedFd> {
+        let (reader, writer) = io::pipe()?;
+        let reader = pipe::Receiver::from_owned_fd(reader.into())?;
+        let (pieces, queue) = mpsc::channel(WAITING);
+        let tail = self.tails[usize::from(stream == OutputStream::Stderr)].clone();
+        self.tasks.spawn(read(reader, pieces, tail));
+        self.tasks.spawn(publish(bus.clone(), bottle.clone(), stream, queue));
+        Ok(writer.into())
+    }
+
+    /// Waits until everything was published, not for ever; returns the end of the standard output, or of the standard
+    /// error when nothing came on the other.
+    pub(crate) async fn finish(mut self) -> Option<String> {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, all).await.is_err() {
+            tracing::warn!("the end of a program's output could not be published in time");
+        }
+        self.tails.iter().map(|tail| lock(tail).text()).find(|text| !text.is_empty())
+    }
+}
+
+async fn read(mut pipe: pipe::Receiver, pieces: mpsc::Sender<Vec<u8>>, tail: Arc<Mutex<Tail>>) {
+    while let Some(piece) = collect(&mut pipe).await {
+        lock(&tail).push(&piece);
+        if pieces.send(piece).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The next piece; nothing at the end. An unreadable pipe has ended.
+async fn collect(pipe: &mut pipe::Receiver) -> Option<Vec<u8>> {
+    let mut piece = Vec::with_capacity(PIECE);
+    let first = (&mut *pipe).take(PIECE as u64).read_buf(&mut piece).await.ok()?;
+    if first == 0 {
+        return None;
+    }
+    let until = Instant::now() + PATIENCE;
+    while piece.len() < PIECE {
+        let room = (PIECE - piece.len()) as u64;
+        match tokio::time::timeout_at(until, (&mut *pipe).take(room).read_buf(&mut piece)).await {
+            Ok(Ok(read)) if read > 0 => {}
+            _ => break,
+        }
+    }
+    Some(piece)
+}
+
+async fn publish(bus: Bus, bottle: Slug, stream: OutputStream, mut queue: mpsc::Receiver<Vec<u8>>) {
+    let mut offset = 0;
+    while let Some(piece) = queue.recv().await {
+        let data = base64::engine::general_purpose::STANDARD.encode(&piece);
+        let message = Output { v: Version, bottle: bottle.clone(), stream, offset, data };
+        // A piece that may have been stored is sent again: its offset tells a reader that it has it already.
+        while let Err(error) = bus.publish(&message).await {
+            tracing::warn!(bottle = %bottle, error = base::error::chain(&error), "output waits for the bus");
+            tokio::time::sleep(PATIENCE).await;
+        }
+        offset += piece.len() as u64;
+    }
+}
+
+fn lock(tail: &Mutex<Tail>) -> std::sync::MutexGuard<'_, Tail> {
+    // A panic while pushing leaves at worst a shorter tail.
+    tail.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The last bytes of a stream.
+#[derive(Default)]
+struct Tail(Vec<u8>);
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+        if self.0.len() > 2 * TAIL {
+            self.0.drain(..self.0.len() - TAIL);
+        }
+    }
+
+    /// At most [`TAIL`] bytes of text, beginning with a whole character.
+    fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.0[self.0.len().saturating_sub(TAIL)..]).into_owned();
+        let mut cut = text.len().saturating_sub(TAIL);
+        while !text.is_char_boundary(cut) {
+            cut += 1;
+        }
+        text.drain(..cut);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_tail_is_the_end(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40_000), 0..8)) {
+            let mut tail = Tail::default();
+            pieces.iter().for_each(|piece| tail.push(piece));
+            let all = pieces.concat();
+            let text = tail.text();
+            prop_assert!(text.len() <= TAIL);
+            let end = String::from_utf8_lossy(&all[all.len().saturating_sub(TAIL)..]).into_owned();
+            prop_assert!(end.ends_with(&text));
+        }
+    }
+}

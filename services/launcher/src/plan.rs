@@ -1,0 +1,217 @@
+//! Step 1: the request and the operator's files become one value.
+
+use std::collections::BTreeMap;
+
+use base::id::Slug;
+use bus::message::run::FailureKind;
+use bus::message::start::StartRequest;
+use manifest::provider::COMMAND;
+use manifest::{EnvValue, Home, Library, Preflight, PromptMode, Reach, Resolved, Selection};
+
+use crate::host::HostEnvironment;
+use crate::limits::Limits;
+use crate::step::{LaunchError, Step};
+
+/// The 16 ANSI colour names (L5).
+const COLORS: [&str; 8] = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
+/// The longest label (L5).
+const LABEL_BYTES: usize = 64;
+
+/// Everything about a launch that is known before anything is made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The bottle's name.
+    pub bottle: Slug,
+    /// The agent with everything that applies to it.
+    pub resolved: Resolved,
+    /// The program and its arguments; the task is not among them yet.
+    pub argv: Vec<String>,
+    /// How the program gets what it is told.
+    pub prompt: PromptMode,
+    /// What it is told.
+    pub instructions: String,
+    /// Shown in lists.
+    pub label: String,
+    /// An ANSI colour name.
+    pub color: Option<String>,
+    /// What the bottle may use.
+    pub limits: Limits,
+    /// The environment that the operator's files give the agent.
+    pub env: BTreeMap<String, String>,
+    /// What the operator asked for and does not get, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// What a person sees before the launch: names, never values (M10).
+    #[must_use]
+    pub fn preflight(&self) -> Preflight {
+        Preflight::from(&self.resolved)
+    }
+}
+
+/// Makes the plan for a request that came as a message: only the operator's own agents count (M2).
+///
+/// # Errors
+/// [`FailureKind::Manifest`] with every problem of the files, or a request that this build cannot serve.
+pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Result<Plan, LaunchError> {
+    let wrong = |reason: String| LaunchError::new(Step::Resolve, FailureKind::Manifest, reason);
+    unsupported(request).map_or(Ok(()), |reason| Err(wrong(reason)))?;
+    let label = request.label.clone().unwrap_or_else(|| request.agent.to_string());
+    check_looks(&label, request.color.as_deref()).map_err(wrong)?;
+    let library = Library::of_home(home.clone());
+    let selection =
+        Selection { agent: request.agent.clone(), bottles: request.bottles.clone(), reach: Reach::Home };
+    let resolved = library.resolve(&selection).map_err(|error| wrong(base::error::chain(&error)))?;
+    let (argv, prompt) = provider(&resolved).map_err(wrong)?;
+    let env = environment(&resolved, host).map_err(wrong)?;
+    Ok(Plan {
+        bottle: Slug::random(&request.agent),
+        instructions: resolved.instructions(request.task.as_deref()),
+        limits: limits(&resolved.bottle.limits),
+        notes: notes(&resolved),
+        color: request.color.clone(),
+        label,
+        argv,
+        prompt,
+        env,
+        resolved,
+    })
+}
+
+fn unsupported(request: &StartRequest) -> Option<String> {
+    match request {
+        StartRequest { workspace: Some(_), .. } => {
+            Some("this release cannot check a workspace out: leave `workspace` away".to_owned())
+        }
+        StartRequest { resume: Some(_), .. } => {
+            Some("this release cannot resume a session: leave `resume` away".to_owned())
+        }
+        StartRequest { backend: Some(name), .. } if name != "namespace" => {
+            Some(format!("there is no backend {}: this release has namespace", base::inert(name, 40)))
+        }
+        _ => None,
+    }
+}
+
+fn check_looks(label: &str, color: Option<&str>) -> Result<(), String> {
+    if label.is_empty() || label.len() > LABEL_BYTES || label.chars().any(char::is_control) {
+        return Err(format!("a label is 1 to {LABEL_BYTES} printable bytes"));
+    }
+    let known = |name: &str| COLORS.contains(&name.strip_prefix("bright-").unwrap_or(name));
+    match color {
+        Some(name) if !known(name) => Err(format!(
+            "there is no colour {}: choose one of {}, each also with bright- before it",
+            base::inert(name, 40),
+            COLORS.join(", ")
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn provider(resolved: &Resolved) -> Result<(Vec<String>, PromptMode), String> {
+    let missing =
+        "names no agent_provider: write `agent_provider: {template: command, argv: [...]}` into a bottle";
+    let provider = resolved
+        .bottle
+        .provider
+        .as_ref()
+        .ok_or_else(|| format!("no bottle of {} {missing}", resolved.agent))?;
+    if provider.template() != COMMAND {
+        let template = base::inert(provider.template(), 60);
+        return Err(format!("the provider {template} is not known to this release, which has: {COMMAND}"));
+    }
+    if provider.argv().is_empty() {
+        return Err("the provider command needs `argv`: the program and its arguments".to_owned());
+    }
+    Ok((provider.argv().to_vec(), provider.prompt()))
+}
+
+fn environment(resolved: &Resolved, host: &HostEnvironment) -> Result<BTreeMap<String, String>, String> {
+    let value = |name: &str, value: &EnvValue| match value {
+        EnvValue::Literal(text) => Ok(text.clone()),
+        EnvValue::FromHost(from) => {
+            host.get(&from.from_host).map(|value| value.expose().to_owned()).ok_or_else(|| {
+                format!("env {name}: the variable {} is not set where the launcher runs", from.from_host)
+            })
+        }
+    };
+    resolved.bottle.env.iter().map(|(name, given)| Ok((name.clone(), value(name, given)?))).collect()
+}
+
+fn limits(given: &manifest::Limits) -> Limits {
+    Limits {
+        memory: given.memory.map(manifest::ByteSize::bytes),
+        cpu_millis: given.cpu.map(|cpu| u64::from(cpu.thousandths())),
+        processes: given.processes.map(u64::from),
+        disk: given.disk.map(manifest::ByteSize::bytes),
+        wall: given.wall_time.map(manifest::WallTime::duration),
+    }
+}
+
+fn notes(resolved: &Resolved) -> Vec<String> {
+    let mut notes = resolved.warnings.clone();
+    if !resolved.bottle.repos.is_empty() {
+        notes
+            .push("git-gate.repos: this release has no git gate, so no repository can be reached".to_owned());
+    }
+    if !resolved.skills.is_empty() {
+        notes.push("skills: this release does not copy skills into the bottle".to_owned());
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTTLE: &str = "---\nagent_provider: {template: command, argv: [echo]}\nenv: {A: one, B: {from_host: HOST_B}}\nlimits: {memory: 1G, cpu: 0.5, wall_time: 90s}\n---\n";
+
+    fn plan_with(bottle: &str, change: impl FnOnce(&mut StartRequest)) -> Result<Plan, LaunchError> {
+        let home = tempfile::tempdir().unwrap();
+        for (path, text) in
+            [("bottles/dev.md", bottle), ("agents/tester.md", "---\nbottle: dev\n---\nBe brief.")]
+        {
+            let path = home.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let text = r#"{"v":1,"id":"r1","agent":"tester","task":"Do it."}"#;
+        let mut request: StartRequest = serde_json::from_str(text).unwrap();
+        change(&mut request);
+        let host = [("HOST_B".to_owned(), "two".to_owned())].into_iter().collect();
+        plan(&request, &Home::at(home.path().to_owned()), &host)
+    }
+
+    #[test]
+    fn a_plan_is_everything_that_is_known_before() {
+        let plan = plan_with(BOTTLE, |_| ()).unwrap();
+        assert_eq!(plan.argv, ["echo"]);
+        assert_eq!(plan.instructions, "Be brief.\n\nDo it.");
+        assert_eq!(plan.label, "tester");
+        assert_eq!(
+            plan.env.into_iter().collect::<Vec<_>>(),
+            [("A".into(), "one".into()), ("B".into(), "two".into())]
+        );
+        assert_eq!((plan.limits.memory, plan.limits.cpu_millis), (Some(1 << 30), Some(500)));
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        type Change = fn(&mut StartRequest);
+        let cases: [(&str, Change, &str); 7] = [
+            (BOTTLE, |r| r.color = Some("mauve".into()), "choose one of black"),
+            (BOTTLE, |r| r.label = Some("a\u{1b}b".into()), "printable"),
+            (BOTTLE, |r| r.agent = "testor".parse().unwrap(), "did you mean tester"),
+            (BOTTLE, |r| r.backend = Some("docker".into()), "this release has namespace"),
+            ("---\nagent_provider: claude\n---\n", |_| (), "not known to this release"),
+            ("---\nenv: {}\n---\n", |_| (), "names no agent_provider"),
+            (&BOTTLE.replace("HOST_B", "HOST_C"), |_| (), "HOST_C is not set"),
+        ];
+        for (bottle, change, words) in cases {
+            let error = plan_with(bottle, change).unwrap_err();
+            assert!(error.reason.contains(words), "{error}");
+            assert_eq!((error.step, error.kind), (Step::Resolve, FailureKind::Manifest));
+        }
+    }
+}

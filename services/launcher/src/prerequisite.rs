@@ -1,0 +1,164 @@
+//! What the host must provide, each with its exact cure (L11).
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::config::LauncherConfig;
+
+/// Something that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Prerequisite {
+    /// What: `bubblewrap`.
+    pub name: &'static str,
+    /// What was found: a version, or that it works.
+    pub found: Result<String, Missing>,
+}
+
+/// Something that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+#[error("{problem}: {cure}")]
+pub struct Missing {
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub cure: String,
+}
+
+/// The oldest bubblewrap that can forbid further user namespaces.
+const OLDEST: (u32, u32) = (0, 8);
+const APPARMOR: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+const CLONE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
+const LIMIT: &str = "/proc/sys/user/max_user_namespaces";
+
+/// Looks at everything that the `namespace` backend and its sidecars need. Starts a few short processes.
+#[must_use]
+pub fn prerequisites(config: &LauncherConfig) -> Vec<Prerequisite> {
+    let bubblewrap = bubblewrap(&config.bubblewrap);
+    let namespaces = match &bubblewrap {
+        Ok(_) => namespaces(&config.bubblewrap),
+        Err(_) => Err(missing("not tried without bubblewrap", "install bubblewrap first")),
+    };
+    vec![
+        Prerequisite { name: "bubblewrap", found: bubblewrap },
+        Prerequisite { name: "user namespaces", found: namespaces },
+        Prerequisite { name: "bot-bottle-init", found: program(&config.programs.join("bot-bottle-init")) },
+        Prerequisite { name: "bot-bottle-egress", found: program(&config.egress()) },
+        Prerequisite { name: "home", found: home(&config.home) },
+    ]
+}
+
+fn missing(problem: impl Into<String>, cure: impl Into<String>) -> Missing {
+    Missing { problem: problem.into(), cure: cure.into() }
+}
+
+fn bubblewrap(path: &Path) -> Result<String, Missing> {
+    const INSTALL: &str =
+        "install it: `apt-get install bubblewrap`, `dnf install bubblewrap` or `pacman -S bubblewrap`";
+    let output = Command::new(path).arg("--version").stdin(Stdio::null()).output();
+    let output =
+        output.map_err(|e| missing(format!("{} cannot be started ({e})", path.display()), INSTALL))?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match version(&text) {
+        Some(found) if found >= OLDEST => Ok(text),
+        _ => Err(missing(
+            format!(
+                "{} says {:?}, and {}.{} or newer is needed",
+                path.display(),
+                base::inert(&text, 80),
+                OLDEST.0,
+                OLDEST.1
+            ),
+            INSTALL,
+        )),
+    }
+}
+
+/// `bubblewrap 0.8.0`
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.rsplit(' ').next()?.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// Makes the smallest box.
+fn namespaces(bubblewrap: &Path) -> Result<String, Missing> {
+    let mut command = Command::new(bubblewrap);
+    command.args([
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-net",
+        "--disable-userns",
+        "--ro-bind",
+        "/",
+        "/",
+    ]);
+    command.args(["--proc", "/proc", "--dev", "/dev", "true"]).stdin(Stdio::null());
+    let output = command
+        .output()
+        .map_err(|e| missing(format!("no box can be made ({e})"), "see `bot-bottle doctor`"))?;
+    if output.status.success() {
+        return Ok("work".to_owned());
+    }
+    let words = base::inert(String::from_utf8_lossy(&output.stderr).trim(), 300);
+    let setting =
+        |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    Err(missing(
+        format!("no box can be made ({words})"),
+        cure(&setting(APPARMOR), &setting(CLONE), &setting(LIMIT)),
+    ))
+}
+
+/// The cure, from the kernel settings that forbid user namespaces.
+fn cure(apparmor: &str, clone: &str, limit: &str) -> String {
+    match (apparmor, clone, limit) {
+        ("1", ..) => "AppArmor forbids user namespaces to ordinary programs: allow them to bubblewrap with a profile \
+                      in /etc/apparmor.d/bwrap that says `profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }`, \
+                      or to all with `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+            .to_owned(),
+        (_, "0", _) => "allow them with `sysctl kernel.unprivileged_userns_clone=1`".to_owned(),
+        (.., "0") => "allow them with `sysctl user.max_user_namespaces=15000`".to_owned(),
+        _ => "if this is a container, it must be allowed to make namespaces and to mount proc (Docker: \
+              `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`)"
+            .to_owned(),
+    }
+}
+
+fn program(path: &Path) -> Result<String, Missing> {
+    match rustix::fs::access(path, rustix::fs::Access::EXEC_OK) {
+        Ok(()) => Ok(path.display().to_string()),
+        Err(error) => Err(missing(
+            format!("{} is not there or not executable ({error})", path.display()),
+            "install bot-bottle's programs into one directory, or name it with --programs; from source: `make build`",
+        )),
+    }
+}
+
+fn home(path: &Path) -> Result<String, Missing> {
+    if path.is_dir() {
+        return Ok(path.display().to_string());
+    }
+    Err(missing(format!("{} is missing", path.display()), "make it with `bot-bottle init`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_cure_for_each_setting() {
+        for (settings, word) in [
+            (("1", "1", "1000"), "apparmor.d/bwrap"),
+            (("", "0", "1000"), "unprivileged_userns_clone=1"),
+            (("0", "1", "0"), "max_user_namespaces"),
+            (("", "", ""), "container"),
+        ] {
+            assert!(cure(settings.0, settings.1, settings.2).contains(word), "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn compares_versions_as_numbers() {
+        assert!(version("bubblewrap 0.11.0").unwrap() > OLDEST);
+        assert!(version("bubblewrap 0.4.1").unwrap() < OLDEST);
+        assert_eq!(version("what"), None);
+    }
+}

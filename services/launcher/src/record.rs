@@ -1,0 +1,103 @@
+//! Step 2: who owns what, on the bus and on disk (invariant 10).
+
+use std::io;
+
+use base::clock::Clock;
+use base::id::{LauncherId, RequestId};
+use bus::message::Version;
+use bus::message::record::{BottleRecord, BottleState};
+use bus::message::start::StartRequest;
+use bus::{Bus, BusError};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::state::StateDir;
+
+/// The ownership label of a state directory; it is there before anything else of the bottle is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    /// The launcher.
+    pub(crate) launcher: LauncherId,
+    /// The request.
+    pub(crate) request: RequestId,
+}
+
+impl Owner {
+    pub(crate) fn store(&self, state: &StateDir) -> io::Result<()> {
+        std::fs::write(state.owner(), serde_json::to_vec(self)?)
+    }
+
+    /// Nothing of the bottle is left but what is kept on purpose.
+    pub(crate) fn forget(state: &StateDir) -> io::Result<()> {
+        match std::fs::remove_file(state.owner()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A bottle's entry in the registry. One task owns it; each change is bound to the one before.
+pub(crate) struct Registered {
+    bus: Bus,
+    clock: Clock,
+    record: BottleRecord,
+    revision: u64,
+}
+
+impl Registered {
+    /// Creates the entry, in state `starting`.
+    pub(crate) async fn create(
+        bus: &Bus,
+        clock: &Clock,
+        launcher: &LauncherId,
+        (request, attempt): (&StartRequest, u64),
+        plan: &Plan,
+        backend: &str,
+    ) -> Result<Self, BusError> {
+        let now = clock.now();
+        let record = BottleRecord {
+            v: Version,
+            bottle: plan.bottle.clone(),
+            request: request.id.clone(),
+            attempt,
+            agent: request.agent.clone(),
+            bottles: plan.resolved.bottles.clone(),
+            launcher: launcher.clone(),
+            backend: backend.to_owned(),
+            state: BottleState::Starting,
+            label: plan.label.clone(),
+            color: plan.color.clone(),
+            created_at: now,
+            updated_at: now,
+            code: None,
+            note: (!plan.notes.is_empty()).then(|| plan.notes.join("; ")),
+        };
+        let revision = bus.bucket(&bus::layout::BOTTLES).create(plan.bottle.as_str(), &record).await?;
+        Ok(Self { bus: bus.clone(), clock: clock.clone(), record, revision })
+    }
+
+    /// Moves it on.
+    pub(crate) async fn change(&mut self, change: impl FnOnce(&mut BottleRecord)) -> Result<(), BusError> {
+        change(&mut self.record);
+        self.record.updated_at = self.clock.now();
+        let bucket = self.bus.bucket(&bus::layout::BOTTLES);
+        self.revision = bucket.update(self.record.bottle.as_str(), &self.record, self.revision).await?;
+        Ok(())
+    }
+
+    /// Prepares a change that the next [`Registered::change`] stores.
+    pub(crate) fn amend(&mut self, change: impl FnOnce(&mut BottleRecord)) {
+        change(&mut self.record);
+    }
+}
+
+/// Adds a sentence to a record's note.
+pub(crate) fn add_note(record: &mut BottleRecord, note: &str) {
+    match &mut record.note {
+        Some(notes) => {
+            notes.push_str("; ");
+            notes.push_str(note);
+        }
+        none => *none = Some(note.to_owned()),
+    }
+}

@@ -1,0 +1,196 @@
+//! One delivered start request, from claim to acknowledgement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::id::{RequestId, Slug};
+use bus::message::Version;
+use bus::message::record::{BottleState, ClaimState, RequestClaim};
+use bus::message::run::{Failed, FailureKind};
+use bus::message::start::StartRequest;
+use bus::{Bus, BusError, Job, Malformed};
+use tokio::sync::mpsc;
+
+use super::claim::{Known, Verdict, decide};
+use super::{Runs, Shared};
+use crate::launch::{Launch, Settled, Stop};
+use crate::record::add_note;
+use crate::step::LaunchError;
+
+/// How many stop requests may wait for one run; it ends at the first.
+const STOPS: usize = 4;
+
+/// Works on a job to its end. What fails on the bus is left to a later delivery.
+pub(super) async fn work(shared: &Arc<Shared>, job: Job<StartRequest>) {
+    let interval = shared.world.config.ack_wait / 3;
+    let sequence = job.sequence;
+    if let Err(error) = job.keep(interval, handle(shared, &job)).await {
+        tracing::warn!(sequence, error = base::error::chain(&error), "a start request comes back later");
+    }
+}
+
+async fn handle(shared: &Arc<Shared>, job: &Job<StartRequest>) -> Result<(), BusError> {
+    let bus = shared.world.bus.with_trace(job.trace);
+    let request = match &job.message {
+        Ok(request) => request,
+        Err(malformed) => return park(shared, &bus, job, malformed).await,
+    };
+    let claims = bus.bucket(&bus::layout::REQUESTS);
+    let found = claims.get(request.id.as_str()).await?;
+    let claim = found.as_ref().map(|found| &found.value);
+    let owner_lives = match claim {
+        Some(claim) if claim.launcher != *shared.world.id() => lives(shared, &bus, claim).await?,
+        _ => false,
+    };
+    let known = Known {
+        claim,
+        us: shared.world.id(),
+        runs_here: shared.runs(&request.id),
+        owner_lives,
+        attempts: shared.world.config.attempts,
+    };
+    let revision = found.as_ref().map(|found| found.revision);
+    match decide(&known) {
+        Verdict::Over => job.done().await,
+        Verdict::InHand => job.later(shared.world.config.ack_wait / 2).await,
+        Verdict::GiveUp { attempts } => {
+            let reason = format!("its launcher died {attempts} times while it ran; it is not tried again");
+            let bottle = claim.map(|claim| claim.bottle.clone());
+            let failed = failed(shared, request.id.clone(), bottle, (FailureKind::Attempts, None), reason);
+            bus.publish(&failed).await?;
+            job.done().await
+        }
+        Verdict::Run { attempt } => {
+            if let Some(dead) = claim.filter(|_| attempt > 1) {
+                mark_lost(shared, &bus, &dead.bottle).await?;
+            }
+            run(shared, &bus, job, request, (attempt, revision)).await
+        }
+    }
+}
+
+/// A message that is no start request must not come back for ever.
+async fn park(
+    shared: &Shared,
+    bus: &Bus,
+    job: &Job<StartRequest>,
+    malformed: &Malformed,
+) -> Result<(), BusError> {
+    // Such an id is always valid.
+    let Ok(id) = format!("malformed-{}", job.sequence).parse() else { return Ok(()) };
+    let reason = malformed.to_string();
+    bus.publish(&failed(shared, id, None, (FailureKind::Malformed, None), reason.clone())).await?;
+    job.park(&reason).await
+}
+
+async fn run(
+    shared: &Arc<Shared>,
+    bus: &Bus,
+    job: &Job<StartRequest>,
+    request: &StartRequest,
+    (attempt, revision): (u64, Option<u64>),
+) -> Result<(), BusError> {
+    let launch = Launch::new(&shared.world, bus.clone(), request, attempt);
+    let plan = match launch.resolve().await {
+        Ok(plan) => plan,
+        Err(error) => {
+            fail(shared, bus, request, None, &error).await?;
+            return job.done().await;
+        }
+    };
+    let bottle = plan.bottle.clone();
+    let claim = RequestClaim {
+        v: Version,
+        request: request.id.clone(),
+        bottle: bottle.clone(),
+        launcher: shared.world.id().clone(),
+        attempt,
+        state: ClaimState::Claimed,
+    };
+    let claims = bus.bucket(&bus::layout::REQUESTS);
+    let claimed = match revision {
+        Some(revision) => claims.update(request.id.as_str(), &claim, revision).await,
+        None => claims.create(request.id.as_str(), &claim).await,
+    };
+    let revision = match claimed {
+        Ok(revision) => revision,
+        // Another launcher was faster.
+        Err(BusError::Conflict { .. }) => return job.later(shared.world.config.ack_wait / 2).await,
+        Err(error) => return Err(error),
+    };
+    let (stop, stops) = mpsc::channel(STOPS);
+    shared.running().insert(bottle.clone(), Runs { request: request.id.clone(), stop: stop.clone() });
+    let outcome = tokio::select! {
+        outcome = launch.perform(plan, stops) => outcome,
+        never = hand_back_at_stop(shared, stop) => match never {},
+    };
+    shared.running().remove(&bottle);
+    match outcome {
+        Ok(Settled::HandedBack) => {
+            // A try that was ended on purpose does not count.
+            let earlier = RequestClaim { attempt: attempt - 1, ..claim };
+            match earlier.attempt {
+                0 => claims.delete(request.id.as_str()).await?,
+                _ => drop(claims.update(request.id.as_str(), &earlier, revision).await?),
+            }
+            return job.later(Duration::ZERO).await;
+        }
+        Ok(Settled::Over) => {}
+        Err(error) => fail(shared, bus, request, Some(bottle), &error).await?,
+    }
+    claims.update(request.id.as_str(), &RequestClaim { state: ClaimState::Done, ..claim }, revision).await?;
+    job.done().await
+}
+
+/// Passes the launcher's own stop on to a run; never completes.
+async fn hand_back_at_stop(shared: &Shared, stop: mpsc::Sender<Stop>) -> std::convert::Infallible {
+    shared.life.stopping().await;
+    // A run whose queue is full is ending already.
+    let _ = stop.try_send(Stop { grace: shared.world.config.grace, hand_back: true });
+    std::future::pending().await
+}
+
+async fn fail(
+    shared: &Shared,
+    bus: &Bus,
+    request: &StartRequest,
+    bottle: Option<Slug>,
+    error: &LaunchError,
+) -> Result<(), BusError> {
+    tracing::warn!(request = %request.id, step = %error.step, error = %error, "a launch failed");
+    let kind = (error.kind, Some(error.step.to_string()));
+    bus.publish(&failed(shared, request.id.clone(), bottle, kind, error.reason.clone())).await.map(drop)
+}
+
+fn failed(
+    shared: &Shared,
+    request: RequestId,
+    bottle: Option<Slug>,
+    (kind, step): (FailureKind, Option<String>),
+    reason: String,
+) -> Failed {
+    Failed { v: Version, request, bottle, kind, step, reason, at: shared.world.clock.now() }
+}
+
+/// Whether the launcher of a claim has said lately that it lives.
+async fn lives(shared: &Shared, bus: &Bus, claim: &RequestClaim) -> Result<bool, BusError> {
+    let beats = bus.bucket(&bus::layout::LAUNCHER_BEATS);
+    let found = beats.get(claim.launcher.as_str()).await?;
+    let age = |at: jiff::Timestamp| shared.world.clock.now().duration_since(at);
+    let within =
+        jiff::SignedDuration::try_from(shared.world.config.ack_wait).unwrap_or(jiff::SignedDuration::MAX);
+    Ok(found.is_some_and(|found| age(found.value.at) < within))
+}
+
+/// A bottle whose launcher is dead; its own host removes what is left when a launcher starts there again.
+async fn mark_lost(shared: &Shared, bus: &Bus, bottle: &Slug) -> Result<(), BusError> {
+    let bottles = bus.bucket(&bus::layout::BOTTLES);
+    let Some(mut found) = bottles.get(bottle.as_str()).await? else { return Ok(()) };
+    if found.value.state.is_live() {
+        found.value.state = BottleState::Lost;
+        found.value.updated_at = shared.world.clock.now();
+        add_note(&mut found.value, "its launcher died; the request is run again");
+        bottles.update(bottle.as_str(), &found.value, found.revision).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Answering `bottle.stop.<bottle>`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::message::Version;
+use bus::message::start::{StopReply, StopRequest};
+use bus::{Delivery, Subscription};
+
+use super::Shared;
+use crate::launch::Stop;
+
+/// Answers until the stop.
+pub(super) async fn answer(shared: Arc<Shared>, mut requests: Subscription<StopRequest>) {
+    loop {
+        let request = tokio::select! {
+            request = requests.next() => request,
+            () = shared.life.stopping() => return,
+        };
+        match request {
+            Ok(request) => reply(&shared, &request).await,
+            Err(error) => {
+                tracing::error!(error = base::error::chain(&error), "stop requests can no longer be heard");
+                return;
+            }
+        }
+    }
+}
+
+async fn reply(shared: &Shared, delivery: &Delivery<StopRequest>) {
+    let Ok(request) = &delivery.message else { return };
+    let Some(reply) = stop(shared, request).await else { return };
+    if let Err(error) = delivery.answer(&reply).await {
+        tracing::warn!(bottle = %request.bottle, error = base::error::chain(&error), "a stop was not answered");
+    }
+}
+
+/// Nothing when the bottle is another launcher's: that one answers.
+async fn stop(shared: &Shared, request: &StopRequest) -> Option<StopReply> {
+    let running = shared.running().get(&request.bottle).map(|runs| runs.stop.clone());
+    if let Some(running) = running {
+        let grace = request.grace_ms.map_or(shared.world.config.grace, Duration::from_millis);
+        // A run whose queue is full, or that just ended, is ending already.
+        let _ = running.try_send(Stop { grace, hand_back: false });
+        return Some(StopReply { v: Version, stopping: true, reason: None });
+    }
+    let bottles = shared.world.bus.bucket(&bus::layout::BOTTLES);
+    let reason = match bottles.get(request.bottle.as_str()).await {
+        Ok(Some(found)) if found.value.launcher != *shared.world.id() => return None,
+        Ok(Some(_)) => format!("the bottle {} does not run any more", request.bottle),
+        Ok(None) => format!("there is no bottle {}", request.bottle),
+        Err(error) => base::error::chain(&error),
+    };
+    Some(StopReply { v: Version, stopping: false, reason: Some(reason) })
+}

@@ -1,0 +1,164 @@
+//! Reading the tokens that a policy names (E4). They go to the sidecar and nowhere else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use base::Secret;
+use policy::EgressPolicy;
+use policy::token::TokenRef;
+use tokio::io::AsyncReadExt as _;
+
+use crate::host::HostEnvironment;
+
+/// How long a `cmd:` reference may take.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(30);
+/// The largest token.
+const LIMIT: u64 = 64 * 1024;
+
+/// Why a token could not be read. It never shows what was read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the token {reference}: {reason}")]
+pub struct TokenError {
+    reference: String,
+    reason: String,
+}
+
+/// What a policy needs beside itself.
+#[derive(Default)]
+pub(crate) struct Needed {
+    /// `token_ref` as written → the token.
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    /// `tls.ca` as written → PEM text.
+    pub(crate) authorities: BTreeMap<String, String>,
+}
+
+/// Reads every token and certificate file that the policy names, each once.
+///
+/// # Errors
+/// One cannot be read, is empty, or holds what no header can carry; the text names it and says what to do.
+pub(crate) async fn read_all(policy: &EgressPolicy, host: &HostEnvironment) -> Result<Needed, TokenError> {
+    let mut needed = Needed::default();
+    for route in &policy.routes {
+        if let Some(auth) = &route.auth
+            && !needed.secrets.contains_key(&auth.token_ref)
+        {
+            let failed = |reason| TokenError { reference: base::inert(&auth.token_ref, 200), reason };
+            let secret = read(&auth.token_ref, host).await.and_then(checked).map_err(failed)?;
+            needed.secrets.insert(auth.token_ref.clone(), secret);
+        }
+        if let Some(ca) = route.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
+            let path = host.expand(Path::new(ca));
+            let text = tokio::fs::read_to_string(&path).await.map_err(|error| TokenError {
+                reference: base::inert(ca, 200),
+                reason: format!("the certificate file cannot be read: {error}"),
+            })?;
+            needed.authorities.insert(ca.clone(), text);
+        }
+    }
+    Ok(needed)
+}
+
+async fn read(reference: &str, host: &HostEnvironment) -> Result<Secret, String> {
+    match reference.parse().map_err(|error: policy::token::InvalidTokenRef| error.to_string())? {
+        TokenRef::Env(name) => host.get(&name).cloned().ok_or_else(|| {
+            format!("the variable {name} is not set where the launcher runs; set it there and start the launcher again")
+        }),
+        TokenRef::File(path) => read_file(&host.expand(&path)).await,
+        TokenRef::Command(argv) => run(&argv, host).await,
+    }
+}
+
+async fn read_file(path: &Path) -> Result<Secret, String> {
+    let open =
+        tokio::fs::File::open(path).await.map_err(|e| format!("{} cannot be opened: {e}", path.display()))?;
+    let mut text = String::new();
+    let read = open.take(LIMIT).read_to_string(&mut text).await;
+    read.map(|_| Secret::new(text)).map_err(|_| format!("{} is not a text file", path.display()))
+}
+
+/// Runs the program once. Its standard error is not shown: some programs print what they were asked for there.
+async fn run(argv: &[String], host: &HostEnvironment) -> Result<Secret, String> {
+    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
+    let mut command = tokio::process::Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    command.env_clear();
+    for name in ["HOME", "PATH", "USER", "LANG", "XDG_RUNTIME_DIR", "GNUPGHOME", "PASSWORD_STORE_DIR"] {
+        if let Some(value) = host.get(name) {
+            command.env(name, value.expose());
+        }
+    }
+    let run = async {
+        let mut child = command.spawn().map_err(|e| format!("{program:?} cannot be started: {e}"))?;
+        let mut text = String::new();
+        if let Some(output) = child.stdout.take() {
+            let read = output.take(LIMIT).read_to_string(&mut text).await;
+            read.map_err(|_| format!("{program:?} did not print text"))?;
+        }
+        let status = child.wait().await.map_err(|e| e.to_string())?;
+        status.success().then(|| Secret::new(text)).ok_or_else(|| format!("{program:?} failed ({status})"))
+    };
+    let late = |_| format!("{program:?} did not end within {} s", COMMAND_DEADLINE.as_secs());
+    tokio::time::timeout(COMMAND_DEADLINE, run).await.map_err(late)?
+}
+
+/// Without the trailing line end; one line of visible text.
+fn checked(secret: Secret) -> Result<Secret, String> {
+    let text = secret.expose().strip_suffix('\n').unwrap_or(secret.expose());
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it holds control characters or several lines, which no header can carry".to_owned());
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn outcome(reference: &str) -> Result<String, String> {
+        let variables = [("SET", "one"), ("LINES", "a\nb"), ("PATH", "/usr/bin:/bin")];
+        let host = variables.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        read(reference, &host).await.and_then(checked).map(|secret| secret.expose().to_owned())
+    }
+
+    #[tokio::test]
+    async fn reads_what_the_reference_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, "two\r\n").unwrap();
+        for (reference, value) in [
+            ("SET", "one"),
+            (format!("file:{}", file.display()).as_str(), "two"),
+            ("cmd:echo three", "three"),
+            ("cmd:[\"printf\", \"%s\", \"four words\"]", "four words"),
+        ] {
+            assert_eq!(outcome(reference).await.as_deref(), Ok(value), "{reference}");
+        }
+    }
+
+    #[tokio::test]
+    async fn says_what_is_wrong_and_never_what_was_read() {
+        for (reference, words) in [
+            ("UNSET", "UNSET is not set where the launcher runs"),
+            ("LINES", "several lines"),
+            ("file:/no/such/file", "cannot be opened"),
+            ("cmd:false", "failed"),
+            ("cmd:no-such-program-here", "cannot be started"),
+            ("cmd:true", "it is empty"),
+        ] {
+            let error = outcome(reference).await.unwrap_err();
+            assert!(error.contains(words), "{reference}: {error}");
+            assert!(!error.contains("a\nb"));
+        }
+    }
+}
