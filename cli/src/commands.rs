@@ -29,7 +29,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Init(args) => init::run(&context, &args),
         Command::Up(args) => up::run(&context, &args).await,
-        Command::Down => down::run(&context).await,
+        Command::Down => down::run(&context),
         Command::Status(args) => status::run(&context, args.into()).await,
         Command::Start(args) => start::run(&context, args).await,
         Command::List(args) => list::run(&context, &args).await,

@@ -2,7 +2,7 @@
 
 mod crash;
 mod first;
-mod origin;
+pub mod origin;
 mod report;
 mod world;
 

@@ -3,15 +3,19 @@
 mod lock;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use base::lifecycle::{Ending, Lifecycle};
+use bus::keys::{BottleMinter, Keys};
 use bus::role::Role;
 use bus::server::{self, Server, ServerError};
-use bus::{Connect, layout, provision};
+use bus::{Bus, Connect, layout, provision};
+use launcher::backend::namespace::Namespace;
+use launcher::{Deps, Launcher, LauncherConfig};
 
-use crate::commands::{init, status};
+use crate::commands::{doctor, init, status};
 use crate::context::{self, Context, OrBus as _};
 use crate::exit::{Exit, Failure, OrExit as _};
 
@@ -59,6 +63,7 @@ impl Host {
     pub async fn start(context: &Context, options: &Options) -> Result<Self, Failure> {
         let programs = programs()?;
         init::make(&context.home)?;
+        doctor::demand(&LauncherConfig::new(context.home.clone(), programs.clone(), String::new()))?;
         let lock = Lock::take(&context.home)?;
         let (server, url) = bus(context, options).await?;
         let life = Lifecycle::new();
@@ -74,18 +79,37 @@ impl Host {
 
     async fn start_services(&self, context: &Context, programs: PathBuf) -> Result<(), Failure> {
         let admin = context::connect(&context.home, &self.url, Role::Admin).await?;
-        provision(&admin, &layout::Layout::default()).await.context("cannot prepare the bus").or_exit(Exit::Unavailable)?;
+        provision(&admin, &layout::Layout::default())
+            .await
+            .context("cannot prepare the bus")
+            .or_exit(Exit::Unavailable)?;
         let supervisor = supervisor::Config::new(self.identity(context, Role::Supervisor)?);
         let supervisor = supervisor::build(supervisor).await.or_bus()?;
         supervisor.start(&self.life).await.or_bus()?;
-        let launcher = launcher::Config::new(context.home.clone(), programs, self.identity(context, Role::Launcher)?);
-        let launcher = launcher::build(launcher).await.or_exit(Exit::Prerequisite)?;
-        launcher.start(&self.life).await.or_exit(Exit::Unavailable)
+        self.start_launcher(context, LauncherConfig::new(context.home.clone(), programs, self.url.clone()))
+            .await
+    }
+
+    async fn start_launcher(&self, context: &Context, config: LauncherConfig) -> Result<(), Failure> {
+        let deps = Deps {
+            bus: Bus::connect(self.identity(context, Role::Launcher)?).await.or_bus()?,
+            minter: BottleMinter::load(&context.home).context("cannot load the key that signs bottles")?,
+            backend: Arc::new(Namespace::new(config.namespace())?),
+            clock: context.clock.clone(),
+            observer: launcher::world::nobody(),
+        };
+        let (launcher, left) = Launcher::build(config, deps, &self.life).await.or_exit(Exit::Unavailable)?;
+        if !left.removed.is_empty() {
+            tracing::warn!(bottles = left.removed.len(), "removed what a dead launcher had left");
+        }
+        launcher.run();
+        Ok(())
     }
 
     fn identity(&self, context: &Context, role: Role) -> Result<Connect, Failure> {
-        let keys = bus::keys::Keys::load(&context.home).context("cannot load the keys of the bus")?;
-        let credentials = keys.mint(role, None).with_context(|| format!("cannot make an identity for the {role}"))?;
+        let keys = Keys::load(&context.home).context("cannot load the keys of the bus")?;
+        let credentials =
+            keys.mint(role, None).with_context(|| format!("cannot make an identity for the {role}"))?;
         Ok(Connect::new(&self.url, credentials))
     }
 

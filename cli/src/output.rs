@@ -23,7 +23,10 @@ impl From<crate::args::Json> for Format {
 /// A line on standard output. A reader that has gone (`| head`) is no failure.
 pub fn line(text: &str) {
     let mut out = io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+    if writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    {
         std::process::exit(0);
     }
 }
@@ -110,7 +113,9 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
 /// Text of several lines from an agent, inert but for its line ends and tabs.
 #[must_use]
 pub fn inert_lines(text: &str) -> String {
-    let line = |text: &str| text.split('\t').map(|part| base::inert(part, usize::MAX)).collect::<Vec<_>>().join("\t");
+    let line = |text: &str| {
+        text.split('\t').map(|part| base::inert(part, usize::MAX)).collect::<Vec<_>>().join("\t")
+    };
     text.split('\n').map(|part| line(part.strip_suffix('\r').unwrap_or(part))).collect::<Vec<_>>().join("\n")
 }
 

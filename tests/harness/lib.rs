@@ -1,1 +1,50 @@
-//! tbd
+//! What the stories are told with: a temporary home, the real programs, and promises that are checked at the end.
+//!
+//! ```text
+//! let world = World::up().await;                       // `bot-bottle up` in a home of its own
+//! world.home.write("curious", &["curl", URL], policy); // a bottle and an agent
+//! let ran = world.home.run(&["start", "curious", "--yes"]).await;
+//! ran.expect_code(0).expect_out("hello");
+//! world.down().await;                                  // fails if anything is left behind
+//! ```
+
+mod home;
+mod process;
+mod ran;
+mod world;
+
+pub use cli::demo::origin::Origin;
+pub use home::Home;
+pub use process::{marked, program};
+pub use ran::Ran;
+pub use world::World;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// The longest that any event of a story may take.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits for something that must happen.
+///
+/// # Panics
+/// When it has not happened within [`LIMIT`].
+pub async fn soon<F: Future>(what: &str, event: F) -> F::Output {
+    match tokio::time::timeout(LIMIT, event).await {
+        Ok(output) => output,
+        Err(_) => panic!("waited {LIMIT:?} for {what}"),
+    }
+}
+
+/// Waits until a condition holds that has no event of its own.
+///
+/// # Panics
+/// When it does not hold within [`LIMIT`].
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let poll = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(what, poll).await;
+}

@@ -82,10 +82,17 @@ fn describe(event: &Event) -> String {
     match event {
         Event::Started(started) => {
             let total: f64 = started.steps.iter().map(|step| step.ms).sum();
-            format!("{} by launcher {}, attempt {}, {total:.0} ms", started.backend, started.launcher, started.attempt)
+            format!(
+                "{} by launcher {}, attempt {}, {total:.0} ms",
+                started.backend, started.launcher, started.attempt
+            )
         }
-        Event::Exited(exited) => format!("{:?}, exit code {}, {} ms", exited.reason, exited.code, exited.duration_ms),
-        Event::Failed(failed) => paint(Paint::Red, &format!("{:?}: {}", failed.kind, inert(&failed.reason, 500))),
+        Event::Exited(exited) => {
+            format!("{:?}, exit code {}, {} ms", exited.reason, exited.code, exited.duration_ms)
+        }
+        Event::Failed(failed) => {
+            paint(Paint::Red, &format!("{:?}: {}", failed.kind, inert(&failed.reason, 500)))
+        }
         Event::Allowed(log) => format!("{} requests allowed", log.lines.len()),
         Event::Blocked(blocked) => {
             let url = format!("{}://{}{}", blocked.scheme, blocked.host, blocked.path);

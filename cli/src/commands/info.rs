@@ -88,16 +88,23 @@ pub fn render(preflight: &Preflight) -> String {
         rows.push(("routes", "none: every request will be refused".to_owned()));
     }
     rows.extend(preflight.routes.iter().map(|route| ("route", self::route(route))));
-    rows.extend(preflight.repos.iter().map(|repo| ("repository", format!("{} {}", repo.name, base::inert(&repo.url, 200)))));
+    rows.extend(
+        preflight
+            .repos
+            .iter()
+            .map(|repo| ("repository", format!("{} {}", repo.name, base::inert(&repo.url, 200)))),
+    );
     let mut lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<12} {value}")).collect();
-    let warning = |warning: &String| format!("{} {}", paint(Paint::Yellow, "warning"), base::inert(warning, 500));
+    let warning =
+        |warning: &String| format!("{} {}", paint(Paint::Yellow, "warning"), base::inert(warning, 500));
     lines.extend(preflight.warnings.iter().map(warning));
     lines.join("\n")
 }
 
 fn identity(preflight: &Preflight) -> String {
     let identity = &preflight.identity;
-    let parts: Vec<String> = [&identity.name, &identity.email].into_iter().flatten().map(ToString::to_string).collect();
+    let parts: Vec<String> =
+        [&identity.name, &identity.email].into_iter().flatten().map(ToString::to_string).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 

@@ -24,7 +24,11 @@ pub async fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
     if Format::from(args.format) == Format::Json {
         output::json(&records).context("cannot print the list")?;
     } else if records.is_empty() {
-        output::note(if args.all { "no bottles" } else { "no bottles run; `list --all` shows those that are over" });
+        output::note(if args.all {
+            "no bottles"
+        } else {
+            "no bottles run; `list --all` shows those that are over"
+        });
     } else {
         output::line(&render(&records, context.clock.now()));
     }

@@ -56,8 +56,13 @@ async fn show(bus: &Bus, bottle: &Slug, format: Format) -> Result<Exit, Failure>
 
 async fn change(bus: &Bus, bottle: &Slug, change: Change) -> Result<Exit, Failure> {
     let base = current(bus, bottle).await?.revision;
-    let request =
-        PolicyChange { v: Default::default(), bottle: bottle.clone(), base, change, confirm: Confirm::Running };
+    let request = PolicyChange {
+        v: Default::default(),
+        bottle: bottle.clone(),
+        base,
+        change,
+        confirm: Confirm::Running,
+    };
     match bus.request(&request, DEADLINE).await.or_bus()? {
         PolicyChangeReply::Running { revision } | PolicyChangeReply::Stored { revision } => {
             output::line(&format!("{bottle} runs revision {revision}"));
@@ -71,7 +76,9 @@ async fn change(bus: &Bus, bottle: &Slug, change: Change) -> Result<Exit, Failur
             Err(Failure::new(Exit::TryAgain, error))
         }
         PolicyChangeReply::Conflict { current } => {
-            let error = anyhow!("somebody else changed the routes meanwhile: revision {current}; look, and try again");
+            let error = anyhow!(
+                "somebody else changed the routes meanwhile: revision {current}; look, and try again"
+            );
             Err(Failure::new(Exit::TryAgain, error))
         }
         PolicyChangeReply::Refused { reason } => {

@@ -33,7 +33,7 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     }
     let host = Host::ensure(context).await?;
     let outcome = match context.operator().await {
-        Ok(bus) => Run::new(bus, request(&args), &args).to_end().await,
+        Ok(bus) => Run::new(bus, request(&args), &args).follow().await,
         Err(failure) => Err(failure),
     };
     if let Some(host) = host {
@@ -54,7 +54,8 @@ fn agreed(args: &Start, resolved: &Resolved) -> Result<bool, Failure> {
         return Ok(true);
     }
     if !output::is_interactive() {
-        let error = anyhow!("there is no terminal to ask on: add --yes or --headless to start without asking");
+        let error =
+            anyhow!("there is no terminal to ask on: add --yes or --headless to start without asking");
         return Err(Failure::new(Exit::Usage, error));
     }
     let mut terminal = std::io::stderr();
@@ -107,7 +108,7 @@ impl Run {
         Self { bus, request, json: args.json, printer: Printer::new(raw), bottle: None, stops: 0 }
     }
 
-    async fn to_end(mut self) -> Result<Exit, Failure> {
+    async fn follow(mut self) -> Result<Exit, Failure> {
         // Followed before anything is published, so that no event falls between.
         let mut events = self.bus.follow::<Event>(layout::EVENTS, "bottle.>", Since::Now).await.or_bus()?;
         let stored = self.bus.publish(&self.request).await.or_bus()?;
@@ -139,7 +140,11 @@ impl Run {
     }
 
     /// Takes one event. Returns how it ended, if it did.
-    async fn heed(&mut self, event: Event, pieces: &mut Option<Follow<Output>>) -> Result<Option<End>, Failure> {
+    async fn heed(
+        &mut self,
+        event: Event,
+        pieces: &mut Option<Follow<Output>>,
+    ) -> Result<Option<End>, Failure> {
         match event {
             Event::Started(started) if started.request == self.request.id => {
                 if !self.json {
@@ -150,8 +155,12 @@ impl Run {
                 self.bottle = Some(started.bottle);
                 Ok(None)
             }
-            Event::Exited(exited) if exited.request == self.request.id => Ok(Some(End::Exited(Box::new(exited)))),
-            Event::Failed(failed) if failed.request == self.request.id => Ok(Some(End::Failed(Box::new(failed)))),
+            Event::Exited(exited) if exited.request == self.request.id => {
+                Ok(Some(End::Exited(Box::new(exited))))
+            }
+            Event::Failed(failed) if failed.request == self.request.id => {
+                Ok(Some(End::Failed(Box::new(failed))))
+            }
             _ => Ok(None),
         }
     }
@@ -186,7 +195,8 @@ impl Run {
             End::Exited(exited) => exited,
         };
         if self.json {
-            output::json(&Report { request: &self.request.id, exited: &exited }).context("cannot print the result")?;
+            output::json(&Report { request: &self.request.id, exited: &exited })
+                .context("cannot print the result")?;
         } else {
             if let Some(mut pieces) = pieces {
                 logs::drain(&mut pieces, &mut self.printer).await?;
@@ -212,7 +222,8 @@ async fn next_piece(pieces: &mut Option<Follow<Output>>) -> Result<bus::Record<O
 }
 
 fn interrupts() -> anyhow::Result<tokio::signal::unix::Signal> {
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).context("cannot listen for interrupts")
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
+        .context("cannot listen for interrupts")
 }
 
 fn farewell(exited: &Exited) -> String {

@@ -67,7 +67,8 @@ fn render(status: &Status) -> String {
 async fn supervisor_answers(bus: &Bus) -> Result<bool, BusError> {
     let Ok(bottle) = "status-00000".parse() else { return Ok(false) };
     let change = Change::RemoveRoute { host: String::new() };
-    let ask = PolicyChange { v: Default::default(), bottle, base: u64::MAX, change, confirm: Confirm::Stored };
+    let ask =
+        PolicyChange { v: Default::default(), bottle, base: u64::MAX, change, confirm: Confirm::Stored };
     match bus.request(&ask, DEADLINE).await {
         Ok(_) => Ok(true),
         Err(BusError::NoResponders { .. } | BusError::Deadline { .. }) => Ok(false),

@@ -29,7 +29,9 @@ pub async fn run(context: &Context, args: &Up) -> Result<Exit, Failure> {
     match host.run().await? {
         Ending::Clean => Ok(Exit::Ok),
         Ending::Forced => Ok(Exit::TryAgain),
-        Ending::Failed => Err(Failure::new(Exit::Unavailable, anyhow!("a service ended by itself; the log says why"))),
+        Ending::Failed => {
+            Err(Failure::new(Exit::Unavailable, anyhow!("a service ended by itself; the log says why")))
+        }
     }
 }
 
@@ -38,7 +40,12 @@ fn detach(context: &Context, args: &Up) -> Result<Exit, Failure> {
     let log = context.home.join("log");
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&log).context("cannot make the log folder")?;
     let path = log.join("up.log");
-    let file = fs::File::options().append(true).create(true).mode(0o600).open(&path).context("cannot open the log")?;
+    let file = fs::File::options()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&path)
+        .context("cannot open the log")?;
     let mut command = Command::new(std::env::current_exe().context("cannot tell where this program is")?);
     command.arg("--home").arg(&context.home).arg("up");
     if let Some(port) = args.port {

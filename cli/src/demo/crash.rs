@@ -34,7 +34,11 @@ async fn run(world: &mut World, report: &mut Report) -> anyhow::Result<()> {
         tokio::time::sleep(POLL).await;
     }
     let ok = !before.is_empty();
-    report.line("launcher killed mid-run", ok, &format!("{} processes of the bottle died with it", before.len()));
+    report.line(
+        "launcher killed mid-run",
+        ok,
+        &format!("{} processes of the bottle died with it", before.len()),
+    );
 
     world.start_launcher().await?;
     let second = started(&mut events, &request).await?;

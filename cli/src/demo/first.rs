@@ -41,7 +41,11 @@ async fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         Err(reason) => bail!("the bottle did not start: {reason}"),
     };
     let total: f64 = started.steps.iter().map(|step| step.ms).sum();
-    report.line("bottle.start", true, &format!("{} runs after {total:.0} ms ({})", started.bottle, started.backend));
+    report.line(
+        "bottle.start",
+        true,
+        &format!("{} runs after {total:.0} ms ({})", started.bottle, started.backend),
+    );
     let mut pieces = logs::follow(&world.bus, &started.bottle).await?;
     let mut words = Words::default();
     let mut refused = Vec::new();
@@ -52,11 +56,11 @@ async fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
                 Ok(Event::Exited(exited)) if exited.bottle == started.bottle => break exited,
                 _ => {}
             },
-            piece = pieces.next() => heed(world, report, &started.bottle, words.take(piece?.message?)?).await?,
+            piece = pieces.next() => heed(world, report, &started.bottle, words.take(&piece?.message?)?).await?,
         }
     };
     while let Some(piece) = pieces.stored().await? {
-        heed(world, report, &started.bottle, words.take(piece.message?)?).await?;
+        heed(world, report, &started.bottle, words.take(&piece.message?)?).await?;
     }
     judge(world, report, &refused, &exited);
     Ok(())
@@ -67,15 +71,28 @@ fn judge(world: &World, report: &mut Report, refused: &[String], exited: &Exited
     let seen = world.origin.seen();
     let wanted = format!("Bearer {}", world.token.expose());
     let calls: Vec<_> = seen.iter().filter(|seen| seen.host.starts_with(ALLOWED_HOST)).collect();
-    let real = !calls.is_empty() && calls.iter().all(|call| call.authorization.as_deref() == Some(wanted.as_str()));
+    let real =
+        !calls.is_empty() && calls.iter().all(|call| call.authorization.as_deref() == Some(wanted.as_str()));
     let evidence = format!("{} requests to {ALLOWED_HOST}, each with the injected token", calls.len());
     report.line("origin saw the real token", real, &evidence);
     let strays: Vec<_> =
         calls.iter().filter(|call| !(call.method == "GET" && call.path.starts_with("/api/"))).collect();
-    report.line("nothing refused reached it", strays.is_empty(), &format!("{} refused requests arrived", strays.len()));
+    report.line(
+        "nothing refused reached it",
+        strays.is_empty(),
+        &format!("{} refused requests arrived", strays.len()),
+    );
     let rules = refused.iter().collect::<std::collections::BTreeSet<_>>();
-    report.line("refusals are events", refused.len() >= 3, &format!("{} on the bus, rules {rules:?}", refused.len()));
-    report.line("bottle.exited", exited.code == 0, &format!("{:?}, exit code {}", exited.reason, exited.code));
+    report.line(
+        "refusals are events",
+        refused.len() >= 3,
+        &format!("{} on the bus, rules {rules:?}", refused.len()),
+    );
+    report.line(
+        "bottle.exited",
+        exited.code == 0,
+        &format!("{:?}, exit code {}", exited.reason, exited.code),
+    );
 }
 
 async fn heed(world: &World, report: &mut Report, bottle: &Slug, words: Vec<Word>) -> anyhow::Result<()> {
@@ -91,8 +108,13 @@ async fn heed(world: &World, report: &mut Report, bottle: &Slug, words: Vec<Word
 
 async fn add_route(world: &World, report: &mut Report, bottle: &Slug) -> anyhow::Result<()> {
     let change = Change::AddRoute { route: Box::new(world.route(LATER_HOST)) };
-    let change =
-        PolicyChange { v: Default::default(), bottle: bottle.clone(), base: 1, change, confirm: Confirm::Running };
+    let change = PolicyChange {
+        v: Default::default(),
+        bottle: bottle.clone(),
+        base: 1,
+        change,
+        confirm: Confirm::Running,
+    };
     let reply = world.bus.request(&change, Duration::from_secs(15)).await?;
     let ok = reply == PolicyChangeReply::Running { revision: 2 };
     report.line("policy change is confirmed", ok, &format!("the supervisor answers {reply:?}"));
@@ -106,7 +128,7 @@ struct Words {
 }
 
 impl Words {
-    fn take(&mut self, piece: Output) -> anyhow::Result<Vec<Word>> {
+    fn take(&mut self, piece: &Output) -> anyhow::Result<Vec<Word>> {
         if piece.stream == OutputStream::Stderr {
             return Ok(Vec::new());
         }
@@ -121,7 +143,10 @@ impl Words {
 }
 
 /// The first event that `of` makes something of.
-pub(super) async fn next_of<T>(events: &mut Follow<Event>, of: impl Fn(Event) -> Option<T>) -> anyhow::Result<T> {
+pub(super) async fn next_of<T>(
+    events: &mut Follow<Event>,
+    of: impl Fn(Event) -> Option<T>,
+) -> anyhow::Result<T> {
     loop {
         if let Ok(event) = events.next().await?.message
             && let Some(found) = of(event)
@@ -132,7 +157,10 @@ pub(super) async fn next_of<T>(events: &mut Follow<Event>, of: impl Fn(Event) ->
 }
 
 /// How a request's launch went.
-pub(super) fn started_or_failed(event: Event, request: &base::id::RequestId) -> Option<Result<Started, String>> {
+pub(super) fn started_or_failed(
+    event: Event,
+    request: &base::id::RequestId,
+) -> Option<Result<Started, String>> {
     match event {
         Event::Started(started) if started.request == *request => Some(Ok(started)),
         Event::Failed(failed) if failed.request == *request => Some(Err(failed.reason)),

@@ -52,7 +52,8 @@ impl Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
         let address = listener.local_addr()?;
         let origin = Self { address, authority, seen: Arc::default(), may_end: Arc::default() };
-        let (accept, owner) = (origin.clone().accept(listener, TlsAcceptor::from(tls), lifecycle.clone()), lifecycle);
+        let (accept, owner) =
+            (origin.clone().accept(listener, TlsAcceptor::from(tls), lifecycle.clone()), lifecycle);
         owner.spawn(accept);
         Ok(origin)
     }

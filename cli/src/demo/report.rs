@@ -5,14 +5,14 @@ use crate::output::{self, Paint, paint};
 
 /// Counts what was printed.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(super) struct Report {
     passed: usize,
     failed: usize,
 }
 
 impl Report {
     /// Prints a scenario with its evidence, which may come from the agent.
-    pub fn line(&mut self, scenario: &str, ok: bool, evidence: &str) {
+    pub(super) fn line(&mut self, scenario: &str, ok: bool, evidence: &str) {
         let verdict = if ok { paint(Paint::Green, "ok  ") } else { paint(Paint::Red, "FAIL") };
         *(if ok { &mut self.passed } else { &mut self.failed }) += 1;
         let scenario = base::inert(scenario, 40);
@@ -21,7 +21,7 @@ impl Report {
 
     /// Prints the last line.
     #[must_use]
-    pub fn finish(self) -> Exit {
+    pub(super) fn finish(self) -> Exit {
         output::line(&format!("{} passed, {} failed", self.passed, self.failed));
         if self.failed == 0 && self.passed > 0 { Exit::Ok } else { Exit::No }
     }

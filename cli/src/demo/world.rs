@@ -54,10 +54,12 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start(keep: bool) -> Result<Self, Failure> {
-        let temporary = tempfile::Builder::new().prefix("bot-bottle-demo-").tempdir().context("cannot make a home")?;
+        let temporary =
+            tempfile::Builder::new().prefix("bot-bottle-demo-").tempdir().context("cannot make a home")?;
         let home = temporary.path();
         init::make(home)?;
-        let server = Server::start(server::Options::new(home)).await.context("cannot start the private bus")?;
+        let server =
+            Server::start(server::Options::new(home)).await.context("cannot start the private bus")?;
         let url = server.url().to_owned();
         let admin = context::connect(home, &url, Role::Admin).await?;
         let queue = layout::Queue { ack_wait: ACK_WAIT, ..layout::LAUNCHERS };
@@ -93,12 +95,14 @@ impl World {
     }
 
     fn write_authority(&self) -> anyhow::Result<()> {
-        std::fs::write(self.authority(), &self.origin.authority).context("cannot write the origin's certificate")
+        std::fs::write(self.authority(), &self.origin.authority)
+            .context("cannot write the origin's certificate")
     }
 
     async fn start_supervisor(&self) -> anyhow::Result<()> {
         let credentials = Keys::load(&self.home())?.mint(Role::Supervisor, None)?;
-        let supervisor = supervisor::build(supervisor::Config::new(Connect::new(&self.url, credentials))).await?;
+        let supervisor =
+            supervisor::build(supervisor::Config::new(Connect::new(&self.url, credentials))).await?;
         supervisor.start(&self.life).await.context("the supervisor does not start")
     }
 
@@ -106,7 +110,8 @@ impl World {
         let (home, programs) = (self.home(), programs().map_err(|failure| failure.error)?);
         let credentials = home.join("launcher.creds");
         let file = Keys::load(&home)?.mint(Role::Launcher, None)?.to_file();
-        write_private(&credentials, file.expose().as_bytes()).context("cannot write the launcher's credentials")?;
+        write_private(&credentials, file.expose().as_bytes())
+            .context("cannot write the launcher's credentials")?;
         let log = std::fs::File::options().append(true).create(true).open(home.join("launcher.log"))?;
         let mut command = Command::new(programs.join("bot-bottle-launcher"));
         command.arg("--home").arg(&home).arg("--bus").arg(&self.url).arg("--credentials").arg(&credentials);
@@ -197,7 +202,9 @@ impl World {
     /// Ends everything, and looks for what was left.
     pub(super) async fn stop(mut self, report: &mut Report) -> anyhow::Result<()> {
         if let Some(mut launcher) = self.launcher.take() {
-            if let Some(pid) = launcher.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?)) {
+            if let Some(pid) =
+                launcher.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?))
+            {
                 rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
             }
             let ended = tokio::time::timeout(std::time::Duration::from_secs(20), launcher.wait()).await;

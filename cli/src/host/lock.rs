@@ -34,7 +34,8 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let error = anyhow!("the services of {} run already; `bot-bottle down` stops them", home.display());
+                let error =
+                    anyhow!("the services of {} run already; `bot-bottle down` stops them", home.display());
                 return Err(Failure::new(Exit::TryAgain, error));
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),

@@ -49,7 +49,6 @@ impl Lifecycle {
     }
 
     /// Spawns a task that this lifecycle owns: it is dropped at the hard stop, and [`Lifecycle::run`] waits for it.
-    #[expect(clippy::disallowed_methods, reason = "this is the owner that every task is spawned into")]
     pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<Option<F::Output>>
     where
         F: Future + Send + 'static,
@@ -108,7 +107,10 @@ impl Lifecycle {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let this = self.clone();
-        #[expect(clippy::disallowed_methods, reason = "it must outlive the hard stop, which it brings about")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it must outlive the hard stop, which it brings about"
+        )]
         tokio::spawn(async move {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             tracing::info!("stopping; a second signal forces it");

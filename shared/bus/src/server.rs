@@ -24,7 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use binary::is_recent;
+pub use binary::{installed, is_recent};
 pub use record::{Running, find};
 
 use crate::keys::{Keys, KeysError};

@@ -21,6 +21,14 @@ pub(super) fn resolve(given: Option<&Path>) -> Result<PathBuf, ServerError> {
     }
 }
 
+/// The `nats-server` that would be started.
+///
+/// # Errors
+/// [`ServerError::NotFound`], [`ServerError::TooOld`].
+pub fn installed() -> Result<PathBuf, ServerError> {
+    resolve(None)
+}
+
 fn search() -> Result<PathBuf, ServerError> {
     if let Some(path) = std::env::var_os(VARIABLE) {
         return Ok(path.into());

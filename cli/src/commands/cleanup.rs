@@ -1,0 +1,75 @@
+//! `cleanup`: remove what dead launchers left behind (invariant 10).
+
+use anyhow::Context as _;
+use base::clock::Clock;
+use base::id::Slug;
+use bus::Bus;
+use bus::role::Role;
+use launcher::LauncherConfig;
+use launcher::backend::namespace::Namespace;
+use launcher::identity::{IdentityError, OwnHome};
+use launcher::reconcile::{Reconciled, reconcile};
+use launcher::state::StateRoot;
+
+use crate::args::Cleanup;
+use crate::context::{self, Context};
+use crate::exit::{Exit, Failure, OrExit as _};
+use crate::host;
+use crate::output::{self, Format};
+
+/// Ends and removes what no launcher owns any more; with `--all` also the kept state of bottles that are over.
+///
+/// # Errors
+/// A launcher runs with this home, or something cannot be removed.
+pub async fn run(context: &Context, args: &Cleanup) -> Result<Exit, Failure> {
+    if !context.home.exists() {
+        output::line(&format!("there is nothing: no home at {}", context.home.display()));
+        return Ok(Exit::Ok);
+    }
+    let home = OwnHome::take(&context.home).map_err(|error| {
+        let exit = if matches!(error, IdentityError::InUse(_)) { Exit::TryAgain } else { Exit::Internal };
+        Failure::new(exit, error)
+    })?;
+    let config = LauncherConfig::new(context.home.clone(), host::programs()?, String::new());
+    let backend = Namespace::new(config.namespace())?;
+    let state = StateRoot::below(&context.home);
+    let bus = registry(context).await;
+    let registry = bus.as_ref().map(|bus| (bus, &Clock::System));
+    let mut done = reconcile(&home, &state, &backend, registry).await.or_exit(Exit::Unavailable)?;
+    if args.all {
+        done.removed.extend(remove_kept(&state)?);
+    }
+    report(&done, args.format.into())
+}
+
+/// The registry, if a bus runs: without one there is nobody to tell.
+async fn registry(context: &Context) -> Option<Bus> {
+    let url = context.bus_url().ok().flatten()?;
+    context::connect(&context.home, &url, Role::Launcher).await.ok()
+}
+
+/// What is left after reconciliation was kept on purpose, by a launcher that is gone.
+fn remove_kept(state: &StateRoot) -> anyhow::Result<Vec<Slug>> {
+    let kept = state.bottles().context("cannot look through the state directory")?;
+    for bottle in &kept {
+        state.of(bottle).remove().with_context(|| format!("cannot remove the state of {bottle}"))?;
+    }
+    Ok(kept)
+}
+
+fn report(done: &Reconciled, format: Format) -> Result<Exit, Failure> {
+    if format == Format::Json {
+        output::json(done).context("cannot print the result")?;
+        return Ok(Exit::Ok);
+    }
+    if done.removed.is_empty() && done.lost.is_empty() {
+        output::line("nothing was left");
+    }
+    for bottle in &done.removed {
+        output::line(&format!("removed {bottle}"));
+    }
+    for bottle in &done.lost {
+        output::line(&format!("marked {bottle} as lost"));
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,70 @@
+//! The host services, as `bot-bottle up` runs them.
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
+
+use crate::{Home, Ran, marked, soon, until};
+
+/// A home with its services up.
+#[derive(Debug)]
+pub struct World {
+    /// The home.
+    pub home: Home,
+    services: Child,
+}
+
+impl World {
+    /// Starts the services in a new home.
+    ///
+    /// # Panics
+    /// When they do not come up.
+    pub async fn up() -> Self {
+        Self::up_with(&[]).await
+    }
+
+    /// The same, with these variables in the services' environment.
+    ///
+    /// # Panics
+    /// When they do not come up.
+    pub async fn up_with(variables: &[(&str, &str)]) -> Self {
+        let home = Home::empty();
+        let mut command = home.command(&["up"]);
+        let log = std::fs::File::create(home.path().join("up.log")).unwrap_or_else(|error| panic!("no log: {error}"));
+        command.envs(variables.iter().copied()).stderr(log);
+        let mut services = command.spawn().unwrap_or_else(|error| panic!("cannot run bot-bottle: {error}"));
+        let out = services.stdout.take().unwrap_or_else(|| panic!("it has no standard output"));
+        let ready = soon("the services", BufReader::new(out).lines().next_line()).await;
+        let world = Self { home, services };
+        assert!(matches!(ready, Ok(Some(_))), "the services did not start:\n{}", world.log());
+        world
+    }
+
+    /// Runs a command line to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Ran {
+        self.home.run(arguments).await
+    }
+
+    /// The process that runs the services.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.services.id()
+    }
+
+    /// What the services logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("up.log")).unwrap_or_default()
+    }
+
+    /// Stops the services and looks for what they left behind.
+    ///
+    /// # Panics
+    /// When they end badly, or something is left.
+    pub async fn down(mut self) {
+        self.run(&["down"]).await.expect_code(0);
+        let ended = soon("the services' end", self.services.wait()).await;
+        let code = ended.ok().and_then(|status| status.code());
+        assert_eq!(code, Some(0), "the services ended badly:\n{}", self.log());
+        until("every bottle's end", || marked(&self.home.marker).is_empty()).await;
+    }
+}
