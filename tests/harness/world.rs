@@ -56,6 +56,14 @@ impl World {
         std::fs::read_to_string(self.home.path().join("up.log")).unwrap_or_default()
     }
 
+    /// Kills the services, as a power failure would.
+    ///
+    /// # Panics
+    /// When they cannot be killed.
+    pub async fn kill(&mut self) {
+        soon("the services' death", self.services.kill()).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Stops the services and looks for what they left behind.
     ///
     /// # Panics

@@ -81,11 +81,11 @@ fn render(explanation: &Explanation) -> String {
     };
     let mut lines = vec![format!("{verdict}: {}", explanation.reason)];
     if let Some(path) = &explanation.path {
-        lines.push(format!("  path   {}", base::inert(path, 500)));
+        lines.push(format!("  path {}", base::inert(path, 500)));
     }
     if let Some(route) = &explanation.route {
         let token = if route.injects { ", the proxy adds a token" } else { "" };
-        lines.push(format!("  route  {} (number {}){token}", route.host, route.index + 1));
+        lines.push(format!("  routes[{}] {}{token}", route.index, route.host));
         for (index, entry) in route.entries.iter().enumerate() {
             let dimension = |name, matches: Option<bool>| match matches {
                 Some(true) => format!("{name} matches"),
@@ -95,7 +95,7 @@ fn render(explanation: &Explanation) -> String {
             let path = dimension("path", entry.path);
             let method = dimension("method", entry.method);
             let headers = dimension("headers", entry.headers);
-            lines.push(format!("  entry {} {path}, {method}, {headers}", index + 1));
+            lines.push(format!("    matches[{index}] {path}, {method}, {headers}"));
         }
     }
     lines.join("\n")

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// `limit` is the largest number of characters kept; what is cut is counted at the end.
 #[must_use]
 pub fn inert(text: &str, limit: usize) -> String {
-    let mut shown = String::with_capacity(text.len().min(limit * 4));
+    let mut shown = String::with_capacity(text.len().min(limit.saturating_mul(4)));
     let mut rest = text.chars();
     for character in rest.by_ref().take(limit) {
         push_inert(&mut shown, character);
@@ -80,6 +80,7 @@ mod tests {
     #[test]
     fn says_how_much_it_cut() {
         assert_eq!(inert("abcdef", 4), "abcd… (2 more characters)");
+        assert_eq!(inert("abcdef", usize::MAX), "abcdef");
     }
 
     proptest! {

@@ -1,0 +1,24 @@
+//! The services are killed in the middle of a run (invariant 10).
+
+use harness::{World, marked, soon, until};
+use policy::EgressPolicy;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+#[tokio::test]
+async fn a_kill_leaves_nothing_that_cleanup_does_not_remove() {
+    let mut world = World::up().await;
+    world.home.write("sleeper", &["sh", "-c", "echo up; exec sleep 600"], &EgressPolicy::default());
+    let mut start = world.home.command(&["start", "sleeper", "--yes"]).spawn().unwrap();
+    let mut words = BufReader::new(start.stdout.take().unwrap()).lines();
+    assert_eq!(soon("its first word", words.next_line()).await.unwrap().as_deref(), Some("up"));
+    assert!(!marked(&world.home.marker).is_empty(), "the search for processes finds none that run");
+    start.start_kill().unwrap();
+    soon("the watcher's end", start.wait()).await.unwrap();
+
+    world.kill().await;
+    until("every bottle's end", || marked(&world.home.marker).is_empty()).await;
+    assert_eq!(world.home.path().join("state").read_dir().unwrap().count(), 1);
+    world.run(&["cleanup"]).await.expect_code(0).expect_out("removed sleeper-");
+    assert_eq!(world.home.path().join("state").read_dir().unwrap().count(), 0);
+    world.run(&["cleanup"]).await.expect_code(0).expect_out("nothing was left");
+}
