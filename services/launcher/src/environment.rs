@@ -96,6 +96,44 @@ mod tests {
         let own = BTreeMap::from([("LANG".to_owned(), "de_DE.UTF-8".to_owned())]);
         let env = environment(&"a-00000".parse().unwrap(), &own);
         let lines: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        ALL_PROXY=http://127.0.0.1:9099
+        AWS_CA_BUNDLE=/etc/bot-bottle/ca-bundle.pem
+        BOT_BOTTLE=a-00000
+        BUNDLE_SSL_CA_CERT=/etc/bot-bottle/ca-bundle.pem
+        CARGO_HTTP_CAINFO=/etc/bot-bottle/ca-bundle.pem
+        CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE=/etc/bot-bottle/ca-bundle.pem
+        CODEX_CA_CERTIFICATE=/etc/bot-bottle/ca-bundle.pem
+        CURL_CA_BUNDLE=/etc/bot-bottle/ca-bundle.pem
+        DENO_CERT=/etc/bot-bottle/ca.pem
+        GIT_SSL_CAINFO=/etc/bot-bottle/ca-bundle.pem
+        GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=/etc/bot-bottle/ca-bundle.pem
+        HEX_CACERTS_PATH=/etc/bot-bottle/ca-bundle.pem
+        HOME=/home/agent
+        HTTPLIB2_CA_CERTS=/etc/bot-bottle/ca-bundle.pem
+        HTTPS_PROXY=http://127.0.0.1:9099
+        HTTP_PROXY=http://127.0.0.1:9099
+        JAVA_TOOL_OPTIONS=-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=9099 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=9099 -Dhttp.nonProxyHosts=localhost|127.0.0.1|[::1]|egress|gitgate|supervise -Djavax.net.ssl.trustStore=/etc/bot-bottle/java-truststore.jks -Djavax.net.ssl.trustStoreType=JKS
+        LANG=de_DE.UTF-8
+        LOGNAME=agent
+        NIX_SSL_CERT_FILE=/etc/bot-bottle/ca-bundle.pem
+        NODE_EXTRA_CA_CERTS=/etc/bot-bottle/ca.pem
+        NODE_USE_ENV_PROXY=1
+        NO_PROXY=localhost,127.0.0.1,::1,egress,gitgate,supervise
+        NPM_CONFIG_CAFILE=/etc/bot-bottle/ca-bundle.pem
+        PATH=/home/agent/.local/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
+        PERL_LWP_SSL_CA_FILE=/etc/bot-bottle/ca-bundle.pem
+        PIP_CERT=/etc/bot-bottle/ca-bundle.pem
+        REQUESTS_CA_BUNDLE=/etc/bot-bottle/ca-bundle.pem
+        SHELL=/bin/sh
+        SSL_CERT_FILE=/etc/bot-bottle/ca-bundle.pem
+        TMPDIR=/tmp
+        USER=agent
+        UV_NATIVE_TLS=true
+        all_proxy=http://127.0.0.1:9099
+        http_proxy=http://127.0.0.1:9099
+        https_proxy=http://127.0.0.1:9099
+        no_proxy=localhost,127.0.0.1,::1,egress,gitgate,supervise
+        "#);
     }
 }

@@ -1,8 +1,6 @@
 //! System calls that a real bottle refuses, made for real. Needs bubblewrap, user namespaces and Python.
 
-mod support;
-
-use support::{Host, python};
+use crate::support::{Host, python};
 
 /// Makes each call and prints its error number; 0 means that it worked.
 const CALLS: &str = "
@@ -94,7 +92,7 @@ async fn callers_of_another_interface_are_killed() {
     let mut bottle = host.bottle("a-00000").await;
     // getpid under its x32 number.
     let script = "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39)";
-    let outcome = support::exec(&mut bottle, &["/usr/bin/python3", "-c", script]).await;
+    let outcome = crate::support::exec(&mut bottle, &["/usr/bin/python3", "-c", script]).await;
     assert_eq!(outcome.code, Some(128 + 31), "{outcome:?}");
 }
 

@@ -1,12 +1,10 @@
 //! Limits that hold for real, with the control groups that this host has.
 
-mod support;
-
 use std::time::Duration;
 
 use launcher::backend::Backend as _;
 use launcher::limits::{Hierarchy, Limits};
-use support::{Host, exec, python};
+use crate::support::{Host, exec, python};
 
 /// Without control groups (an unprivileged user without delegation) the limits are noted as not enforced instead.
 fn has_groups() -> bool {

@@ -1,11 +1,9 @@
 //! What a real bottle is, from inside and from outside. Needs bubblewrap and user namespaces.
 
-mod support;
-
 use std::os::fd::AsFd as _;
 
 use launcher::backend::{Backend as _, RunEnd};
-use support::{Host, exec, python, run};
+use crate::support::{Host, exec, python, run};
 
 #[tokio::test]
 async fn the_agent_is_an_ordinary_user_without_rights() {
@@ -103,11 +101,11 @@ async fn signals_reach_the_agent_and_everything_dies_with_it() {
     let mut bottle = host.bottle("a-00000").await;
     let script = "trap 'exit 42' TERM; sleep 1000 & setsid sleep 1000 & echo ready; wait";
     let (mut output, writer) = std::io::pipe().unwrap();
-    support::start(&mut bottle, &["sh", "-c", script], writer.into()).await;
+    crate::support::start(&mut bottle, &["sh", "-c", script], writer.into()).await;
     let mut ready = [0; 6];
     std::io::Read::read_exact(&mut output, &mut ready).unwrap();
     bottle.signal(rustix::process::Signal::TERM);
-    let end = tokio::time::timeout(support::LIMIT, bottle.wait()).await.unwrap();
+    let end = tokio::time::timeout(crate::support::LIMIT, bottle.wait()).await.unwrap();
     assert_eq!(end, RunEnd::Exited(42));
     // The pipe ends only when every process that held it is gone.
     let mut rest = String::new();
@@ -125,11 +123,11 @@ async fn errors_name_what_is_missing() {
         (vec!["/etc/hosts"], "not executable"),
         (vec![], "the command is empty"),
     ] {
-        let refused = bottle.exec(support::command(&argv), String::new(), support::LIMIT).await.unwrap_err();
+        let refused = bottle.exec(crate::support::command(&argv), String::new(), crate::support::LIMIT).await.unwrap_err();
         assert!(refused.to_string().contains(words), "{refused}");
     }
     let late =
-        bottle.exec(support::command(&["sleep", "60"]), String::new(), std::time::Duration::from_millis(50));
+        bottle.exec(crate::support::command(&["sleep", "60"]), String::new(), std::time::Duration::from_millis(50));
     assert_eq!(late.await.unwrap().code, None);
 }
 
@@ -140,7 +138,7 @@ async fn victim() {
     let host = Host::at(home.as_ref());
     let mut bottle = host.bottle("a-00000").await;
     let inherited = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
-    support::start(&mut bottle, &["sh", "-c", "setsid sleep 1000 & echo ready; sleep 1000"], inherited).await;
+    crate::support::start(&mut bottle, &["sh", "-c", "setsid sleep 1000 & echo ready; sleep 1000"], inherited).await;
     std::future::pending::<()>().await;
 }
 
@@ -149,7 +147,7 @@ async fn the_kernel_ends_every_bottle_of_a_killed_launcher() {
     let home = tempfile::tempdir().unwrap();
     let (output, writer) = std::io::pipe().unwrap();
     let mut launcher = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--nocapture"])
+        .args(["--exact", "boundary::victim", "--nocapture"])
         .env("BOT_BOTTLE_TEST_VICTIM", home.path())
         .stderr(writer)
         .spawn()
@@ -160,7 +158,7 @@ async fn the_kernel_ends_every_bottle_of_a_killed_launcher() {
     launcher.wait().unwrap();
     // The pipe ends only when every process that holds it is gone: the program, and what it put in the background.
     let ended = tokio::task::spawn_blocking(move || lines.count());
-    assert_eq!(tokio::time::timeout(support::LIMIT, ended).await.expect("processes are left").unwrap(), 0);
+    assert_eq!(tokio::time::timeout(crate::support::LIMIT, ended).await.expect("processes are left").unwrap(), 0);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A namespace backend on a home of its own, and bottles in it.
 
+pub(crate) mod world;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::SocketAddr;

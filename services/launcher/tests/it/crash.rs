@@ -1,0 +1,97 @@
+//! A launcher is killed at each step (invariant 10). Needs bubblewrap, nats-server and Python.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use bus::message::record::BottleState;
+use launcher::step::Step;
+use crate::support::world::{World, launcher_at};
+
+const HOME: &str = "BOT_BOTTLE_TEST_HOME";
+const BUS: &str = "BOT_BOTTLE_TEST_BUS";
+const STEP: &str = "BOT_BOTTLE_TEST_STEP";
+
+/// Acts as a launcher that hangs at a step, when the test below starts it; does nothing otherwise.
+#[tokio::test]
+async fn victim() {
+    let Ok(home) = std::env::var(HOME) else { return };
+    let (url, hang) = (std::env::var(BUS).unwrap(), std::env::var(STEP).unwrap());
+    let observer: launcher::Observer = Arc::new(move |_, step| {
+        let hangs = step.as_str() == hang;
+        Box::pin(async move {
+            if hangs {
+                eprintln!("reached");
+                std::future::pending::<()>().await;
+            }
+        })
+    });
+    let _launcher = launcher_at(Path::new(&home), &url, |_| (), observer).await;
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_launcher_killed_at_any_step_leaves_nothing_and_its_request_runs_again() {
+    let world = World::new().await;
+    world.agent(&["true"], "limits: {memory: 512M, processes: 100}");
+    for step in &Step::ALL[1..] {
+        let id = format!("killed-at-{step}");
+        let mut events = world.events().await;
+        world.start(&id).await;
+        kill_at(*step, &world);
+        let recorded = recorded(world.home.path());
+
+        let launcher = world.launcher().await;
+        let started = events.started_of(&id, 2).await;
+        assert_eq!(events.exited().await.bottle, started.bottle, "{step}");
+        for process in &recorded.processes {
+            assert!(!Path::new(process).exists(), "{step}: {process} is left");
+        }
+        for group in &recorded.groups {
+            assert!(!Path::new(group).exists(), "{step}: {group} is left");
+        }
+        assert!(world.left().is_empty(), "{step}: {:?}", world.left());
+        assert_eq!(launcher.reconciled.removed.len(), usize::from(*step != Step::Record), "{step}");
+        for lost in &launcher.reconciled.lost {
+            let bottles = world.operator.bucket(&bus::layout::BOTTLES);
+            assert_eq!(bottles.get(lost.as_str()).await.unwrap().unwrap().value.state, BottleState::Lost);
+        }
+        launcher.stop().await;
+    }
+    world.end().await;
+}
+
+fn kill_at(step: Step, world: &World) {
+    let (output, writer) = std::io::pipe().unwrap();
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::victim", "--nocapture"])
+        .env(HOME, world.home.path())
+        .env(BUS, world.url())
+        .env(STEP, step.as_str())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    assert!(BufReader::new(output).lines().any(|line| line.unwrap() == "reached"), "{step} was not reached");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+}
+
+#[derive(Default)]
+struct Recorded {
+    processes: Vec<String>,
+    groups: Vec<String>,
+}
+
+/// What the killed launcher had made, by its own records.
+fn recorded(home: &Path) -> Recorded {
+    let mut all = Recorded::default();
+    for state in std::fs::read_dir(home.join("state")).into_iter().flatten().flatten() {
+        let Ok(text) = std::fs::read_to_string(state.path().join("namespace.json")) else { continue };
+        let owned: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let pids = owned["processes"].as_array().unwrap().iter().map(|process| format!("/proc/{}", process["pid"]));
+        all.processes.extend(pids);
+        all.groups.extend(owned["groups"].as_array().unwrap().iter().map(|group| group.as_str().unwrap().to_owned()));
+    }
+    all
+}

@@ -1,0 +1,276 @@
+//! Launches over a real bus, with real boxes and a small sidecar. Needs bubblewrap, nats-server and Python.
+
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use bus::message::record::{BottleState, ClaimState};
+use bus::message::run::{ExitReason, FailureKind, Output, StateKept};
+use bus::message::start::StopRequest;
+use launcher::step::Step;
+use crate::support::LIMIT;
+use crate::support::world::World;
+
+#[tokio::test]
+async fn a_request_becomes_a_run_and_then_nothing() {
+    let world = World::new().await;
+    world.agent(&["sh", "-c", "cat; echo; echo $HTTPS_PROXY $PWD; cat $SSL_CERT_FILE | tail -n 3 >&2"], "env: {A: b}");
+    let launcher = world.launcher().await;
+    let mut events = world.events().await;
+    let mut output = world.operator.subscribe::<Output>("bottle.output.*").await.unwrap();
+    world.start("r1").await;
+
+    let started = events.started().await;
+    assert_eq!((started.request.as_str(), started.attempt, started.label.as_str()), ("r1", 1, "tester"));
+    let exited = events.exited().await;
+    assert_eq!((exited.code, exited.reason, exited.state), (0, ExitReason::Completed, StateKept::Removed));
+    let said = "the task\nhttp://127.0.0.1:9099 /home/agent/workspace\n";
+    assert_eq!(exited.result.as_deref(), Some(said));
+
+    let piece = output.next().await.unwrap().message.unwrap();
+    assert_eq!(piece.offset, 0);
+    assert!(base64::engine::general_purpose::STANDARD.decode(piece.data).is_ok());
+    assert!(world.left().is_empty(), "{:?}", world.left());
+    let record = world.operator.bucket(&bus::layout::BOTTLES).get(exited.bottle.as_str()).await.unwrap().unwrap();
+    assert_eq!((record.value.state, record.value.code), (BottleState::Exited, Some(0)));
+    // The same id again starts nothing.
+    let again = world.operator.publish(&crate::support::world::request("r1")).await.unwrap();
+    assert!(again.duplicate);
+    launcher.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_steps_are_those_of_the_document() {
+    let seen: Arc<Mutex<Vec<Step>>> = Arc::default();
+    let record = seen.clone();
+    let observer: launcher::Observer = Arc::new(move |_, step| {
+        record.lock().unwrap().push(step);
+        Box::pin(std::future::ready(()))
+    });
+    let world = World::new().await;
+    world.agent(&["true"], "");
+    let launcher = world.launcher_with(|_| (), observer).await;
+    let mut events = world.events().await;
+    world.start("r1").await;
+    let times: Vec<String> = events.started().await.steps.into_iter().map(|time| time.step).collect();
+    events.exited().await;
+    launcher.stop().await;
+    world.end().await;
+
+    let page = include_str!("../../../../docs/launcher.md");
+    let headings = page.lines().filter_map(|line| line.strip_prefix("## Step "));
+    let documented: Vec<String> = headings
+        .enumerate()
+        .map(|(place, heading)| {
+            let (number, name) = heading.split_once(": ").unwrap();
+            assert_eq!(number, (place + 1).to_string());
+            name.to_lowercase()
+        })
+        .collect();
+    let all: Vec<&str> = Step::ALL.iter().map(|step| step.as_str()).collect();
+    assert_eq!(documented, all);
+    // Nothing exists yet when the request is resolved, so nobody is told of that step; it is timed all the same.
+    assert_eq!(*seen.lock().unwrap(), Step::ALL[1..]);
+    assert_eq!(times, all[..7]);
+}
+
+#[tokio::test]
+async fn a_token_is_in_the_sidecar_and_nowhere_else() {
+    let token: String = (0..40).map(|_| char::from(rand::random_range(b'a'..=b'z'))).collect();
+    let world = World::new().await;
+    // Looks through everything that the agent can read, and asks the sidecar whether it has the token.
+    let script = format!(
+        "
+import os, socket
+word = bytes(ord(c) ^ 1 for c in '{}').translate(bytes(b ^ 1 for b in range(256)))
+found = []
+def look(path):
+    try:
+        with open(path, 'rb') as f:
+            if word in f.read(1 << 22): found.append(path)
+    except OSError: pass
+for name, value in os.environb.items():
+    if word in value: found.append(name)
+for top in ('/etc', '/home', '/run', '/tmp', '/var', '/dev/shm', '/.bot-bottle'):
+    for directory, _, names in os.walk(top):
+        for name in names: look(os.path.join(directory, name))
+for process in filter(str.isdigit, os.listdir('/proc')):
+    for name in ('environ', 'cmdline', 'maps', 'mountinfo', 'status'): look('/proc/%s/%s' % (process, name))
+peer = socket.create_connection(('egress', 9099), 5); peer.sendall(b'count')
+print(found, peer.recv(100).decode())
+",
+        // The script itself must not hold the token.
+        token.bytes().map(|byte| char::from(byte ^ 1)).collect::<String>().replace('\\', "\\\\").replace('\'', "\\'")
+    );
+    let routes = "egress: {routes: [{host: api.example, auth: {scheme: Bearer, token_ref: THE_TOKEN}}]}";
+    world.agent(&["/usr/bin/python3", "-c", &script], routes);
+    let host = [("THE_TOKEN".to_owned(), token.clone())].into_iter().collect();
+    let seen_outside: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (outside, word, home) = (seen_outside.clone(), token.clone(), world.home.path().to_owned());
+    let observer: launcher::Observer = Arc::new(move |_, _| {
+        outside.lock().unwrap().extend(places_on_the_host(&home, &word));
+        Box::pin(std::future::ready(()))
+    });
+    let launcher = world.launcher_with(|config| config.environment = host, observer).await;
+    let exited = world.run("r1").await;
+    launcher.stop().await;
+    assert_eq!(exited.result.as_deref(), Some("[] 1 secrets\n"));
+    assert_eq!(*seen_outside.lock().unwrap(), Vec::<String>::new());
+    // The bus keeps its streams below the home.
+    assert_eq!(places_on_the_host(world.home.path(), &token), Vec::<String>::new());
+    world.end().await;
+}
+
+/// Files below `home`, and command lines and environments of processes, that hold the word.
+fn places_on_the_host(home: &std::path::Path, word: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![home.to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() && !path.is_symlink() {
+            open.extend(std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        } else if holds(&path, word) {
+            found.push(path.display().to_string());
+        }
+    }
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let paths = ["cmdline", "environ"].map(|name| process.path().join(name));
+        found.extend(paths.iter().filter(|path| holds(path, word)).map(|path| path.display().to_string()));
+    }
+    found
+}
+
+fn holds(path: &std::path::Path, word: &str) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_failure_undoes_what_was_made_and_says_why() {
+    let world = World::new().await;
+    let launcher = world.launcher().await;
+    let mut events = world.events().await;
+    let route = |host: &str, more: &str| format!("egress: {{routes: [{{host: {host}{more}}}]}}");
+    for (id, argv, more, kind, words) in [
+        ("r1", "no-such-program", String::new(), FailureKind::Run, "in none of the bottle's PATH directories"),
+        ("r2", "true", route("refused.example", ""), FailureKind::Sidecar, "this route is refused"),
+        (
+            "r3",
+            "true",
+            route("a.example", ", auth: {scheme: Bearer, token_ref: UNSET}"),
+            FailureKind::Secret,
+            "UNSET is not set",
+        ),
+        ("r4", "true", "enviroment: {}".to_owned(), FailureKind::Manifest, "enviroment"),
+    ] {
+        world.agent(&[argv], &more);
+        world.start(id).await;
+        let failed = events.failed().await;
+        assert_eq!((failed.request.as_str(), failed.kind), (id, kind), "{failed:?}");
+        assert!(failed.reason.contains(words), "{}", failed.reason);
+        assert!(world.left().is_empty(), "{:?}", world.left());
+    }
+    launcher.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_malformed_request_is_parked_and_the_next_one_runs() {
+    let world = World::new().await;
+    world.agent(&["true"], "");
+    let launcher = world.launcher().await;
+    let mut events = world.events().await;
+    world.operator.publish(&Raw(serde_json::json!({"id": "x", "agent": "tester", "route": "*"}))).await.unwrap();
+    let failed = events.failed().await;
+    assert_eq!((failed.request.as_str(), failed.kind), ("malformed-1", FailureKind::Malformed));
+    assert!(failed.reason.contains("route"), "{}", failed.reason);
+    world.start("r1").await;
+    assert_eq!(events.exited().await.code, 0);
+    launcher.stop().await;
+    world.end().await;
+}
+
+/// Any JSON, where a start request should be.
+#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+struct Raw(serde_json::Value);
+
+impl bus::message::Message for Raw {
+    const PATTERN: &'static str = "bottle.start";
+    fn subject(&self) -> String {
+        Self::PATTERN.to_owned()
+    }
+}
+
+#[tokio::test]
+async fn runs_are_stopped_limited_and_ended_without_their_sidecar() {
+    let world = World::new().await;
+    let launcher = world.launcher().await;
+    let sleep = "trap 'exit 5' TERM; sleep 1000 & wait";
+    let die = "import socket, time; socket.create_connection(('egress', 9099)).sendall(b'die'); time.sleep(1000)";
+
+    world.agent(&["sh", "-c", sleep], "");
+    let mut events = world.events().await;
+    world.start("r1").await;
+    let bottle = events.started().await.bottle;
+    let stop = StopRequest { v: Default::default(), bottle: bottle.clone(), grace_ms: None };
+    let reply = world.operator.request(&stop, LIMIT).await.unwrap();
+    assert!(reply.stopping, "{reply:?}");
+    let exited = events.exited().await;
+    assert_eq!((exited.reason, exited.code, exited.state), (ExitReason::Stopped, 5, StateKept::Kept));
+    let reply = world.operator.request(&stop, LIMIT).await.unwrap();
+    assert!(!reply.stopping && reply.reason.unwrap().contains("does not run"));
+
+    world.agent(&["sh", "-c", sleep], "limits: {wall_time: 1s}");
+    assert_eq!(world.run("r2").await.reason, ExitReason::TimeLimit);
+
+    world.agent(&["/usr/bin/python3", "-c", die], "");
+    let exited = world.run("r3").await;
+    assert_eq!((exited.reason, exited.code), (ExitReason::SidecarLost, 137));
+    launcher.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_stopped_launcher_hands_its_runs_back() {
+    let world = World::new().await;
+    world.agent(&["sh", "-c", "if [ -e /tmp/x ]; then true; fi; sleep 2"], "");
+    let first = world.launcher().await;
+    let mut events = world.events().await;
+    world.start("r1").await;
+    let lost = events.started().await.bottle;
+    first.stop().await;
+    assert!(world.left().is_empty(), "{:?}", world.left());
+    let second = world.launcher().await;
+    let again = events.started().await;
+    // A try that was ended on purpose does not count.
+    assert_eq!((again.request.as_str(), again.attempt), ("r1", 1));
+    assert_ne!(again.bottle, lost);
+    assert_eq!(events.exited().await.bottle, again.bottle);
+    second.stop().await;
+    let record = world.operator.bucket(&bus::layout::BOTTLES).get(lost.as_str()).await.unwrap().unwrap();
+    assert_eq!(record.value.state, BottleState::Lost);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_request_that_keeps_killing_its_launcher_is_given_up() {
+    let world = World::new().await;
+    world.agent(&["true"], "");
+    let launcher = world.launcher_with(|config| config.attempts = 2, launcher::world::nobody()).await;
+    launcher.stop().await;
+    let id = std::fs::read_to_string(world.home.path().join("launcher/id")).unwrap();
+    let claim = bus::message::record::RequestClaim {
+        v: Default::default(),
+        request: "r1".parse().unwrap(),
+        bottle: "tester-00000".parse().unwrap(),
+        launcher: id.trim().parse().unwrap(),
+        attempt: 2,
+        state: ClaimState::Claimed,
+    };
+    world.as_launcher().await.bucket(&bus::layout::REQUESTS).create("r1", &claim).await.unwrap();
+    let mut events = world.events().await;
+    world.start("r1").await;
+    let launcher = world.launcher_with(|config| config.attempts = 2, launcher::world::nobody()).await;
+    assert_eq!(events.failed().await.kind, FailureKind::Attempts);
+    launcher.stop().await;
+    world.end().await;
+}
