@@ -84,8 +84,8 @@ impl<'a> Launch<'a> {
     /// The first step that failed; what was made before was undone, in reverse.
     pub(crate) async fn perform(self, plan: Plan, stops: Stops) -> Result<Settled, LaunchError> {
         let mut made = Made::new(self.world, &plan);
-        match self.bring_up(plan, &mut made).await {
-            Ok(running) => Ok(self.live(running, stops).await),
+        match Box::pin(self.bring_up(plan, &mut made)).await {
+            Ok(running) => Ok(Box::pin(self.live(running, stops)).await),
             Err(error) => {
                 made.undo(&error).await;
                 Err(error)

@@ -45,7 +45,8 @@ pub(crate) async fn read_all(policy: &EgressPolicy, host: &HostEnvironment) -> R
             && !needed.secrets.contains_key(&auth.token_ref)
         {
             let failed = |reason| TokenError { reference: base::inert(&auth.token_ref, 200), reason };
-            let secret = read(&auth.token_ref, host).await.and_then(checked).map_err(failed)?;
+            let secret =
+                read(&auth.token_ref, host).await.and_then(|secret| checked(&secret)).map_err(failed)?;
             needed.secrets.insert(auth.token_ref.clone(), secret);
         }
         if let Some(ca) = route.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
@@ -109,7 +110,7 @@ async fn run(argv: &[String], host: &HostEnvironment) -> Result<Secret, String> 
 }
 
 /// Without the trailing line end; one line of visible text.
-fn checked(secret: Secret) -> Result<Secret, String> {
+fn checked(secret: &Secret) -> Result<Secret, String> {
     let text = secret.expose().strip_suffix('\n').unwrap_or(secret.expose());
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
@@ -128,7 +129,10 @@ mod tests {
     async fn outcome(reference: &str) -> Result<String, String> {
         let variables = [("SET", "one"), ("LINES", "a\nb"), ("PATH", "/usr/bin:/bin")];
         let host = variables.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        read(reference, &host).await.and_then(checked).map(|secret| secret.expose().to_owned())
+        read(reference, &host)
+            .await
+            .and_then(|secret| checked(&secret))
+            .map(|secret| secret.expose().to_owned())
     }
 
     #[tokio::test]

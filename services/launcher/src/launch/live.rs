@@ -74,6 +74,8 @@ impl Launch<'_> {
             }
         };
         let ((), ended) = tokio::join!(announce, end);
+        // From here on it does not run any more, and whoever asks for its end is told so.
+        drop(stops);
         self.settle(running, ended).await
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Known<'a> {
     pub(super) us: &'a LauncherId,
     /// Whether this very process runs it.
     pub(super) runs_here: bool,
+    /// Whether the claim's bottle is recorded as over: its launcher died between saying so and ending the claim.
+    pub(super) bottle_over: bool,
     /// Whether the claim's launcher has said lately that it lives.
     pub(super) owner_lives: bool,
     /// How often a request is tried.
@@ -36,6 +38,7 @@ pub(super) fn decide(known: &Known<'_>) -> Verdict {
     let ours = &claim.launcher == known.us;
     match claim.state {
         ClaimState::Done => Verdict::Over,
+        ClaimState::Claimed if known.bottle_over && !known.runs_here => Verdict::Over,
         ClaimState::Claimed if known.runs_here || (!ours && known.owner_lives) => Verdict::InHand,
         ClaimState::Claimed if claim.attempt >= known.attempts => Verdict::GiveUp { attempts: claim.attempt },
         ClaimState::Claimed => Verdict::Run { attempt: claim.attempt + 1 },
@@ -66,19 +69,20 @@ mod tests {
             attempt in 1_u64..6,
             done in any::<bool>(),
             runs_here in any::<bool>(),
+            bottle_over in any::<bool>(),
             owner_lives in any::<bool>(),
         ) {
             let us: LauncherId = "us".parse().unwrap();
             let state = if done { ClaimState::Done } else { ClaimState::Claimed };
             let claim = claim(if ours { "us" } else { "them" }, attempt, state);
             let verdict =
-                decide(&Known { claim: Some(&claim), us: &us, runs_here, owner_lives, attempts: 3 });
+                decide(&Known { claim: Some(&claim), us: &us, runs_here, bottle_over, owner_lives, attempts: 3 });
             match verdict {
                 Verdict::Run { attempt: next } => {
-                    prop_assert!(!done && !runs_here && (ours || !owner_lives));
+                    prop_assert!(!done && !bottle_over && !runs_here && (ours || !owner_lives));
                     prop_assert!(next == attempt + 1 && next <= 3);
                 }
-                Verdict::Over => prop_assert!(done),
+                Verdict::Over => prop_assert!(done || bottle_over),
                 Verdict::InHand => prop_assert!(!done && (runs_here || owner_lives)),
                 Verdict::GiveUp { attempts } => prop_assert!(!done && attempts >= 3),
             }
@@ -88,7 +92,14 @@ mod tests {
     #[test]
     fn a_new_request_runs() {
         let us = "us".parse().unwrap();
-        let known = Known { claim: None, us: &us, runs_here: false, owner_lives: false, attempts: 3 };
+        let known = Known {
+            claim: None,
+            us: &us,
+            runs_here: false,
+            bottle_over: false,
+            owner_lives: false,
+            attempts: 3,
+        };
         assert_eq!(decide(&known), Verdict::Run { attempt: 1 });
     }
 }

@@ -24,7 +24,7 @@ const STOPS: usize = 4;
 pub(super) async fn work(shared: &Arc<Shared>, job: Job<StartRequest>) {
     let interval = shared.world.config.ack_wait / 3;
     let sequence = job.sequence;
-    if let Err(error) = job.keep(interval, handle(shared, &job)).await {
+    if let Err(error) = job.keep(interval, Box::pin(handle(shared, &job))).await {
         tracing::warn!(sequence, error = base::error::chain(&error), "a start request comes back later");
     }
 }
@@ -42,10 +42,15 @@ async fn handle(shared: &Arc<Shared>, job: &Job<StartRequest>) -> Result<(), Bus
         Some(claim) if claim.launcher != *shared.world.id() => lives(shared, &bus, claim).await?,
         _ => false,
     };
+    let bottle_over = match claim {
+        Some(claim) => is_over(&bus, &claim.bottle).await?,
+        None => false,
+    };
     let known = Known {
         claim,
         us: shared.world.id(),
         runs_here: shared.runs(&request.id),
+        bottle_over,
         owner_lives,
         attempts: shared.world.config.attempts,
     };
@@ -64,7 +69,7 @@ async fn handle(shared: &Arc<Shared>, job: &Job<StartRequest>) -> Result<(), Bus
             if let Some(dead) = claim.filter(|_| attempt > 1) {
                 mark_lost(shared, &bus, &dead.bottle).await?;
             }
-            run(shared, &bus, job, request, (attempt, revision)).await
+            Box::pin(run(shared, &bus, job, request, (attempt, revision))).await
         }
     }
 }
@@ -121,7 +126,7 @@ async fn run(
     let (stop, stops) = mpsc::channel(STOPS);
     shared.running().insert(bottle.clone(), Runs { request: request.id.clone(), stop: stop.clone() });
     let outcome = tokio::select! {
-        outcome = launch.perform(plan, stops) => outcome,
+        outcome = Box::pin(launch.perform(plan, stops)) => outcome,
         never = hand_back_at_stop(shared, stop) => match never {},
     };
     shared.running().remove(&bottle);
@@ -180,6 +185,12 @@ async fn lives(shared: &Shared, bus: &Bus, claim: &RequestClaim) -> Result<bool,
     let within =
         jiff::SignedDuration::try_from(shared.world.config.ack_wait).unwrap_or(jiff::SignedDuration::MAX);
     Ok(found.is_some_and(|found| age(found.value.at) < within))
+}
+
+/// Whether a bottle's end, or its failure, was recorded.
+async fn is_over(bus: &Bus, bottle: &Slug) -> Result<bool, BusError> {
+    let found = bus.bucket(&bus::layout::BOTTLES).get(bottle.as_str()).await?;
+    Ok(found.is_some_and(|found| matches!(found.value.state, BottleState::Exited | BottleState::Failed)))
 }
 
 /// A bottle whose launcher is dead; its own host removes what is left when a launcher starts there again.

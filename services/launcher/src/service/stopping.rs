@@ -7,6 +7,8 @@ use bus::message::Version;
 use bus::message::start::{StopReply, StopRequest};
 use bus::{Delivery, Subscription};
 
+use tokio::sync::mpsc::error::TrySendError;
+
 use super::Shared;
 use crate::launch::Stop;
 
@@ -38,10 +40,10 @@ async fn reply(shared: &Shared, delivery: &Delivery<StopRequest>) {
 /// Nothing when the bottle is another launcher's: that one answers.
 async fn stop(shared: &Shared, request: &StopRequest) -> Option<StopReply> {
     let running = shared.running().get(&request.bottle).map(|runs| runs.stop.clone());
-    if let Some(running) = running {
-        let grace = request.grace_ms.map_or(shared.world.config.grace, Duration::from_millis);
-        // A run whose queue is full, or that just ended, is ending already.
-        let _ = running.try_send(Stop { grace, hand_back: false });
+    let grace = request.grace_ms.map_or(shared.world.config.grace, Duration::from_millis);
+    let sent = running.map(|running| running.try_send(Stop { grace, hand_back: false }));
+    // A run whose queue is full is ending already; one whose queue is closed has ended.
+    if let Some(Ok(()) | Err(TrySendError::Full(_))) = sent {
         return Some(StopReply { v: Version, stopping: true, reason: None });
     }
     let bottles = shared.world.bus.bucket(&bus::layout::BOTTLES);

@@ -2,8 +2,8 @@
 
 use std::os::fd::AsFd as _;
 
-use launcher::backend::{Backend as _, RunEnd};
 use crate::support::{Host, exec, python, run};
+use launcher::backend::{Backend as _, RunEnd};
 
 #[tokio::test]
 async fn the_agent_is_an_ordinary_user_without_rights() {
@@ -123,11 +123,17 @@ async fn errors_name_what_is_missing() {
         (vec!["/etc/hosts"], "not executable"),
         (vec![], "the command is empty"),
     ] {
-        let refused = bottle.exec(crate::support::command(&argv), String::new(), crate::support::LIMIT).await.unwrap_err();
+        let refused = bottle
+            .exec(crate::support::command(&argv), String::new(), crate::support::LIMIT)
+            .await
+            .unwrap_err();
         assert!(refused.to_string().contains(words), "{refused}");
     }
-    let late =
-        bottle.exec(crate::support::command(&["sleep", "60"]), String::new(), std::time::Duration::from_millis(50));
+    let late = bottle.exec(
+        crate::support::command(&["sleep", "60"]),
+        String::new(),
+        std::time::Duration::from_millis(50),
+    );
     assert_eq!(late.await.unwrap().code, None);
 }
 
@@ -138,7 +144,12 @@ async fn victim() {
     let host = Host::at(home.as_ref());
     let mut bottle = host.bottle("a-00000").await;
     let inherited = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
-    crate::support::start(&mut bottle, &["sh", "-c", "setsid sleep 1000 & echo ready; sleep 1000"], inherited).await;
+    crate::support::start(
+        &mut bottle,
+        &["sh", "-c", "setsid sleep 1000 & echo ready; sleep 1000"],
+        inherited,
+    )
+    .await;
     std::future::pending::<()>().await;
 }
 
@@ -158,7 +169,10 @@ async fn the_kernel_ends_every_bottle_of_a_killed_launcher() {
     launcher.wait().unwrap();
     // The pipe ends only when every process that holds it is gone: the program, and what it put in the background.
     let ended = tokio::task::spawn_blocking(move || lines.count());
-    assert_eq!(tokio::time::timeout(crate::support::LIMIT, ended).await.expect("processes are left").unwrap(), 0);
+    assert_eq!(
+        tokio::time::timeout(crate::support::LIMIT, ended).await.expect("processes are left").unwrap(),
+        0
+    );
 }
 
 #[tokio::test]

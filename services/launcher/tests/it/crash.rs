@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::support::world::{World, launcher_at};
 use bus::message::record::BottleState;
 use launcher::step::Step;
-use crate::support::world::{World, launcher_at};
 
 const HOME: &str = "BOT_BOTTLE_TEST_HOME";
 const BUS: &str = "BOT_BOTTLE_TEST_BUS";
@@ -18,6 +18,7 @@ const STEP: &str = "BOT_BOTTLE_TEST_STEP";
 async fn victim() {
     let Ok(home) = std::env::var(HOME) else { return };
     let (url, hang) = (std::env::var(BUS).unwrap(), std::env::var(STEP).unwrap());
+    base::logging::init(base::logging::Format::Text);
     let observer: launcher::Observer = Arc::new(move |_, step| {
         let hangs = step.as_str() == hang;
         Box::pin(async move {
@@ -31,7 +32,8 @@ async fn victim() {
     std::future::pending::<()>().await;
 }
 
-#[tokio::test]
+// The supervisor answers while this test waits for another process.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_launcher_killed_at_any_step_leaves_nothing_and_its_request_runs_again() {
     let world = World::new().await;
     world.agent(&["true"], "limits: {memory: 512M, processes: 100}");
@@ -72,7 +74,11 @@ fn kill_at(step: Step, world: &World) {
         .stderr(writer)
         .spawn()
         .unwrap();
-    assert!(BufReader::new(output).lines().any(|line| line.unwrap() == "reached"), "{step} was not reached");
+    let reached = BufReader::new(output).lines().map_while(Result::ok).any(|line| {
+        eprintln!("victim: {line}");
+        line == "reached"
+    });
+    assert!(reached, "{step} was not reached");
     victim.kill().unwrap();
     victim.wait().unwrap();
 }
@@ -89,9 +95,12 @@ fn recorded(home: &Path) -> Recorded {
     for state in std::fs::read_dir(home.join("state")).into_iter().flatten().flatten() {
         let Ok(text) = std::fs::read_to_string(state.path().join("namespace.json")) else { continue };
         let owned: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let pids = owned["processes"].as_array().unwrap().iter().map(|process| format!("/proc/{}", process["pid"]));
+        let pids =
+            owned["processes"].as_array().unwrap().iter().map(|process| format!("/proc/{}", process["pid"]));
         all.processes.extend(pids);
-        all.groups.extend(owned["groups"].as_array().unwrap().iter().map(|group| group.as_str().unwrap().to_owned()));
+        all.groups.extend(
+            owned["groups"].as_array().unwrap().iter().map(|group| group.as_str().unwrap().to_owned()),
+        );
     }
     all
 }

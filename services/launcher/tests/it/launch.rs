@@ -2,18 +2,21 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::support::LIMIT;
+use crate::support::world::World;
 use base64::Engine as _;
 use bus::message::record::{BottleState, ClaimState};
 use bus::message::run::{ExitReason, FailureKind, Output, StateKept};
 use bus::message::start::StopRequest;
 use launcher::step::Step;
-use crate::support::LIMIT;
-use crate::support::world::World;
 
 #[tokio::test]
 async fn a_request_becomes_a_run_and_then_nothing() {
     let world = World::new().await;
-    world.agent(&["sh", "-c", "cat; echo; echo $HTTPS_PROXY $PWD; cat $SSL_CERT_FILE | tail -n 3 >&2"], "env: {A: b}");
+    world.agent(
+        &["sh", "-c", "cat; echo; echo $HTTPS_PROXY $PWD; cat $SSL_CERT_FILE | tail -n 3 >&2"],
+        "env: {A: b}",
+    );
     let launcher = world.launcher().await;
     let mut events = world.events().await;
     let mut output = world.operator.subscribe::<Output>("bottle.output.*").await.unwrap();
@@ -30,7 +33,8 @@ async fn a_request_becomes_a_run_and_then_nothing() {
     assert_eq!(piece.offset, 0);
     assert!(base64::engine::general_purpose::STANDARD.decode(piece.data).is_ok());
     assert!(world.left().is_empty(), "{:?}", world.left());
-    let record = world.operator.bucket(&bus::layout::BOTTLES).get(exited.bottle.as_str()).await.unwrap().unwrap();
+    let record =
+        world.operator.bucket(&bus::layout::BOTTLES).get(exited.bottle.as_str()).await.unwrap().unwrap();
     assert_eq!((record.value.state, record.value.code), (BottleState::Exited, Some(0)));
     // The same id again starts nothing.
     let again = world.operator.publish(&crate::support::world::request("r1")).await.unwrap();
@@ -82,7 +86,7 @@ async fn a_token_is_in_the_sidecar_and_nowhere_else() {
     let script = format!(
         "
 import os, socket
-word = bytes(ord(c) ^ 1 for c in '{}').translate(bytes(b ^ 1 for b in range(256)))
+word = bytes(ord(c) ^ 1 for c in '{}')
 found = []
 def look(path):
     try:
@@ -100,7 +104,12 @@ peer = socket.create_connection(('egress', 9099), 5); peer.sendall(b'count')
 print(found, peer.recv(100).decode())
 ",
         // The script itself must not hold the token.
-        token.bytes().map(|byte| char::from(byte ^ 1)).collect::<String>().replace('\\', "\\\\").replace('\'', "\\'")
+        token
+            .bytes()
+            .map(|byte| char::from(byte ^ 1))
+            .collect::<String>()
+            .replace('\\', "\\\\")
+            .replace('\'', "\\'")
     );
     let routes = "egress: {routes: [{host: api.example, auth: {scheme: Bearer, token_ref: THE_TOKEN}}]}";
     world.agent(&["/usr/bin/python3", "-c", &script], routes);
@@ -150,7 +159,13 @@ async fn a_failure_undoes_what_was_made_and_says_why() {
     let mut events = world.events().await;
     let route = |host: &str, more: &str| format!("egress: {{routes: [{{host: {host}{more}}}]}}");
     for (id, argv, more, kind, words) in [
-        ("r1", "no-such-program", String::new(), FailureKind::Run, "in none of the bottle's PATH directories"),
+        (
+            "r1",
+            "no-such-program",
+            String::new(),
+            FailureKind::Run,
+            "in none of the bottle's PATH directories",
+        ),
         ("r2", "true", route("refused.example", ""), FailureKind::Sidecar, "this route is refused"),
         (
             "r3",
@@ -178,7 +193,11 @@ async fn a_malformed_request_is_parked_and_the_next_one_runs() {
     world.agent(&["true"], "");
     let launcher = world.launcher().await;
     let mut events = world.events().await;
-    world.operator.publish(&Raw(serde_json::json!({"id": "x", "agent": "tester", "route": "*"}))).await.unwrap();
+    world
+        .operator
+        .publish(&Raw(serde_json::json!({"id": "x", "agent": "tester", "route": "*"})))
+        .await
+        .unwrap();
     let failed = events.failed().await;
     assert_eq!((failed.request.as_str(), failed.kind), ("malformed-1", FailureKind::Malformed));
     assert!(failed.reason.contains("route"), "{}", failed.reason);
@@ -204,13 +223,16 @@ impl bus::message::Message for Raw {
 async fn runs_are_stopped_limited_and_ended_without_their_sidecar() {
     let world = World::new().await;
     let launcher = world.launcher().await;
-    let sleep = "trap 'exit 5' TERM; sleep 1000 & wait";
-    let die = "import socket, time; socket.create_connection(('egress', 9099)).sendall(b'die'); time.sleep(1000)";
+    let sleep = "trap 'exit 5' TERM; echo ready; sleep 1000 & wait";
+    let die =
+        "import socket, time; socket.create_connection(('egress', 9099)).sendall(b'die'); time.sleep(1000)";
 
     world.agent(&["sh", "-c", sleep], "");
     let mut events = world.events().await;
+    let mut output = world.operator.subscribe::<Output>("bottle.output.*").await.unwrap();
     world.start("r1").await;
     let bottle = events.started().await.bottle;
+    output.next().await.unwrap();
     let stop = StopRequest { v: Default::default(), bottle: bottle.clone(), grace_ms: None };
     let reply = world.operator.request(&stop, LIMIT).await.unwrap();
     assert!(reply.stopping, "{reply:?}");

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::{Host, exec, python};
 use launcher::backend::Backend as _;
 use launcher::limits::{Hierarchy, Limits};
-use crate::support::{Host, exec, python};
 
 /// Without control groups (an unprivileged user without delegation) the limits are noted as not enforced instead.
 fn has_groups() -> bool {
@@ -16,7 +16,9 @@ async fn memory_and_processes_are_limited() {
     let host = Host::new();
     let limits =
         Limits { memory: Some(256 << 20), processes: Some(32), disk: Some(1 << 20), ..Limits::default() };
-    let mut bottle = host.limited_bottle("a-00000", limits).await;
+    // Control groups are named after the bottle, and other tests run at the same time.
+    let name = base::id::Slug::random(&"limited".parse().unwrap());
+    let mut bottle = host.limited_bottle(name.as_str(), limits).await;
     if !has_groups() {
         assert!(bottle.notes().iter().any(|note| note.starts_with("memory")));
         return;
@@ -40,14 +42,17 @@ try:
 except OSError as e: print(e.strerror)
 ";
     assert_eq!(python(&mut bottle, full).await, "No space left on device");
+    bottle.kill();
+    bottle.wait().await;
+    host.backend.destroy(&name).await.unwrap();
 }
 
 #[tokio::test]
 async fn control_groups_are_removed() {
     let host = Host::new();
     let limits = Limits { memory: Some(256 << 20), cpu_millis: Some(500), ..Limits::default() };
-    let name = "a-00001".parse().unwrap();
-    let mut bottle = host.limited_bottle("a-00001", limits).await;
+    let name = base::id::Slug::random(&"limited".parse().unwrap());
+    let mut bottle = host.limited_bottle(name.as_str(), limits).await;
     let groups = exec(&mut bottle, &["cat", "/proc/self/cgroup"]).await;
     assert_eq!(groups.code, Some(0));
     let recorded = std::fs::read_to_string(host.state.of(&name).path().join("namespace.json")).unwrap();

@@ -1,8 +1,14 @@
 //! The launcher's stories: real boxes, a real bus. They need bubblewrap with user namespaces, nats-server and Python.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test says what went wrong by failing loudly"
+)]
 
 mod boundary;
 mod crash;
 mod launch;
 mod limits;
+mod probe;
 mod seccomp;
 mod support;

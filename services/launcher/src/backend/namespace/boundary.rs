@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -16,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Child;
 
 use super::agent_box::{self, AgentBox};
-use super::launch::{self, last_words};
+use super::launch::{self, BoxSpec, last_words};
 use super::owned::{Owned, Process};
 use super::spawner::Spawner;
 use super::stage::StagedTree;
@@ -62,60 +63,29 @@ pub(super) async fn create(
     let state = backend.config.state.of(&spec.bottle);
     let user = host_user(&spec.bottle, Role::Agent);
     let enforcement = limits::plan(&spec.limits, &backend.hierarchy, spec.bottle.as_str());
-    let before = prepare(backend, &state, user, &enforcement)
+    let mut before = prepare(backend, &state, user, &enforcement)
         .map_err(BackendError::system("prepare the bottle's limits"))?;
-    let mut staged = Staged { spawner: backend.spawner.clone(), paths: Vec::new() };
-    for (name, path) in
-        [("home", state.home()), ("trust", state.trust()), ("init", backend.config.init.clone())]
-    {
-        let tree = StagedTree::open(format!("{}-{name}", spec.bottle), &path);
-        let reached = match tree {
-            Ok(tree) => backend.spawner.stage(tree).await,
-            Err(error) => Err(error),
-        };
-        staged
-            .paths
-            .push(reached.map_err(BackendError::system(format!("show {} to the bottle", path.display())))?);
-    }
-    let [home, trust, init] = [0, 1, 2].map(|place| staged.paths[place].clone());
+    let staged = stage(backend, &spec, &state).await?;
     let (mut arguments, mounts) = agent_box::arguments(&AgentBox {
         bottle: &spec.bottle,
         system: &backend.system,
-        home,
-        trust,
-        init,
+        home: staged.paths[0].clone(),
+        trust: staged.paths[1].clone(),
+        init: staged.paths[2].clone(),
         disk: spec.limits.disk,
         seccomp: &backend.seccomp,
     });
     let (info, info_writer) = io::pipe().map_err(BackendError::system("make a pipe"))?;
-    let info_writer = OwnedFd::from(info_writer);
-    arguments.push(["--info-fd", &std::os::fd::AsRawFd::as_raw_fd(&info_writer).to_string()]);
-    let mut before = before;
-    before.kept.push(info_writer);
-    let spec_box = launch::Box {
-        bubblewrap: backend.config.bubblewrap.clone(),
-        arguments,
-        program: vec![INIT.to_owned()],
-        user,
-        before,
-        stderr: Stdio::piped(),
-        deadline: ANSWER,
-    };
-    let (mut child, channel) = launch::start(&backend.spawner, spec_box)
-        .await
-        .map_err(BackendError::system(format!("start {}", backend.config.bubblewrap.display())))?;
-    let order = Order::Bind { addresses: spec.ports.clone() };
-    let (channel, answer) = ask(channel, order, Vec::new()).await;
-    let listeners = match answer {
-        Ok((Answer::Bound, listeners)) if listeners.len() == spec.ports.len() => listeners,
-        Ok((Answer::Failed { reason }, _)) => return Err(BackendError::Refused(reason)),
-        Ok(_) => return Err(BackendError::Refused("init answered something else than was asked".to_owned())),
-        Err(ChannelError::Closed) => {
-            let stderr = last_words(&mut child).await;
-            return Err(BackendError::Bubblewrap { what: "bottle".to_owned(), stderr });
-        }
-        Err(source) => return Err(BackendError::Channel { what: "bottle".to_owned(), source }),
-    };
+    arguments.push(["--info-fd", &info_writer.as_raw_fd().to_string()]);
+    before.kept.push(info_writer.into());
+    let bubblewrap = backend.config.bubblewrap.clone();
+    let starting = format!("start {}", bubblewrap.display());
+    let program = vec![INIT.to_owned()];
+    let spec_box =
+        BoxSpec { bubblewrap, arguments, program, user, before, stderr: Stdio::piped(), deadline: ANSWER };
+    let (mut child, channel) =
+        launch::start(&backend.spawner, spec_box).await.map_err(BackendError::system(starting))?;
+    let (channel, listeners) = open_ports(channel, spec.ports, &mut child).await?;
     let init = record(backend, &state, &child, info)
         .map_err(BackendError::system("find the bottle's init on the host"))?;
     Ok(NamespaceBoundary {
@@ -129,6 +99,47 @@ pub(super) async fn create(
         notes: enforcement.notes,
         _staged: staged,
     })
+}
+
+/// Makes the bottle's directories and init reachable for its box: home, trust, init.
+async fn stage(backend: &Namespace, spec: &BoundarySpec, state: &StateDir) -> Result<Staged, BackendError> {
+    let mut staged = Staged { spawner: backend.spawner.clone(), paths: Vec::new() };
+    for (name, path) in
+        [("home", state.home()), ("trust", state.trust()), ("init", backend.config.init.clone())]
+    {
+        let reached = match StagedTree::open(format!("{}-{name}", spec.bottle), &path) {
+            Ok(tree) => backend.spawner.stage(tree).await,
+            Err(error) => Err(error),
+        };
+        let reached =
+            reached.map_err(BackendError::system(format!("show {} to the bottle", path.display())))?;
+        staged.paths.push(reached);
+    }
+    Ok(staged)
+}
+
+/// The first exchange with init: it opens the ports, which also shows that it lives.
+async fn open_ports(
+    channel: Channel,
+    ports: Vec<SocketAddr>,
+    child: &mut Child,
+) -> Result<(Channel, Vec<OwnedFd>), BackendError> {
+    let wanted = ports.len();
+    let (channel, answer) = ask(channel, Order::Bind { addresses: ports }, Vec::new()).await;
+    match answer {
+        Ok((Answer::Bound, listeners)) if listeners.len() == wanted => Ok((channel, listeners)),
+        Ok((Answer::Failed { reason }, _)) => Err(BackendError::Refused(reason)),
+        Ok(_) => Err(unexpected()),
+        Err(ChannelError::Closed) => {
+            let stderr = last_words(child).await;
+            Err(BackendError::Bubblewrap { what: "bottle".to_owned(), stderr })
+        }
+        Err(source) => Err(BackendError::Channel { what: "bottle".to_owned(), source }),
+    }
+}
+
+fn unexpected() -> BackendError {
+    BackendError::Refused("init answered something else than was asked".to_owned())
 }
 
 /// Records and makes the control groups, and gives the agent its directories.
@@ -197,7 +208,7 @@ impl NamespaceBoundary {
         channel.set_deadline(within).map_err(failed)?;
         let (channel, answer) = ask(channel, order, descriptors).await;
         match answer.map_err(failed)? {
-            (Answer::Started, _) => return Ok(Answer::Started),
+            (Answer::Started, _) => Ok(Answer::Started),
             (Answer::Failed { reason }, _) => {
                 self.channel = Some(channel);
                 Err(BackendError::Refused(reason))
@@ -244,7 +255,7 @@ impl Boundary for NamespaceBoundary {
             let order = Order::Exec { command, input, deadline_ms };
             match self.order(order, Vec::new(), deadline + ANSWER).await? {
                 Answer::Done { code, stdout, stderr } => Ok(Outcome { code, stdout, stderr }),
-                _ => Err(BackendError::Refused("init answered something else than was asked".to_owned())),
+                _ => Err(unexpected()),
             }
         })
     }
@@ -253,7 +264,7 @@ impl Boundary for NamespaceBoundary {
         Box::pin(async move {
             match self.order(Order::Run { command }, streams.into(), ANSWER).await? {
                 Answer::Started => Ok(()),
-                _ => Err(BackendError::Refused("init answered something else than was asked".to_owned())),
+                _ => Err(unexpected()),
             }
         })
     }

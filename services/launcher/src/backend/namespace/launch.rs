@@ -16,7 +16,7 @@ use super::spawner::{Job, Spawner};
 use crate::sys::BeforeExec;
 
 /// One box to start.
-pub(super) struct Box {
+pub(super) struct BoxSpec {
     pub(super) bubblewrap: PathBuf,
     pub(super) arguments: Arguments,
     /// The program inside, and its arguments.
@@ -32,7 +32,7 @@ pub(super) struct Box {
 ///
 /// # Errors
 /// The system refused a descriptor or the process.
-pub(super) async fn start(spawner: &Spawner, spec: Box) -> io::Result<(Child, Channel)> {
+pub(super) async fn start(spawner: &Spawner, spec: BoxSpec) -> io::Result<(Child, Channel)> {
     let (ours, theirs) = Channel::pair(spec.deadline).map_err(io::Error::other)?;
     let (arguments, mut kept) = spec.arguments.into_descriptors()?;
     let mut command = Command::new(spec.bubblewrap);

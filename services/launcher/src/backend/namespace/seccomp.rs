@@ -95,7 +95,7 @@ pub(super) fn programs() -> Result<Vec<Vec<u8>>, BackendError> {
     if cfg!(target_arch = "x86_64") {
         programs.push(no_x32());
     }
-    Ok(programs.iter().map(|program| bytes(program)).collect())
+    Ok(programs.iter().map(bytes).collect())
 }
 
 fn refused() -> Result<Rules, BackendError> {

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use handover::Channel;
 use tokio::process::Child;
 
-use super::launch;
+use super::launch::{self, BoxSpec};
 use super::owned::{Owned, Process};
 use super::sidecar_box::{self, SidecarBox};
 use super::spawner::Spawner;
@@ -52,7 +52,7 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
         program: staged[1].clone(),
         seccomp: &backend.seccomp,
     });
-    let spec_box = launch::Box {
+    let spec_box = BoxSpec {
         bubblewrap: backend.config.bubblewrap.clone(),
         arguments,
         program: vec![sidecar_box::program(spec.name)],

@@ -192,7 +192,8 @@ pub(crate) async fn launcher_at(
 }
 
 pub(crate) fn request(id: &str) -> StartRequest {
-    serde_json::from_value(serde_json::json!({"v": 1, "id": id, "agent": "tester", "task": "the task"})).unwrap()
+    serde_json::from_value(serde_json::json!({"v": 1, "id": id, "agent": "tester", "task": "the task"}))
+        .unwrap()
 }
 
 async fn connect(url: &str, keys: &Keys, role: Role) -> Bus {
