@@ -64,4 +64,5 @@ generated:
 	UPDATE_GENERATED=1 $(CARGO) test --locked -p bot-bottle-bus -p bot-bottle-manifest -p bot-bottle
 
 bench: build
-	$(CARGO) run --locked --release -p bot-bottle-bench -- $(if $(ONLY),--only $(ONLY))
+	$(CARGO) build --locked --release -p bot-bottle-bench
+	$(if $(ONLY),ONLY=$(ONLY)) target/release/bot-bottle-bench

@@ -53,8 +53,8 @@ pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
     let direct = Way::direct(&origin)?;
     if report.wants(&[RPS, P50]) {
         let rival = Child::start(RIVAL, &[&origin.address.to_string(), &origin.certificate]).await?;
-        let (rival, ours) = (Way::through(&rival)?, Sidecar::start(&origin)?);
-        let ours = ours.way()?;
+        let (rival, ours) = (Way::through(&rival, &origin)?, Sidecar::start(&origin)?);
+        let ours = ours.way(&origin)?;
         if report.wants(&[RPS]) {
             requests_per_second(report, &ours, &rival).await?;
         }
@@ -111,13 +111,13 @@ async fn added_latency(report: &mut Report, ours: &Way, rival: &Way, direct: &Wa
 
 async fn new_host(report: &mut Report, origin: &Child, direct: &Way) -> anyhow::Result<()> {
     let sidecar = Sidecar::start(origin)?;
-    let ours = sidecar.way()?;
+    let ours = sidecar.way(origin)?;
     let (mut of_ours, mut of_direct) = (Vec::new(), Vec::new());
     for index in 0..NEW_HOSTS {
         let host = format!("host{index}.{DOMAIN}");
         for (way, times) in [(direct, &mut of_direct), (&ours, &mut of_ours)] {
             let begun = Instant::now();
-            way.connect(&host).await?.get(&host, "/").await?;
+            way.connect(&host).await?.get("/").await?;
             times.push(begun.elapsed().as_secs_f64() * 1000.0);
         }
     }
@@ -133,7 +133,7 @@ async fn starts(report: &mut Report, origin: &Child) -> anyhow::Result<()> {
         let begun = Instant::now();
         let sidecar = Sidecar::start(origin)?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
-        sidecar.way()?.connect(HOST).await?.get(HOST, "/").await?;
+        sidecar.way(origin)?.connect(HOST).await?.get("/").await?;
         // It reads the host's authorities in the background; they are part of what it keeps.
         tokio::time::sleep(Duration::from_millis(300)).await;
         sizes.push(sidecar.memory("VmRSS")? / MIB);
@@ -149,12 +149,12 @@ async fn starts(report: &mut Report, origin: &Child) -> anyhow::Result<()> {
 
 async fn large_body(report: &mut Report, origin: &Child) -> anyhow::Result<()> {
     let sidecar = Sidecar::start(origin)?;
-    let mut connection = sidecar.way()?.connect(HOST).await?;
-    connection.get(HOST, "/").await?;
+    let mut connection = sidecar.way(origin)?.connect(HOST).await?;
+    connection.get("/").await?;
     let before = sidecar.memory("VmHWM")?;
     let begun = Instant::now();
-    connection.get(HOST, &format!("/big/{BODY_MIB}")).await?;
-    connection.upload(HOST, BODY_MIB).await?;
+    connection.get(&format!("/big/{BODY_MIB}")).await?;
+    connection.upload(BODY_MIB).await?;
     report.remark(&format!("{:.0} MiB/s", 2.0 * BODY_MIB as f64 / begun.elapsed().as_secs_f64()));
     let extra = (sidecar.memory("VmHWM")? - before) / MIB;
     report.add(BODY, Number { value: extra, unit: "MiB", over: None });

@@ -2,8 +2,9 @@
 //! numbers go to `target/bench.json` as well.
 //!
 //! The programs that are measured run as processes of their own. Build them first, in the same profile:
-//! `cargo build --release -p bot-bottle-egress -p bot-bottle-bench`.
+//! `make build`; `make bench` does.
 
+mod bottle;
 mod egress;
 mod report;
 
@@ -22,6 +23,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     let mut report = Report::new(std::env::var("ONLY").ok())?;
+    bottle::run(&mut report).await.context("measuring the bottle")?;
     egress::run(&mut report).await.context("measuring the egress proxy")?;
     report.finish()
 }

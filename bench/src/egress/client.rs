@@ -25,18 +25,26 @@ use super::child::Child;
 /// Where to connect and whom to trust there.
 pub(crate) struct Way {
     address: SocketAddr,
+    /// The origin's port, which every URL names: the rival dials no other.
+    port: u16,
     tls: TlsConnector,
     is_proxy: bool,
 }
 
 /// A kept-alive HTTP/1.1 connection.
 pub(crate) struct Connection {
+    authority: String,
     sender: http1::SendRequest<BoxBody<Bytes, Infallible>>,
     _driver: JoinSet<()>,
 }
 
 impl Way {
-    pub(crate) fn new(address: SocketAddr, certificate: &str, is_proxy: bool) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        address: SocketAddr,
+        certificate: &str,
+        origin: &Child,
+        is_proxy: bool,
+    ) -> anyhow::Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(certificate.as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -47,36 +55,37 @@ impl Way {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A client's first request to a host is measured; it knows nothing from an earlier one.
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { address, tls: TlsConnector::from(Arc::new(config)), is_proxy })
+        Ok(Self { address, port: origin.address.port(), tls: TlsConnector::from(Arc::new(config)), is_proxy })
     }
 
     /// Straight to the origin.
     pub(crate) fn direct(origin: &Child) -> anyhow::Result<Self> {
-        Self::new(origin.address, &origin.certificate, false)
+        Self::new(origin.address, &origin.certificate, origin, false)
     }
 
     /// Through a proxy.
-    pub(crate) fn through(proxy: &Child) -> anyhow::Result<Self> {
-        Self::new(proxy.address, &proxy.certificate, true)
+    pub(crate) fn through(proxy: &Child, origin: &Child) -> anyhow::Result<Self> {
+        Self::new(proxy.address, &proxy.certificate, origin, true)
     }
 
     /// A new connection to a host.
     pub(crate) async fn connect(&self, host: &str) -> anyhow::Result<Connection> {
+        let authority = format!("{host}:{}", self.port);
         let mut stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         if self.is_proxy {
-            open_tunnel(&mut stream, host).await?;
+            open_tunnel(&mut stream, &authority).await?;
         }
         let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async { drop(driver.await) });
-        Ok(Connection { sender, _driver: tasks })
+        Ok(Connection { authority, sender, _driver: tasks })
     }
 }
 
-async fn open_tunnel(stream: &mut TcpStream, host: &str) -> anyhow::Result<()> {
-    stream.write_all(format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n").as_bytes()).await?;
+async fn open_tunnel(stream: &mut TcpStream, authority: &str) -> anyhow::Result<()> {
+    stream.write_all(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes()).await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut head).await? == 0 {
@@ -91,17 +100,22 @@ async fn open_tunnel(stream: &mut TcpStream, host: &str) -> anyhow::Result<()> {
 
 impl Connection {
     /// Asks and reads the whole answer.
-    pub(crate) async fn get(&mut self, host: &str, path: &str) -> anyhow::Result<()> {
-        self.send(Request::get(path).header("host", host).header("accept", "*/*").body(Empty::new().boxed())?)
-            .await
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<()> {
+        self.send(
+            Request::get(path)
+                .header("host", &self.authority)
+                .header("accept", "*/*")
+                .body(Empty::new().boxed())?,
+        )
+        .await
     }
 
     /// Sends a body of so many mebibytes.
-    pub(crate) async fn upload(&mut self, host: &str, mebibytes: u64) -> anyhow::Result<()> {
+    pub(crate) async fn upload(&mut self, mebibytes: u64) -> anyhow::Result<()> {
         let chunk = Bytes::from(vec![b'u'; 64 * 1024]);
         let frames = (0..mebibytes * 16).map(move |_| Ok(Frame::data(chunk.clone())));
         let body = BodyExt::boxed(StreamBody::new(stream::iter(frames)));
-        self.send(Request::post("/").header("host", host).body(body)?).await
+        self.send(Request::post("/").header("host", &self.authority).body(body)?).await
     }
 
     async fn send(&mut self, request: Request<BoxBody<Bytes, Infallible>>) -> anyhow::Result<()> {

@@ -38,7 +38,7 @@ pub(crate) async fn run(way: &Way, connections: usize, time: Duration) -> anyhow
     for _ in 0..connections {
         let mut connection = way.connect(HOST).await.context("connecting")?;
         for _ in 0..WARM_UP {
-            connection.get(HOST, "/").await?;
+            connection.get("/").await?;
         }
         ready.push(connection);
     }
@@ -58,7 +58,7 @@ async fn ask(mut connection: Connection, end: Instant) -> anyhow::Result<Vec<Dur
         if begun >= end {
             return Ok(latencies);
         }
-        connection.get(HOST, "/").await?;
+        connection.get("/").await?;
         latencies.push(begun.elapsed());
     }
 }

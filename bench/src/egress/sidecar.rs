@@ -57,8 +57,8 @@ impl Sidecar {
     ///
     /// # Errors
     /// Its certificate is none.
-    pub(crate) fn way(&self) -> anyhow::Result<Way> {
-        Way::new(self.address, &self.certificate, true)
+    pub(crate) fn way(&self, origin: &Child) -> anyhow::Result<Way> {
+        Way::new(self.address, &self.certificate, origin, true)
     }
 
     /// A field of the process's status, in bytes.
@@ -77,6 +77,7 @@ fn handover(origin: &Child, spool: &TempDir) -> anyhow::Result<EgressHandover> {
     let policy = json!({ "routes": [
         {
             "host": format!("*.{DOMAIN}"),
+            "port": origin.address.port(),
             "connect_to": origin.address.to_string(),
             "allow_private": ["127.0.0.0/8"],
             "tls": { "ca": "/origin.pem" },
