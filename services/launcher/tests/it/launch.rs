@@ -155,7 +155,9 @@ fn holds(path: &std::path::Path, word: &str) -> bool {
 #[tokio::test]
 async fn a_failure_undoes_what_was_made_and_says_why() {
     let world = World::new().await;
-    let launcher = world.launcher().await;
+    let given = format!("{:032x}", rand::random::<u128>());
+    let host = [("GIVEN".to_owned(), given.clone())].into_iter().collect();
+    let launcher = world.launcher_with(|config| config.environment = host, launcher::world::nobody()).await;
     let mut events = world.events().await;
     let route = |host: &str, more: &str| format!("egress: {{routes: [{{host: {host}{more}}}]}}");
     for (id, argv, more, kind, words) in [
@@ -174,6 +176,17 @@ async fn a_failure_undoes_what_was_made_and_says_why() {
             FailureKind::Secret,
             "UNSET is not set",
         ),
+        (
+            "r5",
+            "true",
+            // The value of the variable that the route names, where the agent would see it.
+            format!(
+                "env: {{X: 'a{given}b'}}\n{}",
+                route("a.example", ", auth: {scheme: Bearer, token_ref: GIVEN}")
+            ),
+            FailureKind::Secret,
+            "env X: its value holds a token",
+        ),
         ("r4", "true", "enviroment: {}".to_owned(), FailureKind::Manifest, "enviroment"),
     ] {
         world.agent(&[argv], &more);
@@ -183,6 +196,21 @@ async fn a_failure_undoes_what_was_made_and_says_why() {
         assert!(failed.reason.contains(words), "{}", failed.reason);
         assert!(world.left().is_empty(), "{:?}", world.left());
     }
+    launcher.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn no_shell_reads_a_command_or_a_task() {
+    let world = World::new().await;
+    let hostile = "$(touch /tmp/x) `id` ; echo \"'&|<>*? $HOME\\n";
+    world.agent_with(&["printf", "%s|", hostile], "prompt: argument", "");
+    let launcher = world.launcher().await;
+    let mut request = crate::support::world::request("r1");
+    request.task = Some(hostile.to_owned());
+    let mut events = world.events().await;
+    world.operator.publish(&request).await.unwrap();
+    assert_eq!(events.exited().await.result, Some(format!("{hostile}|{hostile}|")));
     launcher.stop().await;
     world.end().await;
 }

@@ -57,8 +57,13 @@ impl World {
 
     /// Writes an agent `tester` whose bottle runs this command.
     pub(crate) fn agent(&self, argv: &[&str], more: &str) {
+        self.agent_with(argv, "prompt: stdin", more);
+    }
+
+    /// The same, with one more option of the provider.
+    pub(crate) fn agent_with(&self, argv: &[&str], option: &str, more: &str) {
         let argv = serde_json::to_string(argv).unwrap();
-        let provider = format!("agent_provider: {{template: command, argv: {argv}}}\n");
+        let provider = format!("agent_provider: {{template: command, argv: {argv}, {option}}}\n");
         self.write("bottles/dev.md", &format!("---\n{provider}{more}\n---\n"));
         self.write("agents/tester.md", "---\nbottle: dev\n---\n");
     }
