@@ -13,15 +13,17 @@ use bus::message::egress::{Allowed, Log};
 use bus::{Bus, BusError, Link};
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::record::Record;
+use crate::record::{Queue, Record};
 use crate::spool::{Parcel, Spool};
 
 /// Lines in one batch at most, so that it stays well below a bus message's size.
 const BATCH: usize = 200;
 /// Messages on their way at once.
 const WINDOW: usize = 64;
+/// How often the last requests are looked after.
+const LAST_LOOK: Duration = Duration::from_millis(5);
 /// How long the bus may take to confirm a message before it goes to the disk.
 const CONFIRM: Duration = Duration::from_secs(2);
 
@@ -31,6 +33,16 @@ pub enum Destination {
     Bus(watch::Receiver<Option<Bus>>),
     /// To whoever started the proxy in their own process.
     Channel(mpsc::Sender<Parcel>),
+}
+
+impl Destination {
+    /// Whether trying to send is worth it at this moment.
+    fn is_there(&self) -> bool {
+        match self {
+            Self::Bus(bus) => bus.borrow().as_ref().is_some_and(|bus| *bus.link().borrow() == Link::Up),
+            Self::Channel(_) => true,
+        }
+    }
 }
 
 /// The one owner of the spool.
@@ -53,32 +65,30 @@ impl Keeper {
         Self { bottle, destination, spool, full, batch, lines: Vec::new(), waiting: VecDeque::new() }
     }
 
-    /// Runs until every sender of records is gone; what the bus has not taken by then is on disk.
-    pub(crate) async fn run(mut self, mut records: mpsc::Receiver<Record>, life: Lifecycle) {
+    /// Runs until the lifecycle stops and every request in hand has brought its record; what the bus has not taken by
+    /// then is on disk.
+    pub(crate) async fn run(mut self, queue: Arc<Queue>, life: Lifecycle) {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut some = Vec::with_capacity(BATCH);
-        let mut closed = false;
         loop {
-            tokio::select! {
-                count = records.recv_many(&mut some, BATCH) => {
-                    if count == 0 {
-                        break;
-                    }
-                    self.take(some.drain(..));
-                    if self.waiting.is_empty() {
-                        continue;
-                    }
-                }
-                _ = second.tick() => self.close_batch(),
-                () = life.stopping(), if !closed => {
-                    // From here on no request gets a place; those that have one still bring their records.
-                    records.close();
-                    closed = true;
-                    continue;
-                }
+            let is_second = tokio::select! {
+                () = queue.ready() => false,
+                _ = second.tick() => true,
+                () = life.stopping() => break,
+            };
+            self.take(queue.take());
+            if is_second {
+                self.close_batch();
             }
+            if is_second || !self.waiting.is_empty() {
+                self.deliver().await;
+            }
+        }
+        queue.close();
+        while !queue.is_empty() {
+            self.take(queue.take());
             self.deliver().await;
+            sleep(LAST_LOOK).await;
         }
         self.close_batch();
         self.deliver().await;
@@ -87,7 +97,7 @@ impl Keeper {
     fn take(&mut self, records: impl Iterator<Item = Record>) {
         for record in records {
             match record {
-                Record::Blocked(blocked) => self.waiting.push_back(Parcel::Blocked(blocked)),
+                Record::Blocked(blocked) => self.waiting.push_back(Parcel::Blocked(*blocked)),
                 Record::Allowed(line) => {
                     self.lines.push(*line);
                     if self.lines.len() >= BATCH {
@@ -128,7 +138,7 @@ impl Keeper {
 
     /// Sends what is on disk, as long as the bus takes it.
     async fn replay(&mut self) {
-        while !self.spool.is_empty() {
+        while !self.spool.is_empty() && self.destination.is_there() {
             let (parcels, place) = match self.spool.next(WINDOW) {
                 Ok(next) => next,
                 Err(error) => {
@@ -168,6 +178,9 @@ impl Keeper {
 
 /// Sends messages; how many of them, from the first on, have surely arrived.
 async fn send(destination: &Destination, parcels: &[Parcel]) -> usize {
+    if !destination.is_there() {
+        return 0;
+    }
     match destination {
         Destination::Channel(channel) => {
             for (index, parcel) in parcels.iter().enumerate() {
@@ -178,8 +191,7 @@ async fn send(destination: &Destination, parcels: &[Parcel]) -> usize {
             parcels.len()
         }
         Destination::Bus(bus) => {
-            let bus = bus.borrow().clone();
-            let Some(bus) = bus.filter(|bus| *bus.link().borrow() == Link::Up) else { return 0 };
+            let Some(bus) = bus.borrow().clone() else { return 0 };
             let sent = join_all(parcels.iter().map(|parcel| publish(&bus, parcel))).await;
             sent.iter().take_while(|arrived| **arrived).count()
         }

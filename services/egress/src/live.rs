@@ -61,7 +61,7 @@ async fn connect(config: BusConfig) -> Bus {
         match Bus::connect(Connect::new(config.url.clone(), config.credentials.clone())).await {
             Ok(bus) => return bus,
             Err(error) => {
-                tracing::warn!(error = base::error::chain(&error), "no bus yet; the handed policy runs")
+                tracing::warn!(error = base::error::chain(&error), "no bus yet; the handed policy runs");
             }
         }
         sleep(pause).await;
@@ -124,7 +124,7 @@ async fn take(bus: &Bus, bottle: &Slug, policies: &Policies, offered: &PolicyRev
     match &refused {
         None => tracing::info!(revision = offered.revision, "runs this policy revision"),
         Some(refused) => {
-            tracing::warn!(revision = refused.revision, reason = refused.reason, "refused a policy")
+            tracing::warn!(revision = refused.revision, reason = refused.reason, "refused a policy");
         }
     }
     let running = PolicyRunning { v: Version, bottle: bottle.clone(), running: policies.revision(), refused };

@@ -11,7 +11,7 @@ use base::lifecycle::Lifecycle;
 use futures::FutureExt as _;
 use rustls::crypto::CryptoProvider;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::{interval, sleep};
 
 use crate::ca::Authority;
@@ -20,7 +20,7 @@ use crate::dial::Dialer;
 use crate::gateway::Gateway;
 use crate::keeper::{Destination, Keeper};
 use crate::own;
-use crate::record::{Record, Recorder};
+use crate::record::{Queue, Recorder};
 use crate::running::{Chest, Live};
 use crate::serve::serve;
 use crate::spool::Spool;
@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Proxy {
     gateway: Arc<Gateway>,
     keeper: Keeper,
-    records: mpsc::Receiver<Record>,
+    records: Arc<Queue>,
 }
 
 /// The handle through which a running proxy's policy changes.

@@ -1,22 +1,24 @@
 //! What is recorded of a request, and the promise that nothing goes out unrecorded: a request gets its place in the
 //! queue of records before it is forwarded, and waits or is refused while there is none.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::clock::Clock;
 use base::id::Slug;
 use bus::message::Version;
 use bus::message::egress::{Allowed, Blocked};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::body::Progress;
 use crate::refusal::{Asked, Refusal};
 
 /// Requests in hand and records on their way, together.
-pub(crate) const QUEUE: usize = 4096;
+const PLACES: usize = 4096;
+/// Records that are worth waking the keeper for.
+const MANY: usize = 200;
 /// How long a request waits for its place.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -26,32 +28,73 @@ pub(crate) enum Record {
     /// Let through.
     Allowed(Box<Allowed>),
     /// Refused.
-    Blocked(Blocked),
+    Blocked(Box<Blocked>),
 }
 
 /// Where decisions are noted. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    queue: mpsc::Sender<Record>,
+    queue: Arc<Queue>,
     full: Arc<AtomicBool>,
     bottle: Slug,
     clock: Clock,
 }
 
+/// Records on their way to the keeper. It is woken for a refusal, and for many allowed requests together: waking it
+/// for each of them would cost more than the request's own record.
+pub(crate) struct Queue {
+    places: Arc<Semaphore>,
+    waiting: Mutex<Vec<(Record, OwnedSemaphorePermit)>>,
+    ready: Notify,
+}
+
 /// A request that was let through. Its record is written when this is dropped.
 pub(crate) struct Exchange {
     /// Until it is recorded.
-    pending: Option<(mpsc::OwnedPermit<Record>, Box<Allowed>)>,
+    pending: Option<(OwnedSemaphorePermit, Box<Allowed>)>,
     recorder: Recorder,
     begun: Instant,
     sent: Option<Arc<Progress>>,
 }
 
+impl Queue {
+    fn push(&self, record: Record, place: OwnedSemaphorePermit) {
+        let is_urgent = matches!(record, Record::Blocked(_));
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push((record, place));
+        if is_urgent || waiting.len() >= MANY {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Completes when something waits that should not wait for long.
+    pub(crate) async fn ready(&self) {
+        self.ready.notified().await;
+    }
+
+    /// All that waits, in order; their places are free again.
+    pub(crate) fn take(&self) -> impl Iterator<Item = Record> + use<> {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.into_iter().map(|(record, _)| record)
+    }
+
+    /// Gives no more places.
+    pub(crate) fn close(&self) {
+        self.places.close();
+    }
+
+    /// Whether no request is in hand and no record waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.available_permits() == PLACES
+    }
+}
+
 impl Recorder {
-    /// A recorder and the queue's other end. While `full` is set, nothing may happen.
-    pub(crate) fn new(bottle: Slug, clock: Clock, full: Arc<AtomicBool>) -> (Self, mpsc::Receiver<Record>) {
-        let (queue, records) = mpsc::channel(QUEUE);
-        (Self { queue, full, bottle, clock }, records)
+    /// A recorder and its queue. While `full` is set, nothing may happen.
+    pub(crate) fn new(bottle: Slug, clock: Clock, full: Arc<AtomicBool>) -> (Self, Arc<Queue>) {
+        let places = Arc::new(Semaphore::new(PLACES));
+        let queue = Arc::new(Queue { places, waiting: Mutex::default(), ready: Notify::new() });
+        (Self { queue: Arc::clone(&queue), full, bottle, clock }, queue)
     }
 
     /// Gives a request its place.
@@ -94,23 +137,23 @@ impl Recorder {
         revision: u64,
     ) -> Result<(), Refusal> {
         let place = self.place().await?;
-        place.send(Record::Blocked(self.blocked(refusal, asked, status, revision)));
+        self.queue.push(Record::Blocked(self.blocked(refusal, asked, status, revision)), place);
         Ok(())
     }
 
-    async fn place(&self) -> Result<mpsc::OwnedPermit<Record>, Refusal> {
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         if self.full.load(Ordering::Relaxed) {
             return Err(Refusal::RecordsFull);
         }
-        match timeout(PATIENCE, self.queue.clone().reserve_owned()).await {
+        match timeout(PATIENCE, Arc::clone(&self.queue.places).acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(Refusal::Stopping),
             Err(_) => Err(Refusal::Busy),
         }
     }
 
-    fn blocked(&self, refusal: &Refusal, asked: &Asked, status: u16, revision: u64) -> Blocked {
-        Blocked {
+    fn blocked(&self, refusal: &Refusal, asked: &Asked, status: u16, revision: u64) -> Box<Blocked> {
+        Box::new(Blocked {
             v: Version,
             bottle: self.bottle.clone(),
             id: asked.id.clone(),
@@ -124,7 +167,7 @@ impl Recorder {
             reason: refusal.to_string(),
             status,
             revision,
-        }
+        })
     }
 }
 
@@ -156,7 +199,8 @@ impl Exchange {
     pub(crate) fn refuse(mut self, refusal: &Refusal, asked: &Asked) {
         if let Some((place, line)) = self.pending.take() {
             let status = refusal.status().as_u16();
-            place.send(Record::Blocked(self.recorder.blocked(refusal, asked, status, line.revision)));
+            let record = Record::Blocked(self.recorder.blocked(refusal, asked, status, line.revision));
+            self.recorder.queue.push(record, place);
         }
     }
 
@@ -174,6 +218,6 @@ impl Drop for Exchange {
             line.sent = sent.bytes();
         }
         line.duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        place.send(Record::Allowed(line));
+        self.recorder.queue.push(Record::Allowed(line), place);
     }
 }

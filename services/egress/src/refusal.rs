@@ -270,9 +270,8 @@ struct Arguments<'a> {
 /// The reply that tells the agent what was refused, by which rule, and how to ask for it.
 #[must_use]
 pub(crate) fn reply(refusal: &Refusal, asked: &Asked, reader: Reader) -> Response<Body> {
-    let ask = refusal
-        .can_be_asked_for()
-        .then(|| Ask { tool: "egress-block", arguments: Arguments { id: &asked.id } });
+    let ask = Ask { tool: "egress-block", arguments: Arguments { id: &asked.id } };
+    let ask = refusal.can_be_asked_for().then_some(ask);
     let (kind, text) = match reader {
         Reader::Json => ("application/json", as_json(refusal, asked, ask)),
         Reader::Git => ("text/plain", as_text(refusal, asked, ask.is_some())),

@@ -37,7 +37,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, stream: TcpStream) {
     // A socket that cannot take the option is about to fail in a way that says more.
     let _ = stream.set_nodelay(true);
     match speak_http1(&gateway, Door::Front, Wire::new(stream)).await {
-        Some((Kind::Tunnel(host, port), wire)) => tunnel(&gateway, host, port, wire).await,
+        Some((Kind::Tunnel(host, port), wire)) => Box::pin(tunnel(&gateway, host, port, wire)).await,
         Some((Kind::WebSocket(origin, exchange), wire)) => relay(&gateway, wire, origin, exchange).await,
         None => {}
     }

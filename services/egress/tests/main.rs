@@ -1,4 +1,5 @@
 //! Stories of one bottle's proxy: a real proxy between real clients and a local origin with its own authority.
+#![cfg(test)]
 
 mod agent;
 mod origin;

@@ -38,10 +38,11 @@ pub(crate) fn route(origin: &Origin, more: Value) -> Value {
         "allow_private": ["127.0.0.0/8"],
         "tls": { "ca": "/origin.pem" },
     });
-    for (key, value) in more.as_object().unwrap() {
+    let Value::Object(more) = more else { panic!("keys of a route") };
+    for (key, value) in more {
         match value {
-            Value::Null => drop(route.as_object_mut().unwrap().remove(key)),
-            value => route[key] = value.clone(),
+            Value::Null => drop(route.as_object_mut().unwrap().remove(&key)),
+            value => route[key] = value,
         }
     }
     route

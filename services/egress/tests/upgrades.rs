@@ -17,7 +17,7 @@ async fn a_websocket_echoes_and_is_recorded_when_it_ends() {
     let mut proxy = Proxy::with(&origin, &[route(&origin, auth)]).await;
     let stream = agent::tls_to_host(&proxy, "http/1.1").await;
     let (mut socket, response) =
-        limited(tokio_tungstenite::client_async(format!("wss://{HOST}/ws"), stream)).await.unwrap();
+        limited(Box::pin(tokio_tungstenite::client_async(format!("wss://{HOST}/ws"), stream))).await.unwrap();
     assert_eq!(response.status(), 101);
     for text in ["one", "two"] {
         socket.send(Message::text(text)).await.unwrap();
