@@ -18,6 +18,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::bell::Bell;
 use crate::body::Outbound;
 use crate::pool::Shelf;
 
@@ -30,8 +31,22 @@ type Io = TokioIo<Box<dyn Stream>>;
 /// A connection that speaks HTTP/1.1.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Outbound>,
-    driver: Pin<Box<http1::Connection<Io, Outbound>>>,
-    over: bool,
+    driver: Driver,
+    bell: Bell,
+}
+
+/// What moves the bytes of a connection.
+struct Driver {
+    connection: Pin<Box<http1::Connection<Io, Outbound>>>,
+    is_over: bool,
+}
+
+impl Driver {
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if !self.is_over && self.connection.as_mut().poll(cx).is_ready() {
+            self.is_over = true;
+        }
+    }
 }
 
 /// A connection that speaks HTTP/2; its clones are streams of the same connection.
@@ -62,14 +77,15 @@ impl Http1 {
     /// hyper's own.
     pub(crate) async fn begin(stream: Box<dyn Stream>, header_bytes: usize) -> hyper::Result<Self> {
         let (sender, driver) = builder(header_bytes).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Box::pin(driver), over: false })
+        let driver = Driver { connection: Box::pin(driver), is_over: false };
+        Ok(Self { sender, driver, bell: Bell::new() })
     }
 
     /// Whether a rested connection can take a request.
     pub(crate) async fn is_fit(&mut self) -> bool {
         poll_fn(|cx| {
-            self.drive(cx);
-            Poll::Ready(!self.over && self.sender.is_ready())
+            self.driver.drive(cx);
+            Poll::Ready(!self.driver.is_over && self.sender.is_ready())
         })
         .await
     }
@@ -81,17 +97,13 @@ impl Http1 {
     pub(crate) async fn send(&mut self, request: Request<Outbound>) -> Result<Response<Incoming>, Unsent> {
         let mut answer = std::pin::pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
-            self.drive(cx);
-            answer.as_mut().poll(cx)
+            self.bell.poll(cx, |cx| {
+                self.driver.drive(cx);
+                answer.as_mut().poll(cx)
+            })
         })
         .await
         .map_err(Unsent::from)
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.over && self.driver.as_mut().poll(cx).is_ready() {
-            self.over = true;
-        }
     }
 
     /// Gives the connection to a task of its own; it ends with the answer.
@@ -100,7 +112,7 @@ impl Http1 {
         life.spawn(async move {
             // The sender keeps the connection open until the answer has ended.
             let _sender = sender;
-            let _ = driver.await;
+            let _ = driver.connection.await;
         });
     }
 }
@@ -210,13 +222,19 @@ impl Source {
 
 impl Driving {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let mut frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let (Poll::Pending, Some(connection)) = (&frame, &mut self.connection) {
-            // The body has asked for more; now its connection can read it.
-            connection.drive(cx);
-            frame = Pin::new(&mut self.body).poll_frame(cx);
-        }
-        let frame = ready!(frame);
+        let Self { body, connection, .. } = self;
+        let frame = match connection {
+            None => ready!(Pin::new(body).poll_frame(cx)),
+            Some(Http1 { driver, bell, .. }) => ready!(bell.poll(cx, |cx| {
+                let frame = Pin::new(&mut *body).poll_frame(cx);
+                if frame.is_ready() {
+                    return frame;
+                }
+                // The body has asked for more; now its connection can read it.
+                driver.drive(cx);
+                Pin::new(&mut *body).poll_frame(cx)
+            })),
+        };
         self.ended |= frame.is_none();
         Poll::Ready(frame)
     }
@@ -226,7 +244,7 @@ impl Drop for Driving {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take()
             && (self.ended || self.body.is_end_stream())
-            && !connection.over
+            && !connection.driver.is_over
         {
             self.shelf.rest(connection);
         }

@@ -18,6 +18,7 @@ pub mod framing;
 pub mod live;
 pub mod sidecar;
 
+mod bell;
 mod body;
 mod ca;
 mod connection;
