@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use base::id::{AgentName, BottleName, RequestId, Slug};
 use clap::{Args, Parser, Subcommand};
+use launcher::probe::ProbeReach;
 
 /// Runs AI coding agents as if they were compromised.
 #[derive(Debug, Parser)]
@@ -66,6 +67,14 @@ pub struct Json {
     pub json: bool,
 }
 
+/// How services that a command brings up behave.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Services {
+    /// What the escape probe tries beside the canaries that it opens itself.
+    #[arg(long, env = "BOT_BOTTLE_PROBE", value_enum, default_value_t)]
+    pub probe: ProbeReach,
+}
+
 /// `init`
 #[derive(Debug, Args)]
 pub struct Init {
@@ -83,6 +92,9 @@ pub struct Up {
     /// The private bus's port; a free one unless given.
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
+    /// Services.
+    #[command(flatten)]
+    pub services: Services,
 }
 
 /// `start`
@@ -120,6 +132,9 @@ pub struct Start {
     /// Print one JSON object at the end instead of the program's output.
     #[arg(long)]
     pub json: bool,
+    /// Services.
+    #[command(flatten)]
+    pub services: Services,
 }
 
 /// `list`

@@ -13,6 +13,7 @@ use bus::role::Role;
 use bus::server::{self, Server, ServerError};
 use bus::{Bus, Connect, layout, provision};
 use launcher::backend::namespace::Namespace;
+use launcher::probe::ProbeReach;
 use launcher::{Deps, Launcher, LauncherConfig};
 
 use crate::commands::{doctor, init, status};
@@ -29,6 +30,8 @@ const GRACE: Duration = Duration::from_secs(30);
 pub struct Options {
     /// The private bus's port; a free one unless given.
     pub port: Option<u16>,
+    /// What the escape probe tries beside its canaries.
+    pub probe: ProbeReach,
 }
 
 /// The running services.
@@ -45,14 +48,14 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::start`].
-    pub async fn ensure(context: &Context) -> Result<Option<Self>, Failure> {
+    pub async fn ensure(context: &Context, options: &Options) -> Result<Option<Self>, Failure> {
         if Lock::holder(&context.home)?.is_some() {
             return Ok(None);
         }
         if context::named_bus().is_some() && status::launcher_is_alive(context).await {
             return Ok(None);
         }
-        Self::start(context, &Options::default()).await.map(Some)
+        Self::start(context, options).await.map(Some)
     }
 
     /// Starts everything; returns once all of it answers.
@@ -68,7 +71,7 @@ impl Host {
         let (server, url) = bus(context, options).await?;
         let life = Lifecycle::new();
         let host = Self { life, url, server, _lock: lock };
-        match host.start_services(context, programs).await {
+        match host.start_services(context, options, programs).await {
             Ok(()) => Ok(host),
             Err(failure) => {
                 host.stop().await;
@@ -77,7 +80,12 @@ impl Host {
         }
     }
 
-    async fn start_services(&self, context: &Context, programs: PathBuf) -> Result<(), Failure> {
+    async fn start_services(
+        &self,
+        context: &Context,
+        options: &Options,
+        programs: PathBuf,
+    ) -> Result<(), Failure> {
         let admin = context::connect(&context.home, &self.url, Role::Admin).await?;
         provision(&admin, &layout::Layout::default())
             .await
@@ -86,8 +94,9 @@ impl Host {
         let supervisor = supervisor::Config::new(self.identity(context, Role::Supervisor)?);
         let supervisor = supervisor::build(supervisor).await.or_bus()?;
         supervisor.start(&self.life).await.or_bus()?;
-        self.start_launcher(context, LauncherConfig::new(context.home.clone(), programs, self.url.clone()))
-            .await
+        let mut launcher = LauncherConfig::new(context.home.clone(), programs, self.url.clone());
+        launcher.targets = options.probe.targets();
+        self.start_launcher(context, launcher).await
     }
 
     async fn start_launcher(&self, context: &Context, config: LauncherConfig) -> Result<(), Failure> {

@@ -1,5 +1,5 @@
 //! Printing for people and for programs. The only place that writes to standard output.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module is where printing belongs")]
+#![expect(clippy::print_stderr, reason = "this module is where printing belongs")]
 
 use std::io::{self, IsTerminal as _, Write as _};
 

@@ -62,7 +62,12 @@ impl Home {
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("bot-bottle"));
-        command.args(arguments).env("BOT_BOTTLE_HOME", self.path()).env_remove("NATS_URL").current_dir(self.path());
+        command
+            .args(arguments)
+            .env("BOT_BOTTLE_HOME", self.path())
+            .env_remove("NATS_URL")
+            .env("BOT_BOTTLE_PROBE", "canaries")
+            .current_dir(self.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }

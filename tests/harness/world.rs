@@ -29,7 +29,8 @@ impl World {
     pub async fn up_with(variables: &[(&str, &str)]) -> Self {
         let home = Home::empty();
         let mut command = home.command(&["up"]);
-        let log = std::fs::File::create(home.path().join("up.log")).unwrap_or_else(|error| panic!("no log: {error}"));
+        let log = std::fs::File::create(home.path().join("up.log"))
+            .unwrap_or_else(|error| panic!("no log: {error}"));
         command.envs(variables.iter().copied()).stderr(log);
         let mut services = command.spawn().unwrap_or_else(|error| panic!("cannot run bot-bottle: {error}"));
         let out = services.stdout.take().unwrap_or_else(|| panic!("it has no standard output"));

@@ -17,7 +17,8 @@ async fn an_unreachable_bus_is_given_up_with_a_reason() {
     home.run(&["init", "--bare"]).await.expect_code(0);
     // A port of our own on which nobody listens: bound, and never listened on.
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let held = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    let held =
+        rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::bind(&held, &port.local_addr().unwrap()).unwrap();
     let mut command = home.command(&["list"]);
     command.env("NATS_URL", format!("nats://{}", port.local_addr().unwrap()));

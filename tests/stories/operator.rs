@@ -29,7 +29,8 @@ async fn a_bottle_is_listed_read_and_stopped() {
     world.run(&["stop", &bottle]).await.expect_code(0);
     world.run(&["logs", &bottle, "--follow"]).await.expect_code(0).expect_out("up\n");
     let events = world.run(&["events", "--no-follow", "--json", "--bottle", &bottle]).await;
-    let events: Vec<Value> = events.expect_code(0).out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Value> =
+        events.expect_code(0).out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let exited = events.iter().find(|event| event["subject"] == format!("bottle.exited.{bottle}")).unwrap();
     assert_eq!(exited["message"]["reason"], "stopped", "{exited}");
     let all = world.run(&["list", "--all", "--json"]).await.expect_code(0).json();
@@ -43,7 +44,8 @@ async fn routes_change_while_a_bottle_runs() {
     let world = World::up().await;
     let bottle = running(&world).await;
     world.run(&["routes", "show", &bottle]).await.expect_code(0).expect_out("# revision 1");
-    let add = world.run(&["routes", "add", &bottle, "{host: api.example.com, matches: [{methods: [GET]}]}"]).await;
+    let add =
+        world.run(&["routes", "add", &bottle, "{host: api.example.com, matches: [{methods: [GET]}]}"]).await;
     add.expect_code(0).expect_out("runs revision 2");
     let shown = world.run(&["routes", "show", &bottle, "--json"]).await.expect_code(0).json();
     assert_eq!(shown["policy"]["routes"][0]["host"], "api.example.com", "{shown}");
@@ -51,15 +53,16 @@ async fn routes_change_while_a_bottle_runs() {
     let wrong = world.run(&["routes", "add", &bottle, "{host: https://example.com}"]).await;
     wrong.expect_code(65).expect_err("example.com");
     world.run(&["routes", "add", &bottle, "{hots: example.com}"]).await.expect_code(65).expect_err("hots");
-    world.run(&["routes", "remove", &bottle, "api.example.com"]).await.expect_code(0).expect_out("revision 3");
+    world
+        .run(&["routes", "remove", &bottle, "api.example.com"])
+        .await
+        .expect_code(0)
+        .expect_out("revision 3");
     world.run(&["routes", "remove", &bottle, "api.example.com"]).await.expect_code(65);
     world.run(&["routes", "show", "sleeper-00000"]).await.expect_code(66);
     world.run(&["stop", &bottle]).await.expect_code(0);
     let list = async || world.run(&["list", "--json"]).await.json();
-    soon("its end", async {
-        while list().await != serde_json::json!([]) {}
-    })
-    .await;
+    soon("its end", async { while list().await != serde_json::json!([]) {} }).await;
     world.down().await;
 }
 

@@ -112,8 +112,13 @@ fn limits(preflight: &Preflight) -> String {
     // A map of the limits that are set; its values are numbers and short texts.
     match serde_json::to_value(preflight.limits) {
         Ok(serde_json::Value::Object(limits)) if !limits.is_empty() => {
-            let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            limits.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect::<Vec<_>>().join(", ")
+            let shown =
+                |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            limits
+                .iter()
+                .map(|(name, value)| format!("{name} {}", shown(value)))
+                .collect::<Vec<_>>()
+                .join(", ")
         }
         _ => "none".to_owned(),
     }

@@ -18,7 +18,7 @@ use super::logs::{self, Printer};
 use crate::args::Start;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
-use crate::host::Host;
+use crate::host::{Host, Options};
 use crate::output;
 
 /// Runs the agent and waits for its end.
@@ -31,7 +31,7 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     if !agreed(&args, &resolved)? {
         return Ok(Exit::Ok);
     }
-    let host = Host::ensure(context).await?;
+    let host = Host::ensure(context, &Options { port: None, probe: args.services.probe }).await?;
     let outcome = match context.operator().await {
         Ok(bus) => Run::new(bus, request(&args), &args).follow().await,
         Err(failure) => Err(failure),

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, anyhow};
 use base::lifecycle::Ending;
+use clap::ValueEnum as _;
 
 use crate::args::Up;
 use crate::context::Context;
@@ -24,7 +25,7 @@ pub async fn run(context: &Context, args: &Up) -> Result<Exit, Failure> {
         return detach(context, args);
     }
     base::logging::init(base::logging::Format::Auto);
-    let host = Host::start(context, &Options { port: args.port }).await?;
+    let host = Host::start(context, &Options { port: args.port, probe: args.services.probe }).await?;
     output::line(&format!("ready: bus at {}", host.url()));
     match host.run().await? {
         Ending::Clean => Ok(Exit::Ok),
@@ -50,6 +51,9 @@ fn detach(context: &Context, args: &Up) -> Result<Exit, Failure> {
     command.arg("--home").arg(&context.home).arg("up");
     if let Some(port) = args.port {
         command.arg("--port").arg(port.to_string());
+    }
+    if let Some(probe) = args.services.probe.to_possible_value() {
+        command.arg("--probe").arg(probe.get_name());
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).process_group(0);
     let mut child = command.spawn().context("cannot start the services in the background")?;

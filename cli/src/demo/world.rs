@@ -115,7 +115,12 @@ impl World {
         let log = std::fs::File::options().append(true).create(true).open(home.join("launcher.log"))?;
         let mut command = Command::new(programs.join("bot-bottle-launcher"));
         command.arg("--home").arg(&home).arg("--bus").arg(&self.url).arg("--credentials").arg(&credentials);
-        command.env(TOKEN_VARIABLE, self.token.expose()).stdin(Stdio::null()).stderr(log).kill_on_drop(true);
+        command
+            .args(["--probe", "canaries"])
+            .env(TOKEN_VARIABLE, self.token.expose())
+            .stdin(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true);
         self.launcher = Some(command.spawn().context("cannot start the launcher")?);
         Ok(())
     }

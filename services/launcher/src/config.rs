@@ -15,7 +15,7 @@ use crate::state::StateRoot;
 pub struct LauncherConfig {
     /// The bot-bottle home.
     pub home: PathBuf,
-    /// The directory with `bot-bottle-init` and `bot-bottle-egress`.
+    /// The directory with `bot-bottle-init` (or `static/bot-bottle-init`) and `bot-bottle-egress`.
     pub programs: PathBuf,
     /// The bubblewrap program.
     pub bubblewrap: PathBuf,
@@ -85,11 +85,7 @@ impl LauncherConfig {
     /// The namespace backend's part.
     #[must_use]
     pub fn namespace(&self) -> NamespaceConfig {
-        NamespaceConfig {
-            bubblewrap: self.bubblewrap.clone(),
-            init: self.programs.join("bot-bottle-init"),
-            state: self.state(),
-        }
+        NamespaceConfig { bubblewrap: self.bubblewrap.clone(), init: self.init(), state: self.state() }
     }
 
     pub(crate) fn state(&self) -> StateRoot {
@@ -98,6 +94,12 @@ impl LauncherConfig {
 
     pub(crate) fn manifest_home(&self) -> Home {
         Home::at(self.home.clone())
+    }
+
+    /// The statically linked init where it was built, which runs in any image; otherwise the one that runs here.
+    pub(crate) fn init(&self) -> PathBuf {
+        let linked = self.programs.join("static/bot-bottle-init");
+        if linked.exists() { linked } else { self.programs.join("bot-bottle-init") }
     }
 
     pub(crate) fn egress(&self) -> PathBuf {

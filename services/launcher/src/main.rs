@@ -12,6 +12,7 @@ use bus::keys::BottleMinter;
 use bus::{Bus, Connect, Credentials};
 use clap::Parser;
 use launcher::backend::namespace::Namespace;
+use launcher::probe::ProbeReach;
 use launcher::world::nobody;
 use launcher::{Deps, Launcher, LauncherConfig};
 
@@ -34,6 +35,9 @@ struct Arguments {
     /// How many bottles run at the same time.
     #[arg(long, default_value_t = 8)]
     concurrency: usize,
+    /// What the escape probe tries beside the canaries that it opens itself.
+    #[arg(long, env = "BOT_BOTTLE_PROBE", value_enum, default_value_t)]
+    probe: ProbeReach,
 }
 
 /// Longer than a run's grace and its teardown.
@@ -60,6 +64,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
     let programs = arguments.programs.or_else(|| own.parent().map(PathBuf::from)).unwrap_or_default();
     let mut config = LauncherConfig::new(arguments.home, programs, arguments.bus);
     config.concurrency = arguments.concurrency;
+    config.targets = arguments.probe.targets();
     for needed in launcher::prerequisite::prerequisites(&config) {
         needed.found.with_context(|| format!("the launcher needs {}", needed.name))?;
     }

@@ -41,7 +41,7 @@ pub fn prerequisites(config: &LauncherConfig) -> Vec<Prerequisite> {
     vec![
         Prerequisite { name: "bubblewrap", found: bubblewrap },
         Prerequisite { name: "user namespaces", found: namespaces },
-        Prerequisite { name: "bot-bottle-init", found: program(&config.programs.join("bot-bottle-init")) },
+        Prerequisite { name: "bot-bottle-init", found: program(&config.init()) },
         Prerequisite { name: "bot-bottle-egress", found: program(&config.egress()) },
         Prerequisite { name: "home", found: home(&config.home) },
     ]

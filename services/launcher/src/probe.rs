@@ -54,6 +54,27 @@ impl ProbeTargets {
     }
 }
 
+/// What the escape probe tries beside the canaries that the launcher opens for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProbeReach {
+    /// [`ProbeTargets::of_host`]: the usual ways out of this host.
+    #[default]
+    Host,
+    /// Nothing: for tests, which aim only at what they opened.
+    Canaries,
+}
+
+impl ProbeReach {
+    /// The targets.
+    #[must_use]
+    pub fn targets(self) -> ProbeTargets {
+        match self {
+            Self::Host => ProbeTargets::of_host(),
+            Self::Canaries => ProbeTargets::canaries_only(),
+        }
+    }
+}
+
 fn target(kind: TargetKind, address: &str, why: &str) -> Target {
     Target { kind, address: address.to_owned(), why: why.to_owned() }
 }
