@@ -84,8 +84,10 @@ impl Http1 {
     /// Whether a rested connection can take a request.
     pub(crate) async fn is_fit(&mut self) -> bool {
         poll_fn(|cx| {
-            self.driver.drive(cx);
-            Poll::Ready(!self.driver.is_over && self.sender.is_ready())
+            self.bell.poll(cx, |cx| {
+                self.driver.drive(cx);
+                Poll::Ready(!self.driver.is_over && self.sender.is_ready())
+            })
         })
         .await
     }
@@ -95,7 +97,7 @@ impl Http1 {
     /// # Errors
     /// With the request, if it can be sent again elsewhere.
     pub(crate) async fn send(&mut self, request: Request<Outbound>) -> Result<Response<Incoming>, Unsent> {
-        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        let mut answer = std::pin::pin!(self.bell.muffle(|| self.sender.try_send_request(request)));
         poll_fn(|cx| {
             self.bell.poll(cx, |cx| {
                 self.driver.drive(cx);

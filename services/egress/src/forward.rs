@@ -62,7 +62,7 @@ pub(crate) async fn forward(
     let request = Request::from_parts(parts, body);
     match becomes {
         None => outgoing.send(request).await.and_then(|response| outgoing.deliver(response, call)),
-        Some(agent) => outgoing.upgrade(session, request, agent, call).await,
+        Some(agent) => Box::pin(outgoing.upgrade(session, request, agent, call)).await,
     }
 }
 
@@ -141,7 +141,8 @@ impl Outgoing<'_> {
             let is_rested = rested.is_some();
             let line = match rested {
                 Some(line) => line,
-                None => upstream.fresh(&self.host, &self.gateway.dialer).await?,
+                // Boxed, as are other rare steps: every request would carry room for them.
+                None => Box::pin(upstream.fresh(&self.host, &self.gateway.dialer)).await?,
             };
             self.prepare(&mut request, line.speaks())?;
             match self.patiently(&progress, line.send(request, upstream.life())).await? {
@@ -155,11 +156,14 @@ impl Outgoing<'_> {
 
     /// Writes the request for a connection that was verified for its route, credential included.
     fn prepare(&self, request: &mut Request<Outbound>, speaks: Speaks) -> Result<(), Refusal> {
-        let authority = self.authority();
         let headers = request.headers_mut();
         match speaks {
             Speaks::Http1 => {
-                headers.insert(HOST, HeaderValue::from_str(&authority).map_err(|_| Refusal::Internal)?);
+                if !self.is_named_by(headers) {
+                    let authority =
+                        HeaderValue::from_str(&self.authority()).map_err(|_| Refusal::Internal)?;
+                    headers.insert(HOST, authority);
+                }
                 join_cookies(headers)?;
                 *request.uri_mut() = Uri::from(self.path.clone());
                 *request.version_mut() = Version::HTTP_11;
@@ -169,8 +173,8 @@ impl Outgoing<'_> {
                 headers.remove(CONNECTION);
                 let uri =
                     Uri::builder().scheme(self.target.scheme.as_str()).path_and_query(self.path.clone());
-                let authority =
-                    Authority::from_maybe_shared(Bytes::from(authority)).map_err(|_| Refusal::Internal)?;
+                let authority = Authority::from_maybe_shared(Bytes::from(self.authority()))
+                    .map_err(|_| Refusal::Internal)?;
                 *request.uri_mut() = uri.authority(authority).build().map_err(|_| Refusal::Internal)?;
                 *request.version_mut() = Version::HTTP_2;
             }
@@ -179,6 +183,12 @@ impl Outgoing<'_> {
             credential.inject(request.headers_mut());
         }
         Ok(())
+    }
+
+    /// Whether the agent wrote `Host` in the one form already, as most do.
+    fn is_named_by(&self, headers: &HeaderMap) -> bool {
+        self.target.port == self.target.scheme.default_port()
+            && headers.get(HOST).is_some_and(|host| host.as_bytes() == self.host.as_str().as_bytes())
     }
 
     fn authority(&self) -> String {

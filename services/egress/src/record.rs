@@ -145,7 +145,10 @@ impl Recorder {
         if self.full.load(Ordering::Relaxed) {
             return Err(Refusal::RecordsFull);
         }
-        match timeout(PATIENCE, Arc::clone(&self.queue.places).acquire_owned()).await {
+        if let Ok(place) = Arc::clone(&self.queue.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        match Box::pin(timeout(PATIENCE, Arc::clone(&self.queue.places).acquire_owned())).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(Refusal::Stopping),
             Err(_) => Err(Refusal::Busy),

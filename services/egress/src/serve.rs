@@ -118,9 +118,10 @@ async fn speak_http1<S: Agent>(gateway: &Arc<Gateway>, door: Door, wire: Wire<S>
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         expired = gauge.expired(gateway.idle(), gateway.handshake()) => {
-            note_expired(&session, expired).await;
+            Box::pin(note_expired(&session, expired)).await;
             return None;
         }
         () = gateway.life.stopping() => {
@@ -131,7 +132,7 @@ async fn speak_http1<S: Agent>(gateway: &Arc<Gateway>, door: Door, wire: Wire<S>
     match ended {
         Ok(()) => become_other(session.take_upgrade()?).await,
         Err(error) => {
-            note_broken(&session, &error).await;
+            Box::pin(note_broken(&session, &error)).await;
             None
         }
     }
@@ -176,6 +177,7 @@ async fn speak_http2<S: Agent>(gateway: &Arc<Gateway>, door: Door, wire: Wire<S>
         .serve_connection(TokioIo::new(wire), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = gauge.stalled(gateway.idle()) => return,
         () = gateway.life.stopping() => {

@@ -70,7 +70,7 @@ pub(crate) async fn answer(
         Ok(response) => Ok(response),
         Err(refusal) => {
             let status = refusal.status().as_u16();
-            let refusal = session.gateway.record(refusal, &mut call, status).await;
+            let refusal = Box::pin(session.gateway.record(refusal, &mut call, status)).await;
             Ok(reply(&refusal, &call.asked, reader))
         }
     }
