@@ -16,12 +16,17 @@ use launcher::backend::namespace::Namespace;
 use launcher::probe::ProbeReach;
 use launcher::{Deps, Launcher, LauncherConfig};
 
-use crate::commands::{doctor, init, status};
+use crate::commands::{doctor, init, list, status};
 use crate::context::{self, Context, OrBus as _};
 use crate::exit::{Exit, Failure, OrExit as _};
+use crate::interrupt::Interrupts;
+use crate::output;
 
 pub use lock::{Holder, Lock};
 
+/// How long another command's services may take to answer.
+const ANSWER: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
 /// How long the services get to finish what is in hand.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -44,18 +49,27 @@ pub struct Host {
 }
 
 impl Host {
-    /// Brings up what is missing for a `start`; nothing if the services answer already.
+    /// Brings up what is missing for a `start`; nothing if the services answer already, or another command is just
+    /// bringing them up.
     ///
     /// # Errors
-    /// As [`Host::start`].
+    /// As [`Host::start`]; or somebody else's services do not answer within [`ANSWER`].
     pub async fn ensure(context: &Context, options: &Options) -> Result<Option<Self>, Failure> {
-        if Lock::holder(&context.home)?.is_some() {
-            return Ok(None);
+        let end = tokio::time::Instant::now() + ANSWER;
+        loop {
+            let foreign = context::named_bus().is_some() || Lock::holder(&context.home)?.is_some();
+            if foreign && status::launcher_is_alive(context).await {
+                return Ok(None);
+            }
+            if let Some(host) = Self::try_start(context, options).await? {
+                return Ok(Some(host));
+            }
+            if tokio::time::Instant::now() > end {
+                let error = anyhow!("another process runs the services of this home, and they do not answer");
+                return Err(Failure::new(Exit::Unavailable, error));
+            }
+            tokio::time::sleep(POLL).await;
         }
-        if context::named_bus().is_some() && status::launcher_is_alive(context).await {
-            return Ok(None);
-        }
-        Self::start(context, options).await.map(Some)
     }
 
     /// Starts everything; returns once all of it answers.
@@ -64,15 +78,23 @@ impl Host {
     /// Another process runs the services of this home, something the host must provide is missing, or a service does
     /// not start.
     pub async fn start(context: &Context, options: &Options) -> Result<Self, Failure> {
+        let in_use = || {
+            anyhow!("the services of {} run already; `bot-bottle down` stops them", context.home.display())
+        };
+        Self::try_start(context, options).await?.ok_or_else(in_use).or_exit(Exit::TryAgain)
+    }
+
+    /// Nothing if another process has the services of this home.
+    async fn try_start(context: &Context, options: &Options) -> Result<Option<Self>, Failure> {
         let programs = programs()?;
         init::make(&context.home)?;
         doctor::demand(&LauncherConfig::new(context.home.clone(), programs.clone(), String::new()))?;
-        let lock = Lock::take(&context.home)?;
+        let Some(lock) = Lock::take(&context.home)? else { return Ok(None) };
         let (server, url) = bus(context, options).await?;
         let life = Lifecycle::new();
         let host = Self { life, url, server, _lock: lock };
         match host.start_services(context, options, programs).await {
-            Ok(()) => Ok(host),
+            Ok(()) => Ok(Some(host)),
             Err(failure) => {
                 host.stop().await;
                 Err(failure)
@@ -148,6 +170,27 @@ impl Host {
         Ok(self.finish().await)
     }
 
+    /// Stops everything once no bottle runs any more: other commands may have used these services meanwhile. An
+    /// interrupt stops them at once; what still runs then goes back to the queue.
+    ///
+    /// # Errors
+    /// Interrupts cannot be listened for.
+    pub async fn retire(self, context: &Context) -> Result<(), Failure> {
+        let mut interrupts = Interrupts::listen()?;
+        let idle = async {
+            let mut told = false;
+            while busy(context).await {
+                if !std::mem::replace(&mut told, true) {
+                    output::note("other bottles use these services; interrupt to stop them, too");
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        tokio::select! { () = idle => {}, () = interrupts.next() => {} }
+        self.stop().await;
+        Ok(())
+    }
+
     /// Stops everything, in reverse.
     pub async fn stop(self) {
         self.life.stop();
@@ -161,6 +204,12 @@ impl Host {
         }
         ending
     }
+}
+
+/// Whether bottles run, as far as the registry knows.
+async fn busy(context: &Context) -> bool {
+    let Ok(bus) = context.operator().await else { return false };
+    list::records(&bus).await.is_ok_and(|records| records.iter().any(|record| record.state.is_live()))
 }
 
 /// The bus: the one that is named, or a private one.

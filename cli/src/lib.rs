@@ -6,4 +6,5 @@ pub mod context;
 pub mod demo;
 pub mod exit;
 pub mod host;
+pub mod interrupt;
 pub mod output;

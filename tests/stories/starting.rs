@@ -1,7 +1,11 @@
 //! `bot-bottle start` on a machine where nothing else was started (L1, L2, O1).
 
-use harness::{Home, marked, soon, until};
+use std::process::Stdio;
+
+use harness::{Home, World, marked, soon, until};
 use policy::EgressPolicy;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 
 #[tokio::test]
 async fn a_program_runs_and_its_code_and_words_come_back() {
@@ -37,6 +41,25 @@ async fn what_the_agent_writes_is_inert_in_the_report() {
 }
 
 #[tokio::test]
+async fn what_the_agent_writes_cannot_steer_a_terminal() {
+    let home = Home::empty();
+    home.write(
+        "painter",
+        &["sh", "-c", r"printf '\033]0;owned\a' >&2; printf '\033[2J'"],
+        &EgressPolicy::default(),
+    );
+    // Standard output is a file, which gets the bytes; standard error is a terminal, which must not.
+    let line = format!("{} start painter --yes > written", harness::program("bot-bottle").display());
+    let mut command = tokio::process::Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(home.path());
+    command.env("BOT_BOTTLE_HOME", home.path()).env("BOT_BOTTLE_PROBE", "canaries").env_remove("NATS_URL");
+    let shown = soon("the command's end", command.output()).await.unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains(r"\u{1b}]0;owned") && !shown.contains('\u{1b}'), "{shown:?}");
+    assert_eq!(std::fs::read(home.path().join("written")).unwrap(), b"\x1b[2J");
+}
+
+#[tokio::test]
 async fn nothing_starts_that_nobody_agreed_to() {
     let home = Home::empty();
     home.write("talker", &["echo", "hello"], &EgressPolicy::default());
@@ -61,19 +84,81 @@ async fn each_mistake_has_its_code_and_its_cure() {
     ran.expect_code(65).expect_err("bottles/reviewer.md:2:1: egres").expect_err("egress");
 }
 
+/// A `start` of a program that says `up` and runs until it is told to stop.
+struct Sleeper {
+    command: Child,
+    words: Lines<BufReader<ChildStdout>>,
+}
+
+impl Sleeper {
+    fn write(home: &Home, name: &str) {
+        home.write(name, &["sh", "-c", "echo up; exec sleep 600"], &EgressPolicy::default());
+    }
+
+    async fn start(home: &Home, name: &str) -> Self {
+        let mut command = home.command(&["start", name, "--yes"]).stderr(Stdio::inherit()).spawn().unwrap();
+        let words = BufReader::new(command.stdout.take().unwrap()).lines();
+        let mut sleeper = Self { command, words };
+        let word = soon("its first word", sleeper.words.next_line()).await.unwrap();
+        assert_eq!(word.as_deref(), Some("up"));
+        sleeper
+    }
+
+    async fn code(mut self) -> Option<i32> {
+        soon("its end", self.command.wait()).await.unwrap().code()
+    }
+}
+
 #[tokio::test]
 async fn an_interrupt_ends_the_bottle() {
     let home = Home::empty();
-    home.write("sleeper", &["sh", "-c", "echo up; exec sleep 600"], &EgressPolicy::default());
-    let mut command = home.command(&["start", "sleeper", "--yes"]);
-    let mut start = command.spawn().unwrap();
-    let mut words = tokio::io::BufReader::new(start.stdout.take().unwrap());
-    let mut line = String::new();
-    soon("its first word", tokio::io::AsyncBufReadExt::read_line(&mut words, &mut line)).await.unwrap();
-    assert_eq!(line, "up\n");
-    let pid = rustix::process::Pid::from_raw(i32::try_from(start.id().unwrap()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let status = soon("its end", start.wait()).await.unwrap();
-    assert_eq!(status.code(), Some(128 + 15));
+    Sleeper::write(&home, "sleeper");
+    let sleeper = Sleeper::start(&home, "sleeper").await;
+    let pid = i32::try_from(sleeper.command.id().unwrap()).ok().and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::INT).unwrap();
+    assert_eq!(sleeper.code().await, Some(128 + 15));
     until("the end of every process", || marked(&home.marker).is_empty()).await;
+}
+
+#[tokio::test]
+async fn starts_share_the_services_of_the_first() {
+    let home = Home::empty();
+    Sleeper::write(&home, "first");
+    Sleeper::write(&home, "second");
+    let first = Sleeper::start(&home, "first").await;
+    let second = Sleeper::start(&home, "second").await;
+    let list = home.run(&["list", "--json"]).await.expect_code(0).json();
+    let bottle = |agent: &str| {
+        list.as_array().unwrap().iter().find(|one| one["agent"] == agent).unwrap()["bottle"].clone()
+    };
+
+    // The first one's command brought the services up, and stays for the second.
+    home.run(&["stop", bottle("first").as_str().unwrap()]).await.expect_code(0);
+    soon("the first one's end", async {
+        while home.run(&["list", "--json"]).await.expect_code(0).json().as_array().unwrap().len() != 1 {}
+    })
+    .await;
+    home.run(&["stop", bottle("second").as_str().unwrap()]).await.expect_code(0);
+    assert_eq!(second.code().await, Some(128 + 15));
+    assert_eq!(first.code().await, Some(128 + 15));
+}
+
+#[tokio::test]
+async fn starts_at_the_same_time_agree_on_who_runs_the_services() {
+    let home = Home::empty();
+    home.write("quick", &["echo", "hello"], &EgressPolicy::default());
+    let start = || home.run(&["start", "quick", "--yes"]);
+    let (a, b, c) = tokio::join!(start(), start(), start());
+    for ran in [a, b, c] {
+        ran.expect_code(0).expect_out("hello");
+    }
+}
+
+#[tokio::test]
+async fn the_death_of_the_services_is_noticed() {
+    let mut world = World::up().await;
+    Sleeper::write(&world.home, "sleeper");
+    let sleeper = Sleeper::start(&world.home, "sleeper").await;
+    world.kill().await;
+    assert_eq!(sleeper.code().await, Some(69));
 }

@@ -25,7 +25,7 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
         output::line(&format!("nothing runs for {}", context.home.display()));
         return Ok(Exit::Ok);
     };
-    let pid = Pid::from_raw(holder.pid).context("the lock file holds no process id")?;
+    let pid = holder.pid.and_then(Pid::from_raw).context("they are just being started; try again")?;
     let handle =
         pidfd_open(pid, PidfdFlags::empty()).context("cannot find the process that runs the services")?;
     // Looked at again, since the number could have become another process's in between.

@@ -1,5 +1,7 @@
 //! `logs`: what a bottle's program wrote.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use base::id::Slug;
 use base64::Engine as _;
@@ -24,7 +26,7 @@ pub async fn run(context: &Context, args: &Logs) -> Result<Exit, Failure> {
         let error = anyhow::anyhow!("there is no bottle {}; `bot-bottle list --all` shows them", args.bottle);
         return Err(Failure::new(Exit::NotFound, error));
     };
-    let mut printer = Printer::new(args.raw);
+    let mut printer = Printer::new(Raw { stdout: args.raw, stderr: args.raw });
     let mut pieces = follow(&bus, &args.bottle).await.or_bus()?;
     if args.follow && record.value.state.is_live() {
         until_end(&bus, &args.bottle, &mut pieces, &mut printer).await?;
@@ -75,9 +77,26 @@ pub async fn drain(pieces: &mut Follow<Output>, printer: &mut Printer) -> Result
 
 /// Prints a program's output: inert for people, as it is where somebody asked for bytes.
 pub struct Printer {
-    raw: bool,
+    raw: Raw,
     // A character or an escape sequence may be split between pieces; whole lines are not.
     partial: [Vec<u8>; 2],
+}
+
+/// Which of the streams get the bytes as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw {
+    /// What the program wrote to its standard output.
+    pub stdout: bool,
+    /// What the program wrote to its standard error.
+    pub stderr: bool,
+}
+
+impl Raw {
+    /// Bytes for a program that reads them; harmless text wherever a person looks.
+    #[must_use]
+    pub fn where_no_terminal_is() -> Self {
+        Self { stdout: !std::io::stdout().is_terminal(), stderr: !std::io::stderr().is_terminal() }
+    }
 }
 
 /// A line longer than this is shown in parts.
@@ -86,7 +105,7 @@ const LINE: usize = 8 * 1024;
 impl Printer {
     /// `raw` passes the bytes through.
     #[must_use]
-    pub fn new(raw: bool) -> Self {
+    pub fn new(raw: Raw) -> Self {
         Self { raw, partial: [Vec::new(), Vec::new()] }
     }
 
@@ -98,7 +117,8 @@ impl Printer {
         let piece = piece.context("a piece of output cannot be read")?;
         let data = BASE64_STANDARD.decode(&piece.data).context("a piece of output is not base64")?;
         let to_stderr = piece.stream == OutputStream::Stderr;
-        if self.raw {
+        let raw = if to_stderr { self.raw.stderr } else { self.raw.stdout };
+        if raw {
             output::bytes(&data, to_stderr);
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! `start`: run an agent, show what it writes, end with its exit code (L1, L2).
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -9,16 +9,17 @@ use base::inert;
 use bus::message::event::Event;
 use bus::message::run::{Exited, Failed, FailureKind, Output, StateKept};
 use bus::message::start::{StartRequest, StopRequest};
-use bus::{Bus, Follow, Since, layout};
+use bus::{Bus, Follow, Link, Since, layout};
 use manifest::{Preflight, Resolved};
 use serde::Serialize;
 
 use super::info;
-use super::logs::{self, Printer};
+use super::logs::{self, Printer, Raw};
 use crate::args::Start;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
 use crate::host::{Host, Options};
+use crate::interrupt::Interrupts;
 use crate::output;
 
 /// Runs the agent and waits for its end.
@@ -33,11 +34,11 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     }
     let host = Host::ensure(context, &Options { port: None, probe: args.services.probe }).await?;
     let outcome = match context.operator().await {
-        Ok(bus) => Run::new(bus, request(&args), &args).follow().await,
+        Ok(bus) => Run::new(context, bus, &args).follow().await,
         Err(failure) => Err(failure),
     };
     if let Some(host) = host {
-        host.stop().await;
+        host.retire(context).await?;
     }
     outcome
 }
@@ -81,7 +82,9 @@ fn request(args: &Start) -> StartRequest {
 }
 
 /// One start, from its message to its end.
-struct Run {
+struct Run<'a> {
+    context: &'a Context,
+    url: Option<String>,
     bus: Bus,
     request: StartRequest,
     json: bool,
@@ -101,14 +104,18 @@ struct Report<'a> {
 /// When a person begins to wonder.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-impl Run {
-    fn new(bus: Bus, request: StartRequest, args: &Start) -> Self {
-        // Bytes for a program that reads them, harmless text for a person.
-        let raw = !std::io::stdout().is_terminal();
-        Self { bus, request, json: args.json, printer: Printer::new(raw), bottle: None, stops: 0 }
+/// How long the bus may be away before its services are looked for.
+const AWAY: Duration = Duration::from_secs(5);
+
+impl<'a> Run<'a> {
+    fn new(context: &'a Context, bus: Bus, args: &Start) -> Self {
+        let url = context.bus_url().ok().flatten();
+        let printer = Printer::new(Raw::where_no_terminal_is());
+        Self { context, url, bus, request: request(args), json: args.json, printer, bottle: None, stops: 0 }
     }
 
     async fn follow(mut self) -> Result<Exit, Failure> {
+        let mut interrupts = Interrupts::listen()?;
         // Followed before anything is published, so that no event falls between.
         let mut events = self.bus.follow::<Event>(layout::EVENTS, "bottle.>", Since::Now).await.or_bus()?;
         let stored = self.bus.publish(&self.request).await.or_bus()?;
@@ -117,7 +124,6 @@ impl Run {
             return Err(Failure::new(Exit::No, error));
         }
         let mut pieces: Option<Follow<Output>> = None;
-        let mut interrupts = interrupts()?;
         let wonder = tokio::time::sleep(PATIENCE);
         tokio::pin!(wonder);
         let mut wondered = false;
@@ -130,13 +136,24 @@ impl Run {
                     }
                 }
                 piece = next_piece(&mut pieces) => self.show(piece.or_bus()?.message)?,
-                _ = interrupts.recv() => self.interrupt().await?,
+                () = interrupts.next() => self.interrupt().await?,
+                () = away(&self.bus) => self.look_for_services()?,
                 () = &mut wonder, if !wondered && self.bottle.is_none() => {
                     wondered = true;
                     output::note("waiting for a launcher; `bot-bottle status` shows whether one runs");
                 }
             }
         }
+    }
+
+    /// Gives up when the services that took the request have ended without a word.
+    fn look_for_services(&self) -> Result<(), Failure> {
+        if self.context.bus_url()? == self.url {
+            return Ok(());
+        }
+        let request = &self.request.id;
+        let error = anyhow!("the services ended; the request {request} is taken up again when they are back");
+        Err(Failure::new(Exit::Unavailable, error))
     }
 
     /// Takes one event. Returns how it ended, if it did.
@@ -153,6 +170,9 @@ impl Run {
                 }
                 *pieces = Some(logs::follow(&self.bus, &started.bottle).await.or_bus()?);
                 self.bottle = Some(started.bottle);
+                if self.stops > 0 {
+                    self.end().await?;
+                }
                 Ok(None)
             }
             Event::Exited(exited) if exited.request == self.request.id => {
@@ -172,21 +192,30 @@ impl Run {
         Ok(())
     }
 
-    /// The first interrupt ends the program, the second leaves it to its launcher.
+    /// The first interrupt asks the program to end, or does so as soon as it runs; the second kills it; the third
+    /// leaves it to its launcher.
     async fn interrupt(&mut self) -> Result<(), Failure> {
         self.stops += 1;
-        match &self.bottle {
-            Some(bottle) if self.stops == 1 => {
-                output::note("ending it; interrupt again to leave it running");
-                let stop = StopRequest { v: Default::default(), bottle: bottle.clone(), grace_ms: None };
-                self.bus.request(&stop, Duration::from_secs(5)).await.or_bus()?;
-                Ok(())
-            }
+        match (self.stops, &self.bottle) {
+            (1, None) => output::note(
+                "it will be ended as soon as it runs; interrupt again to leave it to the launchers",
+            ),
+            (1, Some(_)) => output::note("ending it; interrupt again to kill it"),
+            (2, Some(_)) => output::note("killing it; interrupt again to leave it to its launcher"),
             _ => {
                 let error = anyhow!("interrupted; the request {} stays with the launchers", self.request.id);
-                Err(Failure::new(Exit::TryAgain, error))
+                return Err(Failure::new(Exit::TryAgain, error));
             }
         }
+        self.end().await
+    }
+
+    async fn end(&self) -> Result<(), Failure> {
+        let Some(bottle) = self.bottle.clone() else { return Ok(()) };
+        let grace_ms = (self.stops > 1).then_some(0);
+        let stop = StopRequest { v: Default::default(), bottle, grace_ms };
+        // A launcher that refuses says so because the bottle has just ended, which is what was wanted.
+        self.bus.request(&stop, Duration::from_secs(5)).await.or_bus().map(drop)
     }
 
     async fn settle(mut self, end: End, pieces: Option<Follow<Output>>) -> Result<Exit, Failure> {
@@ -221,9 +250,14 @@ async fn next_piece(pieces: &mut Option<Follow<Output>>) -> Result<bus::Record<O
     }
 }
 
-fn interrupts() -> anyhow::Result<tokio::signal::unix::Signal> {
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
-        .context("cannot listen for interrupts")
+/// Completes when the bus has been away for a while.
+async fn away(bus: &Bus) {
+    let mut link = bus.link();
+    // The sender lives as long as the connection, which this borrows.
+    if link.wait_for(|link| *link == Link::Down).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(AWAY).await;
 }
 
 fn farewell(exited: &Exited) -> String {

@@ -5,9 +5,9 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 
 const FILE: &str = "host.lock";
 
@@ -20,29 +20,25 @@ pub struct Lock {
 /// The process that runs the services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its process id.
-    pub pid: i32,
+    /// Its process id; unknown for the moment between taking the lock and writing it.
+    pub pid: Option<i32>,
 }
 
 impl Lock {
-    /// Takes the services of this home.
+    /// Takes the services of this home; nothing if another process has them.
     ///
     /// # Errors
-    /// Another process has them.
-    pub fn take(home: &Path) -> Result<Self, Failure> {
+    /// The lock file cannot be used.
+    pub fn take(home: &Path) -> Result<Option<Self>, Failure> {
         let mut file = open(home)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let error =
-                    anyhow!("the services of {} run already; `bot-bottle down` stops them", home.display());
-                return Err(Failure::new(Exit::TryAgain, error));
-            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         file.set_len(0).and_then(|()| file.rewind()).context("cannot write the lock file")?;
         writeln!(file, "{}", std::process::id()).context("cannot write the lock file")?;
-        Ok(Self { _file: file })
+        Ok(Some(Self { _file: file }))
     }
 
     /// Who has the services of this home, if somebody has.
@@ -61,8 +57,7 @@ impl Lock {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).context("cannot read the lock file")?;
-        let pid = text.trim().parse().context("the lock file holds no process id")?;
-        Ok(Some(Holder { pid }))
+        Ok(Some(Holder { pid: text.trim().parse().ok() }))
     }
 }
 
@@ -80,9 +75,9 @@ mod tests {
     fn one_process_has_the_services() {
         let home = tempfile::tempdir().unwrap();
         assert_eq!(Lock::holder(home.path()).unwrap(), None);
-        let lock = Lock::take(home.path()).unwrap();
-        assert_eq!(Lock::take(home.path()).unwrap_err().exit, Exit::TryAgain);
-        let pid = i32::try_from(std::process::id()).unwrap();
+        let lock = Lock::take(home.path()).unwrap().unwrap();
+        assert!(Lock::take(home.path()).unwrap().is_none());
+        let pid = i32::try_from(std::process::id()).ok();
         assert_eq!(Lock::holder(home.path()).unwrap(), Some(Holder { pid }));
         drop(lock);
         assert_eq!(Lock::holder(home.path()).unwrap(), None);
