@@ -18,7 +18,7 @@ pub enum AmbiguousPath {
     /// `//`
     #[error("it has an empty segment (//)")]
     DoubleSlash,
-    /// `.` or `..` as a segment.
+    /// `.` or `..` as a segment, also with spaces, which some servers drop.
     #[error("it has a . or .. segment; send the path it leads to")]
     DotSegment,
     /// `;` or `%3B`, which some servers cut off with all that follows.
@@ -164,8 +164,22 @@ fn check_segments(path: &str) -> Result<(), AmbiguousPath> {
         match segment {
             "" if segments.peek().is_some() => return Err(AmbiguousPath::DoubleSlash),
             "." | ".." => return Err(AmbiguousPath::DotSegment),
+            _ if is_dots_and_spaces(segment) => return Err(AmbiguousPath::DotSegment),
             _ => {}
         }
     }
     Ok(())
+}
+
+fn is_dots_and_spaces(segment: &str) -> bool {
+    segment.contains('.') && segment.contains("%20") && without_tail(segment).is_empty()
+}
+
+/// A segment without the dots and spaces at its end, which some file systems drop from names.
+pub(crate) fn without_tail(segment: &str) -> &str {
+    let mut rest = segment;
+    while let Some(shorter) = rest.strip_suffix('.').or_else(|| rest.strip_suffix("%20")) {
+        rest = shorter;
+    }
+    rest
 }

@@ -15,6 +15,8 @@ fn one_form() {
         ("/x%3fy%23z", "/x%3Fy%23z"),
         ("/@scope/pkg:1,2=3&4+5", "/@scope/pkg:1,2=3&4+5"),
         ("/...", "/..."),
+        ("/%20", "/%20"),
+        ("/a.%20", "/a.%20"),
         ("/.well-known/x", "/.well-known/x"),
         ("/git-receive%2Dpack", "/git-receive-pack"),
     ] {
@@ -34,6 +36,8 @@ fn ambiguity_is_refused() {
         ("/.", A::DotSegment),
         ("/a/../b", A::DotSegment),
         ("/a/..", A::DotSegment),
+        ("/a/..%20", A::DotSegment),
+        ("/a/%20.%20./b", A::DotSegment),
         ("/a/%2e%2e/b", A::EncodedDot),
         ("/a/%2E", A::EncodedDot),
         ("/a%2fb", A::EncodedSlash),
