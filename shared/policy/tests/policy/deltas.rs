@@ -52,6 +52,11 @@ fn the_agent_sees_no_credential() {
         assert!(!text.contains(hidden), "{text}");
     }
     assert_eq!(view.routes[0].matches, raw(POLICY).routes[0].matches);
+    let tested = "routes: [{host: a.example, matches: [{headers: [{name: X-Team, value: blue}, \
+                  {name: X-Key, type: regex, value: 'blu.'}]}]}]";
+    let view = public_view(&raw(tested));
+    check(&view).unwrap();
+    assert!(!serde_yaml::to_string(&view).unwrap().contains("blu"));
     let passed = raw("routes: [{host: a.example, tls: {passthrough: true}}]");
     assert_eq!(public_view(&passed), passed);
     let unchecked = raw("routes: [{host: a.example, tls: {passthrough: true, ca: /ca.pem}}]");
