@@ -187,6 +187,12 @@ impl CheckedRoute {
         self.source.mount.as_deref()
     }
 
+    /// The headers whose value matters: those that its entries test, and the one that carries its credential.
+    pub fn guarded_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let tested = self.entries.iter().flat_map(|entry| &entry.headers).map(|test| &test.name);
+        tested.chain(self.auth.as_ref().map(|auth| &auth.header))
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }

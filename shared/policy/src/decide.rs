@@ -27,7 +27,7 @@ pub struct RequestView<'a> {
     pub path: &'a str,
     /// What follows the `?`, as sent.
     pub query: Option<&'a str>,
-    /// The headers, as sent.
+    /// The headers, as they will be sent on, but for what this program adds itself.
     pub headers: &'a HeaderMap,
 }
 
@@ -112,6 +112,7 @@ fn no_match(route: &CheckedRoute, path: &NormalPath<'_>, request: &RequestView<'
         path: tests.path(path) == Some(false),
         method: tests.method(request.method) == Some(false),
         headers: tests.headers(request.headers) == Some(false),
+        overriding: tests.overriding(request.headers).map(ToString::to_string),
         allows: route.source().matches.get(entry).cloned().unwrap_or_default(),
     });
     NoMatch {

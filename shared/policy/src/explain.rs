@@ -53,6 +53,9 @@ pub struct EntryTrace {
     /// Whether all of its headers match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<bool>,
+    /// The header for which it does not allow the request, since some servers take another method or path from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overriding: Option<String>,
 }
 
 /// Decides on a request and says how.
@@ -74,6 +77,7 @@ pub fn explain(policy: &CheckedPolicy, request: &RequestView<'_>) -> Explanation
                     path: tests.path(path),
                     method: tests.method(request.method),
                     headers: tests.headers(request.headers),
+                    overriding: tests.overriding(request.headers).map(ToString::to_string),
                 };
                 route.entries().iter().map(trace).collect()
             }),

@@ -11,6 +11,7 @@ pub mod delta;
 pub mod explain;
 mod git;
 pub mod hash;
+pub mod header;
 pub mod host;
 pub mod limit;
 pub mod path;
@@ -26,6 +27,7 @@ pub use decide::{AllowedHost, Decision, RequestView, admit, admit_tunnel, decide
 pub use delta::{DeltaError, add_route, remove_route};
 pub use explain::{Explanation, explain};
 pub use hash::content_hash;
+pub use header::reads_alike;
 pub use host::{Host, HostPattern, InvalidHost};
 pub use path::{AmbiguousPath, NormalPath};
 pub use problem::{KeyPath, Problem, Problems};

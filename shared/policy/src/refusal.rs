@@ -111,6 +111,8 @@ pub struct EntryFailure {
     pub method: bool,
     /// One of its headers did not match.
     pub headers: bool,
+    /// The request has this header, by which some servers take another method or path than what was judged.
+    pub overriding: Option<String>,
     /// The entry, as written.
     pub allows: Match,
 }
@@ -153,6 +155,10 @@ impl fmt::Display for EntryFailure {
             let names =
                 self.allows.headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>().join(", ");
             write!(f, "{joint} its value of {names}")?;
+            joint = " and";
+        }
+        if let Some(name) = &self.overriding {
+            write!(f, "{joint} the request without {name}, which could change its method or path")?;
         }
         Ok(())
     }

@@ -10,6 +10,21 @@ use crate::path::NormalPath;
 use crate::problem::{KeyPath, Problems};
 use crate::route::{HeaderKind, HeaderMatch, Match, PathKind, PathMatch};
 
+/// Headers that the proxy takes from every request (RFC 9110, section 7.6.1): the host would not see what was tested.
+const OF_ONE_CONNECTION: [&str; 11] = [
+    "connection",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
 pub(super) fn check_matches(
     matches: &[Match],
     at: &KeyPath,
@@ -98,6 +113,11 @@ fn check_header(
     problems: &mut Problems,
 ) -> Option<HeaderTest> {
     let name = header_name(&header.name, &at.key("name"), problems);
+    if name.as_ref().is_some_and(|name| OF_ONE_CONNECTION.contains(&name.as_str())) {
+        let message =
+            "this header is for the connection to the proxy and never reaches the host; test another one";
+        problems.push(&at.key("name"), message);
+    }
     let at = at.key("value");
     let value = match header.kind {
         HeaderKind::Exact => {

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use regex::Regex;
 
+use crate::header::overriding;
 use crate::path::NormalPath;
 
 /// Tests of one entry; an empty list is a dimension that was not given.
@@ -19,6 +20,16 @@ impl Entry {
         self.method(method) != Some(false)
             && self.path(path) != Some(false)
             && self.headers(headers) != Some(false)
+            && self.overriding(headers).is_none()
+    }
+
+    /// The header by which some servers take another method or path than the ones that this entry tests. One that the
+    /// entry itself tests is expected.
+    pub(crate) fn overriding<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderName> {
+        if self.paths.is_empty() && self.methods.is_empty() {
+            return None;
+        }
+        overriding(headers, |name| self.headers.iter().any(|test| test.name == *name))
     }
 
     pub(crate) fn path(&self, path: &NormalPath<'_>) -> Option<bool> {

@@ -96,6 +96,8 @@ routes:
           - {name: x-a, value: "["}
           - {name: x-a, value: "[", type: regex}
           - {name: x-a, value: ""}
+          - {name: TE, value: trailers}
+          - {name: Proxy-Authorization, value: x}
 "#), @r#"
     routes[0].matches[0]: an empty entry is unclear; give paths, methods or headers, or leave `matches` out
     routes[0].matches[1].paths[0].value: a path begins with /; write /api
@@ -111,6 +113,8 @@ routes:
     routes[0].matches[1].headers[0].name: `a b` is not a header's name: letters, digits and hyphens, without the colon
     routes[0].matches[1].headers[2].value: this is no usable regular expression: unclosed character class
     routes[0].matches[1].headers[3].value: this is empty
+    routes[0].matches[1].headers[4].name: this header is for the connection to the proxy and never reaches the host; test another one
+    routes[0].matches[1].headers[5].name: this header is for the connection to the proxy and never reaches the host; test another one
     "#);
 }
 

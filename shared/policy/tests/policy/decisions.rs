@@ -122,6 +122,61 @@ fn routes_and_entries() {
     }
 }
 
+#[test]
+fn a_header_that_changes_the_method_or_path_must_be_expected() {
+    let policy = checked(
+        r#"
+routes:
+  - host: get.example
+    matches: [{methods: [GET]}]
+  - host: below.example
+    matches: [{paths: [{type: prefix, value: /v1}]}]
+  - host: told.example
+    matches:
+      - {methods: [POST], headers: [{name: X-HTTP-Method-Override, value: PATCH}]}
+  - host: team.example
+    matches: [{headers: [{name: X-Team, value: blue}]}]
+  - host: open.example
+"#,
+    );
+    for name in [
+        "X-HTTP-Method",
+        "x-http-method-override",
+        "X_HTTP-Method_Override",
+        "X-Method-Override",
+        "X-Original-URL",
+        "X-Rewrite-Url",
+        "X-Forwarded-Host",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Uri",
+    ] {
+        for host in ["get.example", "below.example"] {
+            assert_eq!(judge(&policy, &format!("GET https://{host}/v1 | {name}: x")), "no-match", "{name}");
+        }
+        let other = format!("GET https://team.example/ | x-team: blue | {name}: x");
+        assert_eq!(judge(&policy, &other), "team.example 0");
+        assert_eq!(judge(&policy, &format!("GET https://open.example/ | {name}: x")), "open.example");
+    }
+    assert_eq!(judge(&policy, "GET https://get.example/ | x-forwarded-for: x"), "get.example 0");
+    let told = "POST https://told.example/ | x-http-method-override: PATCH";
+    assert_eq!(judge(&policy, told), "told.example 0");
+    assert_eq!(judge(&policy, &format!("{told} | x-original-url: /x")), "no-match");
+    assert_eq!(judge(&policy, "POST https://told.example/ | x-http-method-override: DELETE"), "no-match");
+
+    let (host, headers) = (Host::parse("get.example").unwrap(), [("x-original-url", "/x")]);
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let view = RequestView {
+        scheme: Scheme::Https,
+        host: &host,
+        port: 443,
+        method: "GET",
+        path: "/",
+        query: None,
+        headers: &headers.into_iter().collect(),
+    };
+    insta::assert_snapshot!(explain(&policy, &view).reason, @"the route for get.example does not allow GET /; entry 0 needs the request without x-original-url, which could change its method or path");
+}
+
 fn refusal(request: &str) -> String {
     let (method, url) = request.split_once(' ').unwrap();
     let (host, path) = url.split_once('/').unwrap();
