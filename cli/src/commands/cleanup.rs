@@ -2,7 +2,6 @@
 
 use anyhow::Context as _;
 use base::clock::Clock;
-use base::id::Slug;
 use bus::Bus;
 use bus::role::Role;
 use launcher::LauncherConfig;
@@ -20,7 +19,8 @@ use crate::output::{self, Format};
 /// Ends and removes what no launcher owns any more; with `--all` also the kept state of bottles that are over.
 ///
 /// # Errors
-/// A launcher runs with this home, or something cannot be removed.
+/// A launcher runs with this home, or what is left cannot be looked for. What cannot be removed is told, and the answer
+/// is [`Exit::No`].
 pub async fn run(context: &Context, args: &Cleanup) -> Result<Exit, Failure> {
     if !context.home.exists() {
         output::line(&format!("there is nothing: no home at {}", context.home.display()));
@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: &Cleanup) -> Result<Exit, Failure> {
     let registry = bus.as_ref().map(|bus| (bus, &Clock::System));
     let mut done = reconcile(&home, &state, &backend, registry).await.or_exit(Exit::Unavailable)?;
     if args.all {
-        done.removed.extend(remove_kept(&state)?);
+        remove_kept(&state, &mut done).await?;
     }
     report(&done, args.format.into())
 }
@@ -49,20 +49,24 @@ async fn registry(context: &Context) -> Option<Bus> {
 }
 
 /// What is left after reconciliation was kept on purpose, by a launcher that is gone.
-fn remove_kept(state: &StateRoot) -> anyhow::Result<Vec<Slug>> {
-    let kept = state.bottles().context("cannot look through the state directory")?;
-    for bottle in &kept {
-        state.of(bottle).remove().with_context(|| format!("cannot remove the state of {bottle}"))?;
+async fn remove_kept(state: &StateRoot, done: &mut Reconciled) -> anyhow::Result<()> {
+    let bottles = state.bottles().context("cannot look through the state directory")?;
+    for bottle in bottles.into_iter().filter(|bottle| !state.of(bottle).owner().exists()) {
+        match state.of(&bottle).remove().await {
+            Ok(()) => done.removed.push(bottle),
+            Err(error) => done.remains.push(format!("cannot remove the state of {bottle}: {error}")),
+        }
     }
-    Ok(kept)
+    Ok(())
 }
 
 fn report(done: &Reconciled, format: Format) -> Result<Exit, Failure> {
+    let exit = if done.remains.is_empty() { Exit::Ok } else { Exit::No };
     if format == Format::Json {
         output::json(done).context("cannot print the result")?;
-        return Ok(Exit::Ok);
+        return Ok(exit);
     }
-    if done.removed.is_empty() && done.lost.is_empty() {
+    if done.removed.is_empty() && done.lost.is_empty() && done.remains.is_empty() {
         output::line("nothing was left");
     }
     for bottle in &done.removed {
@@ -71,5 +75,8 @@ fn report(done: &Reconciled, format: Format) -> Result<Exit, Failure> {
     for bottle in &done.lost {
         output::line(&format!("marked {bottle} as lost"));
     }
-    Ok(Exit::Ok)
+    for reason in &done.remains {
+        output::line(&format!("{reason}; remove the cause and run cleanup again"));
+    }
+    Ok(exit)
 }

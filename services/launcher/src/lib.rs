@@ -23,6 +23,7 @@ pub mod state;
 pub mod step;
 mod sys;
 pub mod token;
+mod trash;
 pub mod world;
 
 pub use config::LauncherConfig;

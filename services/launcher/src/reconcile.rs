@@ -14,7 +14,7 @@ use crate::state::StateRoot;
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// The host's side.
-    #[error("cannot remove what is left on this host")]
+    #[error("cannot find out what is left on this host")]
     Backend(#[from] crate::backend::BackendError),
     /// The host's side.
     #[error("cannot look through the state directory")]
@@ -31,10 +31,13 @@ pub struct Reconciled {
     pub removed: Vec<Slug>,
     /// Bottles whose record was live and is now `lost`.
     pub lost: Vec<Slug>,
+    /// What could not be removed and why, one sentence each; it is tried again the next time.
+    pub remains: Vec<String>,
 }
 
 /// Ends and removes every bottle that a launcher of this home left, and marks it in the registry, if there is one to
-/// ask. No launcher runs meanwhile: the caller has the home for itself.
+/// ask. No launcher runs meanwhile: the caller has the home for itself. What of one bottle cannot be removed is told
+/// and stands in nobody's way.
 ///
 /// # Errors
 /// [`ReconcileError`]; what was not reached is reached the next time.
@@ -52,14 +55,28 @@ pub async fn reconcile(
         }
     }
     for bottle in left {
-        backend.destroy(&bottle).await?;
-        state.of(&bottle).remove().map_err(ReconcileError::State)?;
-        done.removed.push(bottle);
+        match remove(state, backend, &bottle).await {
+            Ok(()) => done.removed.push(bottle),
+            Err(reason) => done.remains.push(reason),
+        }
+    }
+    if let Err(error) = state.empty_trash().await {
+        done.remains.push(format!("cannot empty the trash in the state directory: {error}"));
+    }
+    for reason in &done.remains {
+        tracing::warn!(reason, "something of an earlier launcher is left");
     }
     if let Some((bus, clock)) = bus {
         done.lost = mark_lost(bus, clock, home.id()).await?;
     }
     Ok(done)
+}
+
+async fn remove(state: &StateRoot, backend: &dyn Backend, bottle: &Slug) -> Result<(), String> {
+    // The state holds the record of what the backend made: it goes last.
+    backend.destroy(bottle).await.map_err(|error| base::error::chain(&error))?;
+    let removed = state.of(bottle).remove().await;
+    removed.map_err(|error| format!("cannot remove the state of {bottle}: {error}"))
 }
 
 async fn mark_lost(bus: &Bus, clock: &Clock, launcher: &LauncherId) -> Result<Vec<Slug>, bus::BusError> {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use base::id::Slug;
 
+use crate::trash::Trash;
+
 /// The directory of all bottles' state: `<home>/state`.
 #[derive(Clone, Debug)]
 pub struct StateRoot(PathBuf);
@@ -22,6 +24,15 @@ impl StateRoot {
     #[must_use]
     pub fn of(&self, bottle: &Slug) -> StateDir {
         StateDir(self.0.join(bottle.as_str()))
+    }
+
+    /// Removes what removals that were interrupted have left; nothing else is removed meanwhile.
+    ///
+    /// # Errors
+    /// The first thing that cannot be removed; everything else is.
+    pub async fn empty_trash(&self) -> io::Result<()> {
+        let trash = Trash::of(&self.0);
+        off_the_runtime(move || trash.empty()).await
     }
 
     /// The bottles that have a directory.
@@ -59,15 +70,16 @@ impl StateDir {
         Ok(())
     }
 
-    /// Removes it with everything in it; links are not followed.
+    /// Removes it with everything in it, whatever an agent made there; links are not followed. It is gone in one step,
+    /// with its label; what was in it goes after.
     ///
     /// # Errors
-    /// Something in it cannot be removed.
-    pub fn remove(&self) -> io::Result<()> {
-        match std::fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+    /// It cannot be taken away, and is as it was; or something in it cannot be removed, and waits for
+    /// [`StateRoot::empty_trash`].
+    pub async fn remove(&self) -> io::Result<()> {
+        let path = self.0.clone();
+        let trash = Trash::of(path.parent().unwrap_or(&path));
+        off_the_runtime(move || trash.remove(&path)).await
     }
 
     /// The directory itself.
@@ -105,6 +117,10 @@ impl StateDir {
     pub fn owner(&self) -> PathBuf {
         self.0.join("owner.json")
     }
+}
+
+async fn off_the_runtime(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }
 
 fn private_directory(path: &Path) -> io::Result<()> {

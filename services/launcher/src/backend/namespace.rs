@@ -98,7 +98,8 @@ impl Backend for Namespace {
         let list = || {
             let mut owned = Vec::new();
             for bottle in self.config.state.bottles()? {
-                if Owned::load(self.config.state.of(&bottle).path())?.is_some() {
+                // Of a record that cannot be read it is only known that there is one.
+                if !matches!(Owned::load(self.config.state.of(&bottle).path()), Ok(None)) {
                     owned.push(bottle);
                 }
             }

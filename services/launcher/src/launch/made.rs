@@ -51,9 +51,10 @@ impl Made {
 
     /// Nothing ran in it, so nothing of it is kept.
     pub(super) async fn undo(self, error: &LaunchError) {
-        end(&*self.backend, &self.bottle, self.boundary, self.egress).await;
+        let ended = end(&*self.backend, &self.bottle, self.boundary, self.egress).await;
         if self.has_state
-            && let Err(error) = self.state.remove()
+            && ended
+            && let Err(error) = self.state.remove().await
         {
             tracing::warn!(bottle = %self.bottle, error = base::error::chain(&error), "state was not removed");
         }
@@ -71,13 +72,14 @@ impl Made {
     }
 }
 
-/// Ends a bottle's parts in reverse: the boundary, its sidecars, and what the backend made for them.
+/// Ends a bottle's parts in reverse: the boundary, its sidecars, and what the backend made for them. Returns whether
+/// all of it is gone: otherwise the state, which records it, must stay as it is.
 pub(super) async fn end(
     backend: &dyn Backend,
     bottle: &Slug,
     boundary: Option<Box<dyn Boundary>>,
     egress: Option<Egress>,
-) {
+) -> bool {
     if let Some(mut boundary) = boundary {
         boundary.kill();
         // What does not end is killed once more below, by what is recorded of it.
@@ -86,7 +88,9 @@ pub(super) async fn end(
     if let Some(egress) = egress {
         egress.stop(GRACE).await;
     }
-    if let Err(error) = backend.destroy(bottle).await {
-        tracing::warn!(%bottle, error = base::error::chain(&error), "something of a bottle is left; cleanup removes it");
+    let destroyed = backend.destroy(bottle).await;
+    if let Err(error) = &destroyed {
+        tracing::warn!(%bottle, error = base::error::chain(error), "something of a bottle is left; cleanup removes it");
     }
+    destroyed.is_ok()
 }

@@ -30,8 +30,11 @@ impl Launch<'_> {
         let (recorded, result) =
             tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
         warn(&plan.bottle, recorded);
-        made::end(&*self.world.backend, &plan.bottle, Some(boundary), Some(egress)).await;
-        let state = keep(&self.world.config.state().of(&plan.bottle), ended);
+        let gone = made::end(&*self.world.backend, &plan.bottle, Some(boundary), Some(egress)).await;
+        let state = match gone {
+            true => keep(&self.world.config.state().of(&plan.bottle), ended).await,
+            false => StateKept::Kept,
+        };
         let exited = Exited {
             v: Version,
             bottle: plan.bottle.clone(),
@@ -67,10 +70,10 @@ impl Launch<'_> {
 
 /// The one rule of what is kept (L6): a program that ended by itself with exit code 0, or a run that is handed back,
 /// leaves nothing; everything else leaves its directory.
-fn keep(state: &StateDir, ended: Ended) -> StateKept {
+async fn keep(state: &StateDir, ended: Ended) -> StateKept {
     let clean = ended.reason == ExitReason::Completed && ended.code == 0;
     let (done, kept) = if clean || ended.hand_back {
-        (state.remove(), StateKept::Removed)
+        (state.remove().await, StateKept::Removed)
     } else {
         (Owner::forget(state), StateKept::Kept)
     };

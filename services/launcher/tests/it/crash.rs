@@ -64,6 +64,28 @@ async fn a_launcher_killed_at_any_step_leaves_nothing_and_its_request_runs_again
     world.end().await;
 }
 
+#[tokio::test]
+async fn what_of_one_bottle_cannot_be_removed_stands_in_nobodys_way() {
+    let world = World::new().await;
+    world.agent(&["true"], "");
+    let state = launcher::state::StateRoot::below(world.home.path());
+    for name in ["gone-00000", "stuck-00000"] {
+        let state = state.of(&name.parse().unwrap());
+        state.create().unwrap();
+        std::fs::write(state.owner(), "").unwrap();
+    }
+    let stuck = state.of(&"stuck-00000".parse().unwrap());
+    std::fs::write(stuck.path().join("namespace.json"), "no record").unwrap();
+    let launcher = world.launcher().await;
+    assert_eq!(launcher.reconciled.removed, ["gone-00000".parse().unwrap()]);
+    let [reason] = launcher.reconciled.remains.as_slice() else { panic!("{:?}", launcher.reconciled) };
+    assert!(reason.starts_with("cannot remove what is left of stuck-00000: "), "{reason}");
+    assert_eq!(world.run("r1").await.code, 0);
+    launcher.stop().await;
+    assert_eq!(world.left(), [stuck.path()]);
+    world.end().await;
+}
+
 fn kill_at(step: Step, world: &World) {
     let (output, writer) = std::io::pipe().unwrap();
     let mut victim = Command::new(std::env::current_exe().unwrap())

@@ -44,6 +44,23 @@ async fn a_request_becomes_a_run_and_then_nothing() {
 }
 
 #[tokio::test]
+async fn a_home_of_any_depth_and_mode_is_removed() {
+    let world = World::new().await;
+    let script = "
+import os
+os.makedirs('shut/a'); open('shut/a/b', 'w').close(); os.chmod('shut/a', 0); os.chmod('shut', 0)
+for _ in range(16000): os.mkdir('d'); os.chdir('d')
+";
+    world.agent(&["/usr/bin/python3", "-c", script], "");
+    let launcher = world.launcher().await;
+    let exited = world.run("r1").await;
+    assert_eq!((exited.code, exited.state), (0, StateKept::Removed));
+    assert!(world.left().is_empty(), "{:?}", world.left());
+    launcher.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn the_steps_are_those_of_the_document() {
     let seen: Arc<Mutex<Vec<Step>>> = Arc::default();
     let record = seen.clone();
