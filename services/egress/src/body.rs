@@ -85,21 +85,21 @@ pub(crate) struct Outbound {
     source: Incoming,
     progress: Arc<Progress>,
     limit: u64,
-    credential: Option<HeaderName>,
+    guarded: Arc<[HeaderName]>,
     stall: Stall,
 }
 
 impl Outbound {
-    /// `limit` bytes may pass; trailers lose what `strip_trailers` removes, and the named header.
+    /// `limit` bytes may pass; trailers lose what `strip_trailers` removes, the guarded headers among it.
     pub(crate) fn new(
         source: Incoming,
         limit: Option<u64>,
         idle: Duration,
-        credential: Option<HeaderName>,
+        guarded: Arc<[HeaderName]>,
     ) -> Self {
         let progress = Arc::new(Progress::default());
         progress.ended.store(source.is_end_stream(), Ordering::Relaxed);
-        Self { source, progress, limit: limit.unwrap_or(u64::MAX), credential, stall: Stall::new(idle) }
+        Self { source, progress, limit: limit.unwrap_or(u64::MAX), guarded, stall: Stall::new(idle) }
     }
 
     /// What it has done so far, also when somebody else owns it.
@@ -131,7 +131,7 @@ impl http_body::Body for Outbound {
                 return Poll::Ready(Some(Err(Cut::TooLarge)));
             }
         } else if let Some(trailers) = frame.trailers_mut() {
-            strip_trailers(trailers, this.credential.as_ref());
+            strip_trailers(trailers, &this.guarded);
         }
         if this.source.is_end_stream() {
             this.progress.ended.store(true, Ordering::Relaxed);
@@ -179,7 +179,7 @@ impl http_body::Body for Inbound {
                 return Poll::Ready(Some(Err(Cut::TooLarge)));
             }
         } else if let Some(trailers) = frame.trailers_mut() {
-            strip_trailers(trailers, None);
+            strip_trailers(trailers, &[]);
         }
         Poll::Ready(Some(Ok(frame)))
     }

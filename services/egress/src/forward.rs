@@ -1,12 +1,14 @@
 //! From an identified request to its origin and back: match, inject, dial, forward.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, UPGRADE};
+use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use policy::{AllowedHost, Decision, NormalPath, RequestView, decide};
@@ -16,8 +18,9 @@ use crate::body::{Body, Inbound, Outbound, Progress, announces_over};
 use crate::connection::{Source, Unsent, send_upgrade};
 use crate::dial::{Offer, Speaks};
 use crate::gateway::{Call, Gateway};
-use crate::headers::{has_token, strip, strip_request};
+use crate::headers::{has_token, strip, strip_twins};
 use crate::identify::Target;
+use crate::normal::normalise;
 use crate::refusal::Refusal;
 use crate::running::{Equipped, Running};
 use crate::session::{Kind, Session};
@@ -45,19 +48,18 @@ pub(crate) async fn forward(
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &*session.gateway;
     let becomes = becomes.filter(|_| request.headers().contains_key(UPGRADE));
-    check_upgrade(request.method(), request.headers())?;
-    check_expectation(request.headers())?;
-    if let Some(limit) = announces_over(request.headers(), gateway.limits.body_bytes) {
+    let (mut parts, body) = request.into_parts();
+    normalise(&mut parts)?;
+    if let Some(limit) = announces_over(&parts.headers, gateway.limits.body_bytes) {
         return Err(Refusal::BodyTooLarge(limit));
     }
-    let outgoing = admit(gateway, running, target, &request)?;
+    let outgoing = admit(gateway, running, target, &parts)?;
     let exchange = gateway.recorder.admit(&call.asked, target.port, running.revision).await?;
     let exchange = call.exchange.insert(exchange);
 
-    let (mut parts, body) = request.into_parts();
-    strip_request(&mut parts.headers);
-    let credential = outgoing.equipped.credential.as_ref().map(|credential| credential.name().clone());
-    let body = Outbound::new(body, gateway.limits.body_bytes, gateway.idle(), credential);
+    let guarded = Arc::clone(&outgoing.equipped.guarded);
+    strip_twins(&mut parts.headers, &guarded);
+    let body = Outbound::new(body, gateway.limits.body_bytes, gateway.idle(), guarded);
     exchange.follow(body.progress());
     let request = Request::from_parts(parts, body);
     match becomes {
@@ -71,17 +73,17 @@ fn admit<'a>(
     gateway: &'a Gateway,
     running: &'a Running,
     target: &'a Target,
-    request: &Request<Incoming>,
+    parts: &Parts,
 ) -> Result<Outgoing<'a>, Refusal> {
-    let uri = request.uri();
+    let uri = &parts.uri;
     let view = RequestView {
         scheme: target.scheme,
         host: &target.host,
         port: target.port,
-        method: request.method().as_str(),
+        method: parts.method.as_str(),
         path: uri.path_and_query().map_or("/", |path| if path.path().is_empty() { "/" } else { path.path() }),
         query: uri.query(),
-        headers: request.headers(),
+        headers: &parts.headers,
     };
     match decide(&running.policy, &view) {
         Decision::Refuse { reason } => Err(reason.into()),
@@ -109,25 +111,6 @@ fn judged(uri: &Uri, path: &NormalPath<'_>) -> Result<PathAndQuery, Refusal> {
     let malformed =
         |_| Refusal::Malformed("the request target cannot be written in its normal form".to_owned());
     PathAndQuery::from_maybe_shared(Bytes::from(text)).map_err(malformed)
-}
-
-fn check_upgrade(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(upgrade) = headers.get(UPGRADE) else { return Ok(()) };
-    let is_websocket = upgrade.as_bytes().eq_ignore_ascii_case(b"websocket");
-    let is_asked = has_token(headers, &CONNECTION, "upgrade") && *method == Method::GET;
-    if is_websocket && is_asked && headers.get_all(UPGRADE).iter().count() == 1 {
-        return Ok(());
-    }
-    Err(Refusal::Upgrade(base::inert(&String::from_utf8_lossy(upgrade.as_bytes()), 40)))
-}
-
-fn check_expectation(headers: &HeaderMap) -> Result<(), Refusal> {
-    match headers.get(EXPECT) {
-        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(Refusal::Expectation(base::inert(&String::from_utf8_lossy(value.as_bytes()), 40)))
-        }
-        _ => Ok(()),
-    }
 }
 
 impl Outgoing<'_> {
@@ -164,7 +147,6 @@ impl Outgoing<'_> {
                         HeaderValue::from_str(&self.authority()).map_err(|_| Refusal::Internal)?;
                     headers.insert(HOST, authority);
                 }
-                join_cookies(headers)?;
                 *request.uri_mut() = Uri::from(self.path.clone());
                 *request.version_mut() = Version::HTTP_11;
             }
@@ -281,14 +263,4 @@ impl Outgoing<'_> {
 fn as_websocket(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-/// HTTP/2 may send one `Cookie` for each pair; HTTP/1.1 knows only one (RFC 9113, section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) -> Result<(), Refusal> {
-    if headers.get_all(COOKIE).iter().nth(1).is_some() {
-        let pairs: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-        let joined = HeaderValue::from_bytes(&pairs.join(&b"; "[..])).map_err(|_| Refusal::Internal)?;
-        headers.insert(COOKIE, joined);
-    }
-    Ok(())
 }

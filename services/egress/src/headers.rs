@@ -57,16 +57,32 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
     }
 }
 
-/// What may not stand in trailers: framing, routing, and the header that carries the credential (RFC 9110, section
-/// 6.5.1).
-pub(crate) fn strip_trailers(trailers: &mut HeaderMap, credential: Option<&HeaderName>) {
+/// Removes what some servers take for one of the guarded headers; those themselves stay.
+pub(crate) fn strip_twins(headers: &mut HeaderMap, guarded: &[HeaderName]) {
+    if guarded.is_empty() {
+        return;
+    }
+    let is_twin = |name: &&HeaderName| {
+        guarded.iter().any(|guarded| policy::reads_alike(name.as_str(), guarded.as_str()))
+            && !guarded.contains(name)
+    };
+    let twins: Vec<_> = headers.keys().filter(is_twin).cloned().collect();
+    for name in twins {
+        headers.remove(name);
+    }
+}
+
+/// What may not stand in trailers: framing, routing, and the guarded headers of the route, which were judged or
+/// injected above (RFC 9110, section 6.5.1).
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap, guarded: &[HeaderName]) {
     strip(trailers);
     for name in
         [HOST, http::header::CONTENT_LENGTH, http::header::AUTHORIZATION, http::header::COOKIE, TRAILER]
     {
         trailers.remove(name);
     }
-    if let Some(name) = credential {
+    strip_twins(trailers, guarded);
+    for name in guarded {
         trailers.remove(name);
     }
 }
@@ -125,10 +141,24 @@ mod tests {
     }
 
     #[test]
-    fn trailers_smuggle_no_credential() {
+    fn nothing_passes_for_a_guarded_header() {
+        let guarded = ["x-team", "x-a_b", "x-a-b"].map(|name| name.parse().unwrap());
         let mut given =
-            headers(&[("x-api-key", "1"), ("authorization", "1"), ("host", "a"), ("grpc-status", "0")]);
-        strip_trailers(&mut given, Some(&"x-api-key".parse().unwrap()));
+            headers(&[("x-team", "1"), ("x_team", "2"), ("x_other", "3"), ("x-a_b", "4"), ("x_a_b", "5")]);
+        strip_twins(&mut given, &guarded);
+        assert_eq!(given, headers(&[("x-team", "1"), ("x_other", "3"), ("x-a_b", "4")]));
+    }
+
+    #[test]
+    fn trailers_smuggle_no_credential() {
+        let mut given = headers(&[
+            ("x-api-key", "1"),
+            ("x_api-key", "1"),
+            ("authorization", "1"),
+            ("host", "a"),
+            ("grpc-status", "0"),
+        ]);
+        strip_trailers(&mut given, &["x-api-key".parse().unwrap()]);
         assert_eq!(given, headers(&[("grpc-status", "0")]));
     }
 }

@@ -4,9 +4,9 @@
 //! A connection passes through named stages, each in its own module:
 //!
 //! ```text
-//! proxy::accept → serve → identify → forward: match → inject → dial → forward → record
-//!                   │                            policy   inject   dial    pool     record → keeper → bus
-//!                   └ tunnel, TLS, WebSocket                       address connection        └ spool
+//! proxy::accept → serve → identify → forward: normalise → match → inject → dial → forward → record
+//!                   │                         normal      policy   inject   dial    pool     record → keeper → bus
+//!                   └ tunnel, TLS, WebSocket                                address connection        └ spool
 //! ```
 //!
 //! Each returns a [`Refusal`] if the request ends there; `session` alone turns one into a reply. `docs/egress.md`
@@ -30,6 +30,7 @@ mod identify;
 mod inject;
 mod keeper;
 mod local;
+mod normal;
 mod own;
 mod pool;
 mod proxy;

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use base::Secret;
 use base::lifecycle::Lifecycle;
+use http::HeaderName;
 use policy::{CheckedPolicy, CheckedRoute, EgressPolicy, HostPattern};
 use rustls::crypto::CryptoProvider;
 
@@ -27,6 +28,8 @@ pub(crate) struct Running {
 pub(crate) struct Equipped {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) credential: Option<Credential>,
+    /// The headers whose value the route decides about or brings.
+    pub(crate) guarded: Arc<[HeaderName]>,
     host: HostPattern,
 }
 
@@ -168,7 +171,8 @@ impl Chest {
                 Some(kept) => Arc::clone(&kept.upstream),
                 None => Arc::new(Upstream::new(link, self.header_bytes, self.life.clone())),
             };
-            routes.push(Equipped { upstream, credential, host: route.host().clone() });
+            let guarded = route.guarded_headers().cloned().collect();
+            routes.push(Equipped { upstream, credential, guarded, host: route.host().clone() });
         }
         Ok(Running { revision, policy: checked, routes })
     }

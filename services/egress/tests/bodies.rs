@@ -55,17 +55,25 @@ async fn a_body_is_invited_only_when_its_request_is_allowed() {
 #[tokio::test]
 async fn trailers_pass_and_smuggle_nothing() {
     let origin = Origin::start(Speaks::Tls).await;
-    let proxy = Proxy::to(&origin).await;
+    let tested = json!({ "matches": [{ "headers": [{ "name": "X-Env", "value": "test" }] }] });
+    let proxy = Proxy::with(&origin, &[route(&origin, tested)]).await;
     let mut trailers = HeaderMap::new();
-    for (name, value) in
-        [("x-checksum", "1"), ("authorization", "Bearer mine"), ("host", "other.example.com")]
-    {
+    for (name, value) in [
+        ("x-checksum", "1"),
+        ("authorization", "Bearer mine"),
+        ("host", "other.example.com"),
+        ("x-env", "live"),
+        ("x_env", "live"),
+    ] {
         trailers.insert(name, value.parse().unwrap());
     }
     let frames = [Ok(http_body::Frame::data("x".into())), Ok(http_body::Frame::trailers(trailers))];
     let body = BodyExt::boxed(StreamBody::new(futures::stream::iter(frames)));
-    let request =
-        Request::post(format!("https://{HOST}/trailers")).header("te", "trailers").body(body).unwrap();
+    let request = Request::post(format!("https://{HOST}/trailers"))
+        .header("te", "trailers")
+        .header("x-env", "test")
+        .body(body)
+        .unwrap();
     let response = Http2::new(&proxy).await.send(request).await;
     let trailers = limited(response.into_body().collect()).await.unwrap().trailers().cloned().unwrap();
     assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);

@@ -94,6 +94,18 @@ async fn a_smuggled_request_is_never_seen_as_one() {
 }
 
 #[tokio::test]
+async fn a_length_that_is_given_twice_is_refused_over_http2_too() {
+    let origin = Origin::start(Speaks::TlsHttp1).await;
+    let proxy = Proxy::to(&origin).await;
+    let mut agent = Http2::new(&proxy).await;
+    let request = http::Request::post(format!("https://{HOST}/")).header("content-length", "2");
+    let request = request.header("content-length", "2").body(agent::full("{}")).unwrap();
+    let (status, text) = agent::read(agent.send(request).await).await;
+    assert_eq!((status, agent::rule(&text).as_str()), (400, "bad-framing"));
+    assert!(origin.seen().is_empty(), "{:?}", origin.seen());
+}
+
+#[tokio::test]
 async fn bad_chunks_end_the_request_on_both_sides() {
     let origin = Origin::start(Speaks::TlsHttp1).await;
     let proxy = Proxy::to(&origin).await;

@@ -38,6 +38,55 @@ async fn an_allowed_request_gets_the_real_token_and_loses_the_agents_own() {
 }
 
 #[tokio::test]
+async fn what_was_judged_is_what_the_origin_gets() {
+    let matches = json!({
+        "auth": { "scheme": "header", "header": "X-Api-Key", "token_ref": "API_TOKEN" },
+        "matches": [{ "paths": [{ "type": "prefix", "value": "/v1" }], "headers": [{ "name": "X-Env", "value": "test" }] }],
+    });
+    for speaks in [Speaks::Tls, Speaks::TlsHttp1] {
+        let origin = Origin::start(speaks).await;
+        let proxy = Proxy::with(&origin, &[route(&origin, matches.clone())]).await;
+        let mut agent = Http1::new(&proxy).await;
+        let request = |connection: &'static str| {
+            Request::get("/v1").header("host", HOST).header("x-env", "test").header("connection", connection)
+        };
+        for connection in ["keep-alive, X-Env", "x-ENV"] {
+            let (status, text) = read(agent.send(request(connection).body(empty()).unwrap()).await).await;
+            assert_eq!((status, rule(&text).as_str()), (403, "no-match"), "{connection}");
+        }
+        assert!(origin.seen().is_empty());
+        // What a server could take for a header that was judged or brought goes.
+        let twins =
+            request("keep-alive").header("x_env", "live").header("x_api-key", "mine").header("x_y", "z");
+        assert_eq!(read(agent.send(twins.body(empty()).unwrap()).await).await.0, 200);
+        let seen = origin.last();
+        assert_eq!((seen.header("x-env"), seen.header("x_env")), (Some("test"), None));
+        assert_eq!((seen.header("x-api-key"), seen.header("x_api-key")), (Some(token().as_str()), None));
+        assert_eq!(seen.header("x_y"), Some("z"));
+        let overriding = request("keep-alive").header("x-original-url", "/admin");
+        assert_eq!(read(agent.send(overriding.body(empty()).unwrap()).await).await.0, 403);
+        assert_eq!(origin.seen().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn cookies_are_judged_as_the_one_that_the_origin_gets() {
+    let cookie = json!({ "name": "Cookie", "type": "regex", "value": "s=[a-z]+" });
+    let matches = json!({ "matches": [{ "headers": [cookie] }] });
+    for speaks in [Speaks::Tls, Speaks::TlsHttp1] {
+        let origin = Origin::start(speaks).await;
+        let proxy = Proxy::with(&origin, &[route(&origin, matches.clone())]).await;
+        let mut agent = Http2::new(&proxy).await;
+        let request = || Request::get(format!("https://{HOST}/")).header("cookie", "s=a");
+        let (status, _) =
+            read(agent.send(request().header("cookie", "s=b").body(empty()).unwrap()).await).await;
+        assert_eq!((status, origin.seen().len()), (403, 0));
+        assert_eq!(read(agent.send(request().body(empty()).unwrap()).await).await.0, 200);
+        assert_eq!(origin.last().header("cookie"), Some("s=a"));
+    }
+}
+
+#[tokio::test]
 async fn every_form_of_credential() {
     let origin = Origin::start(Speaks::Tls).await;
     for (auth, header, value) in [
