@@ -1,6 +1,6 @@
 //! Reads along with hyper on an HTTP/1 connection, for what hyper repairs in silence and we refuse: a length given
-//! twice, a length beside a transfer coding, another coding than `chunked`, folded lines (RFC 9112, sections 5.2,
-//! 6.1 and 6.3). Two servers that repair them differently see two different requests.
+//! twice, a length beside a transfer coding, another coding than `chunked`, folded lines, lines that end without CR (RFC
+//! 9112, sections 2.2, 5.2, 6.1 and 6.3). Two servers that repair them differently see two different requests.
 
 /// Why the framing of a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum Flaw {
     /// A header line that begins with white space.
     #[error("a header line begins with white space; send each header on one line")]
     Folded,
+    /// A line that ends with LF alone, which readers may take for an end or for a part of the line.
+    #[error("a line ends without CR; end each line with CR and LF")]
+    BareLf,
     /// A chunk's length is no hexadecimal number.
     #[error("a chunk's length is not a hexadecimal number")]
     BadChunk,
@@ -133,7 +136,7 @@ impl Framing {
     }
 
     fn on_line(&mut self, line: &[u8], heads: &mut u32) -> Result<(), Flaw> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").ok_or(Flaw::BareLf)?;
         match self.state {
             State::Head if line.is_empty() && self.head.begun => {
                 *heads += 1;
@@ -220,6 +223,10 @@ mod tests {
             ("Transfer-Encoding: identity\r\n", Flaw::BadCoding),
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Flaw::BadCoding),
             ("A: b\r\n c\r\n", Flaw::Folded),
+            ("A: b\nC: d\r\n", Flaw::BareLf),
+            ("\n", Flaw::BareLf),
+            ("Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n", Flaw::BareLf),
+            ("Transfer-Encoding: chunked\r\n\r\n0\r\nT: a\n\n", Flaw::BareLf),
             ("Transfer-Encoding: chunked\r\n\r\nxyz\r\n", Flaw::BadChunk),
             ("Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", Flaw::BadChunk),
             (&format!("A: {}\r\n", "b".repeat(100)), Flaw::LongLine),

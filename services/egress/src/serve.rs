@@ -47,7 +47,11 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, stream: TcpStream) {
 async fn tunnel(gateway: &Arc<Gateway>, host: Host, port: u16, mut wire: Wire<TcpStream>) {
     let deadline = Instant::now() + gateway.handshake();
     let tunnel = Tunnel { host, port, scheme: Scheme::Https, disagreement: None };
-    let refusal = match timeout_at(deadline, wire.peek()).await {
+    let first = tokio::select! {
+        first = timeout_at(deadline, wire.peek()) => first,
+        () = gateway.life.stopping() => return,
+    };
+    let refusal = match first {
         Ok(Ok(Some(TLS_HANDSHAKE))) => return inside_tls(gateway, tunnel, wire, deadline).await,
         Ok(Ok(Some(b'A'..=b'Z'))) => {
             return inside(gateway, Door::Tunnel(Tunnel { scheme: Scheme::Http, ..tunnel }), wire).await;
@@ -61,7 +65,11 @@ async fn tunnel(gateway: &Arc<Gateway>, host: Host, port: u16, mut wire: Wire<Tc
 
 async fn inside_tls(gateway: &Arc<Gateway>, mut tunnel: Tunnel, wire: Wire<TcpStream>, deadline: Instant) {
     let late = Refusal::HandshakeTimeout(gateway.limits.handshake_seconds);
-    let refusal = match timeout_at(deadline, handshake(gateway, &mut tunnel, wire)).await {
+    let shaken = tokio::select! {
+        shaken = timeout_at(deadline, handshake(gateway, &mut tunnel, wire)) => shaken,
+        () = gateway.life.stopping() => return,
+    };
+    let refusal = match shaken {
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
             return speak_http2(gateway, Door::Tunnel(tunnel), Wire::new(stream)).await;
         }

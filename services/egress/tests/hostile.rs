@@ -6,7 +6,7 @@ use handover::sidecar::EgressLimits;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::agent::{self, Http1, Http2, first_answer, limited, raw, raw_over};
+use crate::agent::{self, Http1, Http2, Via, first_answer, limited, raw, raw_over};
 use crate::origin::{HOST, Origin, Speaks, until};
 use crate::proxy::{Proxy, route};
 
@@ -28,6 +28,7 @@ async fn broken_http1_gets_a_refusal_inside_and_outside_of_a_tunnel() {
         (post("Transfer-Encoding: xchunked\r\n"), &[400]),
         (post("Transfer-Encoding : chunked\r\n"), &[400]),
         (post("X: a\r\n b\r\n"), &[400]),
+        (post("X: a\nY: b\r\n"), &[400]),
         (post("X Y: a\r\n"), &[400]),
         (post("X: a\0b\r\n"), &[400]),
         (post(": a\r\n"), &[400]),
@@ -82,6 +83,16 @@ async fn a_smuggled_request_is_never_seen_as_one() {
     assert!(answer.contains(r#""rule":"bad-framing""#), "{answer}");
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
     assert_eq!(proxy.blocked().await.rule, "bad-framing");
+
+    // Lines that end without CR do not lead the watch astray.
+    let astray = format!(
+        "POST /open HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: a\n\n\
+         POST / HTTP/1.1\nContent-Length: 10000\n\r\n\r\n\
+         POST /open HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"
+    );
+    let seen = origin.seen().len();
+    let answer = raw_over(agent::tls_to_host(&proxy, "http/1.1").await, astray.as_bytes()).await;
+    assert!(origin.seen().len() <= seen + 1 && answer.matches("HTTP/1.1 200").count() <= 1, "{answer}");
 
     // Announced as a body, it stays a body.
     let body = format!(
@@ -186,7 +197,16 @@ async fn limits_refuse_what_is_over_them() {
 async fn resets_in_a_row_end_the_connection_and_nothing_else() {
     let origin = Origin::start(Speaks::Tls).await;
     let proxy = Proxy::to(&origin).await;
-    let mut stream = agent::tls_to_host(&proxy, "h2").await;
+    let rest = reset_in_a_row(&proxy).await;
+    // GOAWAY with ENHANCE_YOUR_CALM (RFC 9113, section 7).
+    let goaway = rest.windows(9).any(|frame| frame[3] == 7 && frame[..3] != [0, 0, 0]);
+    assert!(goaway, "the connection ended without saying why");
+    assert_eq!(Http2::new(&proxy).await.get("/").await.0, 200);
+}
+
+/// What a connection answers to requests that are all reset at once.
+pub(crate) async fn reset_in_a_row(proxy: &Via) -> Vec<u8> {
+    let mut stream = agent::tls_to_host(proxy, "h2").await;
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     for index in 0..5_000_u32 {
         let id = (index * 2 + 1).to_be_bytes();
@@ -201,10 +221,22 @@ async fn resets_in_a_row_end_the_connection_and_nothing_else() {
     let _ = limited(stream.write_all(&bytes)).await;
     let mut rest = Vec::new();
     let _ = limited(stream.read_to_end(&mut rest)).await;
-    // GOAWAY with ENHANCE_YOUR_CALM (RFC 9113, section 7).
-    let goaway = rest.windows(9).any(|frame| frame[3] == 7 && frame[..3] != [0, 0, 0]);
-    assert!(goaway, "the connection ended without saying why");
-    assert_eq!(Http2::new(&proxy).await.get("/").await.0, 200);
+    rest
+}
+
+#[tokio::test]
+async fn a_silent_tunnel_does_not_delay_the_end() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = Proxy::to(&origin).await;
+    let mut tunnel = agent::tunnel(&proxy, &format!("{HOST}:443")).await;
+    let mut begun = agent::tunnel(&proxy, &format!("{HOST}:443")).await;
+    begun.write_all(b"\x16").await.unwrap();
+    assert_eq!(Http1::new(&proxy).await.get("/").await.0, 200);
+    proxy.life.stop();
+    for stream in [&mut tunnel, &mut begun] {
+        let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_u8()).await;
+        assert!(closed.expect("the tunnel ends with the proxy").is_err());
+    }
 }
 
 #[tokio::test]
