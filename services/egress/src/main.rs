@@ -4,10 +4,18 @@ use std::process::ExitCode;
 
 use base::lifecycle::Ending;
 use base::logging::{self, Format};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+/// Libraries whose warnings an agent can cause as often as it likes.
+const TALKATIVE: [&str; 3] = ["h2", "hyper", "rustls"];
 
 fn main() -> ExitCode {
-    logging::init(Format::Json);
+    logging::init_without(Format::Json, &TALKATIVE);
     silence_panics();
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::error!(%error, "the proxy holds secrets and cannot close itself to inspection");
+        return ExitCode::FAILURE;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(egress::sidecar::run()));
     match ended {

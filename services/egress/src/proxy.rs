@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use rustls::crypto::CryptoProvider;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::{interval, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 use crate::ca::Authority;
 use crate::config::{Config, check_limits};
@@ -30,6 +30,8 @@ use crate::trust::System;
 const SWEEP: Duration = Duration::from_secs(10);
 /// How long the accept loop waits when the process is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long it says nothing more about that.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A bottle's proxy, ready to run.
 pub struct Proxy {
@@ -126,6 +128,7 @@ impl Policies {
 /// Accepts one connection for each free place; further ones wait in the kernel.
 async fn accept(gateway: Arc<Gateway>, listener: TcpListener, places: Arc<Semaphore>) {
     let life = gateway.life.clone();
+    let mut told: Option<Instant> = None;
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -144,7 +147,11 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, places: Arc<Semaph
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                // An agent that uses up the descriptors must not fill the log as well.
+                if told.is_none_or(|at| at.elapsed() >= SILENCE) {
+                    told = Some(Instant::now());
+                    tracing::warn!(%error, "cannot accept connections");
+                }
                 sleep(PAUSE).await;
             }
         }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -28,14 +30,15 @@ struct Sidecar {
 
 impl Sidecar {
     fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    fn start_with(set: impl FnOnce(&mut Command)) -> Self {
         let (ours, theirs) = Channel::pair(Duration::from_secs(20)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_bot-bottle-egress"))
-            .stdin(Stdio::from(OwnedFd::from(theirs.into_socket())))
-            .stderr(Stdio::piped())
-            .env_clear()
-            .spawn()
-            .unwrap();
-        Self { child, channel: Some(ours), _spool: tempfile::tempdir().unwrap() }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bot-bottle-egress"));
+        command.stdin(Stdio::from(OwnedFd::from(theirs.into_socket()))).stderr(Stdio::piped()).env_clear();
+        set(&mut command);
+        Self { child: command.spawn().unwrap(), channel: Some(ours), _spool: tempfile::tempdir().unwrap() }
     }
 
     fn channel(&mut self) -> &mut Channel {
@@ -133,7 +136,8 @@ async fn it_ends_with_its_launcher_and_shows_its_secret_to_nobody() {
     assert_eq!(Http1::new(&via).await.get("/").await.0, 200);
     assert_eq!(origin.last().header("authorization").unwrap(), format!("Bearer {}", token()));
     for file in ["environ", "cmdline"] {
-        let text = std::fs::read(format!("/proc/{}/{file}", sidecar.child.id())).unwrap();
+        // Its environment is closed to all but root.
+        let Ok(text) = std::fs::read(format!("/proc/{}/{file}", sidecar.child.id())) else { continue };
         assert!(!String::from_utf8_lossy(&text).contains(&token()), "{file}");
     }
     sidecar.channel = None;
@@ -144,6 +148,39 @@ async fn it_ends_with_its_launcher_and_shows_its_secret_to_nobody() {
     // Without a bus, what happened waits on disk.
     let spooled = std::fs::read_to_string(sidecar._spool.path().join("records")).unwrap();
     assert!(spooled.contains(r#""path":"/""#) && !spooled.contains(&token()), "{spooled}");
+}
+
+#[tokio::test]
+async fn nobody_looks_into_its_memory() {
+    // To root nothing is closed; so it runs as somebody else where that is possible.
+    let is_root = rustix::process::geteuid().is_root();
+    let sidecar = Sidecar::start_with(|command| {
+        if is_root {
+            command.uid(65534).gid(65534);
+        }
+    });
+    // Of a process that is not dumpable the kernel gives the files to root (proc(5)).
+    let place = format!("/proc/{}/mem", sidecar.child.id());
+    until("its memory is closed", || std::fs::metadata(&place).is_ok_and(|file| file.uid() == 0)).await;
+}
+
+#[tokio::test]
+async fn what_an_agent_can_repeat_is_not_logged() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let mut sidecar = Sidecar::start();
+    let SidecarAnswer::Ready { certificate } = sidecar.hand_over(&origin, &[route(&origin, json!({}))])
+    else {
+        panic!("not ready")
+    };
+    let via = Via { address: sidecar.serve(), certificate: certificate.unwrap() };
+    for _ in 0..3 {
+        crate::hostile::reset_in_a_row(&via).await;
+    }
+    sidecar.channel = None;
+    assert!(sidecar.ended().await.success());
+    let mut log = String::new();
+    std::io::Read::read_to_string(&mut sidecar.child.stderr.take().unwrap(), &mut log).unwrap();
+    assert!(!log.contains("h2::"), "{log}");
 }
 
 #[tokio::test]
