@@ -20,7 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::bell::Bell;
 use crate::body::Outbound;
+use crate::dial::Dialled;
 use crate::pool::Shelf;
+use crate::socket::Doubt;
 
 /// A byte stream to an origin: TCP, or TLS over it.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -33,6 +35,7 @@ pub(crate) struct Http1 {
     sender: http1::SendRequest<Outbound>,
     driver: Driver,
     bell: Bell,
+    doubt: Doubt,
 }
 
 /// What moves the bytes of a connection.
@@ -75,14 +78,16 @@ impl Http1 {
     ///
     /// # Errors
     /// hyper's own.
-    pub(crate) async fn begin(stream: Box<dyn Stream>, header_bytes: usize) -> hyper::Result<Self> {
-        let (sender, driver) = builder(header_bytes).handshake(TokioIo::new(stream)).await?;
+    pub(crate) async fn begin(dialled: Dialled, header_bytes: usize) -> hyper::Result<Self> {
+        let (sender, driver) = builder(header_bytes).handshake(TokioIo::new(dialled.stream)).await?;
         let driver = Driver { connection: Box::pin(driver), is_over: false };
-        Ok(Self { sender, driver, bell: Bell::new() })
+        Ok(Self { sender, driver, bell: Bell::new(), doubt: dialled.doubt })
     }
 
-    /// Whether a rested connection can take a request.
+    /// Whether a rested connection can take a request. Whatever the origin sent meanwhile, unasked, makes it unfit: it
+    /// would be taken for the next answer.
     pub(crate) async fn is_fit(&mut self) -> bool {
+        self.doubt.raise();
         poll_fn(|cx| {
             self.bell.poll(cx, |cx| {
                 self.driver.drive(cx);
@@ -108,13 +113,17 @@ impl Http1 {
         .map_err(Unsent::from)
     }
 
-    /// Gives the connection to a task of its own; it ends with the answer.
+    /// Gives the connection to a task of its own; it ends with the exchange.
     pub(crate) fn release(self, life: &Lifecycle) {
-        let Self { sender, driver, .. } = self;
+        let Self { mut sender, driver: Driver { mut connection, .. }, .. } = self;
         life.spawn(async move {
-            // The sender keeps the connection open until the answer has ended.
-            let _sender = sender;
-            let _ = driver.connection.await;
+            // The sender keeps the connection open: now for its answer, afterwards for nothing.
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = sender.ready() => {}
+            }
+            drop(sender);
+            let _ = connection.await;
         });
     }
 }
@@ -264,5 +273,26 @@ where
 {
     fn execute(&self, task: F) {
         self.0.spawn(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::dial::Speaks;
+    use crate::socket::pair;
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_asked_for_makes_a_rested_connection_unfit() {
+        let (socket, mut origin) = pair().await;
+        let doubt = socket.doubt();
+        let dialled = Dialled { stream: Box::new(socket), speaks: Speaks::Http1, doubt };
+        let mut connection = Http1::begin(dialled, MIN_BUFFER).await.unwrap();
+        assert!(connection.is_fit().await);
+        // Nothing is awaited in between, so only the kernel knows of it.
+        origin.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        assert!(!connection.is_fit().await);
     }
 }

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use policy::{AllowedHost, CheckedRoute, Host, HostPort, Scheme};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -20,6 +21,7 @@ use crate::address::judge;
 use crate::connection::Stream;
 use crate::own;
 use crate::refusal::Refusal;
+use crate::socket::{Doubt, Socket};
 use crate::trust::{System, Trust};
 
 /// How long one address is tried alone before the next one joins in (RFC 8305, section 5).
@@ -63,10 +65,19 @@ pub(crate) enum Speaks {
     Http2,
 }
 
+/// A new connection.
+pub(crate) struct Dialled {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) speaks: Speaks,
+    /// Of the socket below.
+    pub(crate) doubt: Doubt,
+}
+
 /// Dials for the whole bottle.
 pub(crate) struct Dialer {
     system: System,
     within: Duration,
+    places: Arc<Semaphore>,
 }
 
 impl Link {
@@ -87,9 +98,15 @@ impl Link {
 }
 
 impl Dialer {
-    /// `within` bounds each of: resolving, connecting and the TLS handshake together.
-    pub(crate) fn new(system: System, within: Duration) -> Self {
-        Self { system, within }
+    /// `within` bounds waiting for a place, resolving, connecting and the TLS handshake together; `places` are the
+    /// connections that may be open at once.
+    pub(crate) fn new(system: System, within: Duration, places: usize) -> Self {
+        Self { system, within, places: Arc::new(Semaphore::new(places)) }
+    }
+
+    /// Whether another connection has to wait until one is closed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
     }
 
     /// Reads the system's authorities ahead of need.
@@ -102,28 +119,33 @@ impl Dialer {
     /// A verified connection to the host.
     ///
     /// # Errors
-    /// [`Refusal::Resolve`], [`Refusal::Address`], [`Refusal::Connect`], [`Refusal::UpstreamTls`].
+    /// [`Refusal::Busy`], [`Refusal::Resolve`], [`Refusal::Address`], [`Refusal::Connect`], [`Refusal::UpstreamTls`].
     pub(crate) async fn dial(
         &self,
         link: &Link,
         host: &AllowedHost,
         offer: Offer,
-    ) -> Result<(Box<dyn Stream>, Speaks), Refusal> {
+    ) -> Result<Dialled, Refusal> {
         let deadline = tokio::time::Instant::now() + self.within;
+        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
+        let place = place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Stopping)?;
         let addresses = within(deadline, host, resolve(link, host.host())).await?;
         check(&addresses, link, host)?;
         let stream = within(deadline, host, connect(&addresses)).await?;
         // The stream was connected a moment ago; only its reset can make this fail, and reading tells that better.
         let _ = stream.set_nodelay(true);
+        let socket = Socket::new(stream, place);
+        let doubt = socket.doubt();
         if link.scheme == Scheme::Http {
-            return Ok((Box::new(stream), Speaks::Http1));
+            return Ok(Dialled { stream: Box::new(socket), speaks: Speaks::Http1, doubt });
         }
         let refused = |cause: String| Refusal::UpstreamTls { host: host.to_string(), cause };
-        let handshake = timeout_at(deadline, self.secure(link, host, offer, stream));
-        handshake
+        let handshake = timeout_at(deadline, self.secure(link, host, offer, socket));
+        let (stream, speaks) = handshake
             .await
             .map_err(|_| refused(format!("not complete within {:?}", self.within)))?
-            .map_err(|error| refused(base::inert(&format!("{error:#}"), 300)))
+            .map_err(|error| refused(base::inert(&format!("{error:#}"), 300)))?;
+        Ok(Dialled { stream, speaks, doubt })
     }
 
     async fn secure(
@@ -131,7 +153,7 @@ impl Dialer {
         link: &Link,
         host: &AllowedHost,
         offer: Offer,
-        stream: TcpStream,
+        socket: Socket,
     ) -> anyhow::Result<(Box<dyn Stream>, Speaks)> {
         let trust = match &link.authorities {
             Some((_, trust)) => trust,
@@ -142,7 +164,7 @@ impl Dialer {
             Offer::Http1 => &trust.http1,
         };
         let name = ServerName::try_from(host.as_str().to_owned())?;
-        let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name, socket).await?;
         let speaks = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Speaks::Http2,
             _ => Speaks::Http1,

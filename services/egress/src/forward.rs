@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::body::{Body, Inbound, Outbound, Progress, announces_over};
 use crate::connection::{Source, Unsent, send_upgrade};
-use crate::dial::{Offer, Speaks};
+use crate::dial::{Dialer, Offer, Speaks};
 use crate::gateway::{Call, Gateway};
 use crate::headers::{has_token, strip, strip_twins};
 use crate::identify::Target;
@@ -125,7 +125,7 @@ impl Outgoing<'_> {
             let line = match rested {
                 Some(line) => line,
                 // Boxed, as are other rare steps: every request would carry room for them.
-                None => Box::pin(upstream.fresh(&self.host, &self.gateway.dialer)).await?,
+                None => Box::pin(upstream.fresh(&self.host, self.dialer())).await?,
             };
             self.prepare(&mut request, line.speaks())?;
             match self.patiently(&progress, line.send(request, upstream.life())).await? {
@@ -135,6 +135,14 @@ impl Outgoing<'_> {
                 Err(Unsent::Error(error)) => return Err(self.broken(&error, &progress)),
             }
         }
+    }
+
+    /// What makes a new connection, in the place of resting ones if need be.
+    fn dialer(&self) -> &Dialer {
+        if self.gateway.dialer.is_full() {
+            self.gateway.live.current().upstreams().for_each(|upstream| upstream.forget());
+        }
+        &self.gateway.dialer
     }
 
     /// Writes the request for a connection that was verified for its route, credential included.
@@ -206,11 +214,11 @@ impl Outgoing<'_> {
         call: &mut Call,
     ) -> Result<Response<Body>, Refusal> {
         let upstream = &self.equipped.upstream;
-        let (stream, _) = self.gateway.dialer.dial(upstream.link(), &self.host, Offer::Http1).await?;
+        let dialled = self.dialer().dial(upstream.link(), &self.host, Offer::Http1).await?;
         self.prepare(&mut request, Speaks::Http1)?;
         as_websocket(request.headers_mut());
         let progress = request.body().progress();
-        let asked = send_upgrade(stream, request, self.gateway.limits.header_bytes, upstream.life());
+        let asked = send_upgrade(dialled.stream, request, self.gateway.limits.header_bytes, upstream.life());
         let answer = self.patiently(&progress, asked).await?;
         let mut response = answer.map_err(|error| self.broken(&error, &progress))?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {

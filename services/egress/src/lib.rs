@@ -39,6 +39,7 @@ mod refusal;
 mod running;
 mod serve;
 mod session;
+mod socket;
 mod spool;
 mod trust;
 mod wire;

@@ -11,8 +11,8 @@ use policy::{AllowedHost, Host};
 use tokio::time::Instant;
 
 use crate::body::Outbound;
-use crate::connection::{Http1, Http2, Source, Stream, Unsent};
-use crate::dial::{Dialer, Link, Offer, Speaks};
+use crate::connection::{Http1, Http2, Source, Unsent};
+use crate::dial::{Dialer, Dialled, Link, Offer, Speaks};
 use crate::refusal::Refusal;
 
 /// Resting HTTP/1 connections that one host may have.
@@ -72,23 +72,20 @@ impl Upstream {
     /// # Errors
     /// As [`Dialer::dial`].
     pub(crate) async fn fresh(&self, host: &AllowedHost, dialer: &Dialer) -> Result<Line, Refusal> {
-        let (stream, speaks) = dialer.dial(&self.link, host, Offer::Any).await?;
-        self.begin(stream, speaks, host)
+        let dialled = dialer.dial(&self.link, host, Offer::Any).await?;
+        self.begin(dialled, host)
             .await
             .map_err(|error| Refusal::Upstream { host: host.to_string(), cause: error.to_string() })
     }
 
-    async fn begin(
-        &self,
-        stream: Box<dyn Stream>,
-        speaks: Speaks,
-        host: &AllowedHost,
-    ) -> hyper::Result<Line> {
+    async fn begin(&self, dialled: Dialled, host: &AllowedHost) -> hyper::Result<Line> {
         let shelf = self.shelf(host.host());
-        match speaks {
-            Speaks::Http1 => Ok(Line::Http1(Box::new(Http1::begin(stream, self.header_bytes).await?), shelf)),
+        match dialled.speaks {
+            Speaks::Http1 => {
+                Ok(Line::Http1(Box::new(Http1::begin(dialled, self.header_bytes).await?), shelf))
+            }
             Speaks::Http2 => {
-                let http2 = Http2::begin(stream, self.header_bytes, &self.life).await?;
+                let http2 = Http2::begin(dialled.stream, self.header_bytes, &self.life).await?;
                 *shelf.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(http2.clone());
                 Ok(Line::Http2(http2))
             }
@@ -107,6 +104,11 @@ impl Upstream {
     pub(crate) fn sweep(&self) {
         let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
         shelves.retain(|_, shelf| shelf.sweep() || Arc::strong_count(shelf) > 1);
+    }
+
+    /// Lets go of every connection that rests; those in use end with their answers.
+    pub(crate) fn forget(&self) {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(crate) fn life(&self) -> &Lifecycle {

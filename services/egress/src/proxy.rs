@@ -72,8 +72,8 @@ pub fn build(
         life: life.clone(),
     };
     let live = Arc::new(Live::new(chest, config.revision, &config.policy)?);
-    let dialer =
-        Dialer::new(System::new(Arc::clone(&provider)), Duration::from_secs(limits.handshake_seconds));
+    let within = Duration::from_secs(limits.handshake_seconds);
+    let dialer = Dialer::new(System::new(Arc::clone(&provider)), within, limits.connections);
     let ca = authority(provider, clock, limits.certificates)?;
     let gateway = Arc::new(Gateway { live, ca, recorder, dialer, limits, life: life.clone() });
     Ok(Proxy { gateway, keeper, records })

@@ -74,7 +74,7 @@ pub enum Refusal {
     #[error("records can no longer be kept: the spool is full because the bus is away; try again later")]
     RecordsFull,
     /// Too much at once (E14).
-    #[error("the proxy has as many requests in hand as it can record; try again later")]
+    #[error("the proxy has as many requests or connections in hand as it may; try again later")]
     Busy,
     /// The bottle is being stopped.
     #[error("the bottle is being stopped")]

@@ -5,9 +5,12 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::agent::{self, Http1, Http2, limited, read, rule};
-use crate::origin::{HOST, Origin, Speaks, stream_of};
+use crate::origin::{HOST, Origin, Speaks, stream_of, until};
 use crate::proxy::{Proxy, route};
 
 const MIB: u64 = 1024 * 1024;
@@ -92,4 +95,69 @@ async fn an_answer_may_come_before_the_request_has_ended() {
     let mut answer = vec![0; 12];
     limited(stream.read_exact(&mut answer)).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn early_answers_leave_no_connections_behind() {
+    let origin = Origin::start(Speaks::Plain).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    let open = watch::Sender::new(0);
+    let mut origins = JoinSet::new();
+    origins.spawn(answer_early(listener, open.clone()));
+    let plain = route(&origin, json!({ "scheme": "http", "tls": null, "connect_to": to }));
+    let proxy = Proxy::with(&origin, &[plain]).await;
+    let mut agents = Vec::new();
+    for _ in 0..5 {
+        let mut agent = agent::dial(&proxy).await;
+        let head = format!("POST http://{HOST}/ HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\n01234");
+        agent.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        limited(agent.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 401");
+        agent.write_all(b"56789").await.unwrap();
+        agents.push(agent);
+    }
+    until("the end of the connections", || *open.borrow() == 0).await;
+}
+
+/// Answers each connection as soon as its head is there, and then reads on until the other side closes.
+async fn answer_early(listener: TcpListener, open: watch::Sender<usize>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        open.send_modify(|count| *count += 1);
+        let open = open.clone();
+        connections.spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            while stream.read_u8().await.is_ok() {}
+            open.send_modify(|count| *count -= 1);
+        });
+    }
+}
+
+#[tokio::test]
+async fn connections_to_origins_are_bounded_and_resting_ones_make_room() {
+    let (origin, other) = (Origin::start(Speaks::TlsHttp1).await, Origin::start(Speaks::Plain).await);
+    let limits = EgressLimits { connections: 1, handshake_seconds: 1, ..EgressLimits::default() };
+    let plain = json!({ "host": "other.example.com", "scheme": "http", "tls": null });
+    let proxy = Proxy::limited(&origin, &[route(&origin, json!({})), route(&other, plain)], limits).await;
+    let mut agent = Http2::new(&proxy).await;
+    let events = Request::get(format!("https://{HOST}/events")).body(agent::empty()).unwrap();
+    let events = agent.send(events).await;
+    let (status, text) = agent.get("/").await;
+    assert_eq!((status, rule(&text).as_str(), origin.connections()), (503, "busy", 1));
+    (0..4).for_each(|_| origin.release_event());
+    assert_eq!(read(events).await.0, 200);
+    assert_eq!(agent.get("/").await.0, 200);
+    // That connection rests now.
+    drop(agent);
+    let request =
+        "GET http://other.example.com/ HTTP/1.1\r\nHost: other.example.com\r\nConnection: close\r\n\r\n";
+    let answer = agent::raw(&proxy, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
