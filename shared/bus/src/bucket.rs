@@ -143,12 +143,15 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
         if let Some(expected) = expected {
             headers.insert(EXPECTED, expected.to_string().as_str());
         }
+        let id = headers.get(MESSAGE_ID).cloned();
         let message = Publication { subject: self.subject(key), headers, payload: to_json(&doing, value)? };
         match self.bus.store(message, self.bus.deadline).await {
             Ok(stored) => Ok(stored.sequence),
-            Err(BusError::Refused { code: WRONG_LAST_SEQUENCE, .. }) => {
-                Err(BusError::Conflict { doing, expected: expected.unwrap_or_default() })
-            }
+            Err(BusError::Refused { code: WRONG_LAST_SEQUENCE, .. }) => match self.last(key).await? {
+                // A server that was restarted may have forgotten that the first try of this very write was stored.
+                Some(entry) if entry.headers.get(MESSAGE_ID) == id.as_ref() => Ok(entry.sequence),
+                _ => Err(BusError::Conflict { doing, expected: expected.unwrap_or_default() }),
+            },
             Err(error) => Err(error),
         }
     }
@@ -165,7 +168,7 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
     }
 
     /// With an id of its own, so that a write whose confirmation got lost can be tried again: the server then answers
-    /// as it did the first time, before it compares revisions.
+    /// as it did the first time, before it compares revisions; and if it does not, the id tells whose write is there.
     fn headers(&self) -> HeaderMap {
         let mut headers = envelope::headers(self.bus.next_trace());
         headers.insert(MESSAGE_ID, base::id::ExchangeId::random().as_str());

@@ -1,8 +1,10 @@
 //! Key-value buckets.
 
-use bus::BusError;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+
 use bus::layout::POLICY;
 use bus::role::Role;
+use bus::{Bus, BusError, Connect};
 
 use crate::examples::policy_revision;
 use crate::support::{World, soon};
@@ -35,6 +37,75 @@ async fn values_change_only_by_the_revision_that_was_read() {
     assert_eq!(policy.history("me-00000").await.unwrap(), []);
     policy.create("me-00000", &value).await.unwrap();
     assert_eq!(policy.history("me-00000").await.unwrap().len(), 1);
+}
+
+/// The server has stored the first try, lost its memory of it, and compares revisions at the second.
+#[tokio::test]
+async fn a_write_does_not_conflict_with_its_own_first_try() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = bus::keys::Keys::init(home.path()).unwrap();
+    for (own, sequence) in [(true, Some(7)), (false, None)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("nats://{}", listener.local_addr().unwrap());
+        // It ends when the client goes away.
+        std::thread::spawn(move || Forgetful::serve(&listener, own));
+        let credentials = keys.mint(Role::Supervisor, None).unwrap();
+        let bus = soon("a bus", Bus::connect(Connect::new(url, credentials))).await.unwrap();
+        let written = bus.bucket(&POLICY).create("me-00000", &policy_revision("me-00000")).await;
+        assert_eq!(written.ok(), sequence);
+    }
+}
+
+/// As much of a server as one write needs: it refuses the write, and then has it stored.
+#[derive(Default)]
+struct Forgetful {
+    /// Subject → subscription.
+    heard: Vec<(String, String)>,
+    headers: String,
+}
+
+impl Forgetful {
+    fn serve(listener: &std::net::TcpListener, own: bool) {
+        let (mut stream, _) = listener.accept().unwrap();
+        let info = r#"INFO {"server_id":"x","version":"2.11.0","max_payload":1048576,"headers":true,"nonce":"abc","proto":1}"#;
+        write!(stream, "{info}\r\n").unwrap();
+        let mut input = BufReader::new(stream.try_clone().unwrap());
+        let mut server = Self::default();
+        let mut line = String::new();
+        while input.read_line(&mut line).is_ok_and(|read| read > 0) {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            line.clear();
+            match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                ["PING"] => stream.write_all(b"PONG\r\n").unwrap(),
+                ["SUB", subject, .., id] => {
+                    server.heard.push((subject.trim_end_matches('*').to_owned(), (*id).to_owned()));
+                }
+                ["HPUB" | "PUB", _, reply, sizes @ ..] => {
+                    let size: usize = sizes.last().unwrap().parse().unwrap();
+                    let mut body = vec![0; size + 2];
+                    input.read_exact(&mut body).unwrap();
+                    let body = String::from_utf8_lossy(&body).into_owned();
+                    stream.write_all(server.answer(reply, &body, own).as_bytes()).unwrap();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, reply: &str, body: &str, own: bool) -> String {
+        let (_, id) = self.heard.iter().find(|(subject, _)| reply.starts_with(subject)).unwrap();
+        if let Some((headers, _)) = body.split_once("\r\n\r\n") {
+            let changed = if own { "Nats-Msg-Id" } else { "Nats-Msg-Id: x\r\nFormer-Id" };
+            self.headers = headers.replace("Nats-Msg-Id", changed);
+            let refusal = r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 7"}}"#;
+            return format!("MSG {reply} {id} {}\r\n{refusal}\r\n", refusal.len());
+        }
+        let headers = format!(
+            "{}\r\nNats-Subject: $KV.policy.me-00000\r\nNats-Sequence: 7\r\nNats-Time-Stamp: 2026-11-21T12:00:00Z\r\n\r\n",
+            self.headers
+        );
+        format!("HMSG {reply} {id} {0} {0}\r\n{headers}\r\n", headers.len())
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,14 @@ async fn it_is_found_while_it_runs_refused_twice_and_gone_after_stop() {
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
 }
 
+/// Otherwise Ctrl-C would end it together with, and so before, those who still need it.
+#[tokio::test]
+async fn it_is_no_member_of_its_owners_process_group() {
+    let world = World::start().await;
+    let pid = world.server.pid().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
+    assert_eq!(rustix::process::getpgid(pid).ok(), pid);
+}
+
 #[tokio::test]
 async fn what_it_writes_is_for_its_owner_only() {
     let world = World::start().await;
