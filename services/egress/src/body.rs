@@ -56,6 +56,7 @@ pub(crate) struct Progress {
     frames: AtomicU32,
     ended: AtomicBool,
     too_large: AtomicBool,
+    broken: AtomicBool,
 }
 
 impl Progress {
@@ -77,6 +78,11 @@ impl Progress {
     /// Whether it was cut for its size.
     pub(crate) fn is_too_large(&self) -> bool {
         self.too_large.load(Ordering::Relaxed)
+    }
+
+    /// Whether the agent broke it off, or framed it wrongly.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 }
 
@@ -122,7 +128,10 @@ impl http_body::Body for Outbound {
             this.progress.ended.store(true, Ordering::Relaxed);
             return Poll::Ready(None);
         };
-        let Ok(mut frame) = frame else { return Poll::Ready(Some(Err(Cut::Broken))) };
+        let Ok(mut frame) = frame else {
+            this.progress.broken.store(true, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(Cut::Broken)));
+        };
         this.progress.frames.fetch_add(1, Ordering::Relaxed);
         if let Some(data) = frame.data_ref() {
             let length = data.len() as u64;

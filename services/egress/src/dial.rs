@@ -131,7 +131,7 @@ impl Dialer {
         let place = place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Stopping)?;
         let addresses = within(deadline, host, resolve(link, host.host())).await?;
         check(&addresses, link, host)?;
-        let stream = within(deadline, host, connect(&addresses)).await?;
+        let stream = within(deadline, host, connect(host, &addresses)).await?;
         // The stream was connected a moment ago; only its reset can make this fail, and reading tells that better.
         let _ = stream.set_nodelay(true);
         let socket = Socket::new(stream, place);
@@ -191,7 +191,7 @@ async fn resolve(link: &Link, host: &Host) -> Result<Vec<SocketAddr>, Refusal> {
     if let Some(address) = name.address() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let failed = |cause: String| Refusal::Resolve { host: name.to_string(), cause };
+    let failed = |cause: String| Refusal::Resolve { host: host.to_string(), cause };
     let found = tokio::net::lookup_host((name.as_str(), port)).await.map_err(|e| failed(e.to_string()))?;
     let addresses: Vec<_> = found.collect();
     if addresses.is_empty() { Err(failed("it has no address".to_owned())) } else { Ok(addresses) }
@@ -213,21 +213,19 @@ fn check(addresses: &[SocketAddr], link: &Link, host: &AllowedHost) -> Result<()
     Ok(())
 }
 
-/// The first address that answers, each with a head start over the next.
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Refusal> {
+/// The first address that answers, each with a head start over the next. Which they are is not for the agent.
+async fn connect(host: &AllowedHost, addresses: &[SocketAddr]) -> Result<TcpStream, Refusal> {
     let mut tries = FuturesUnordered::new();
     let mut rest = addresses.iter();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let mut tried = None;
     loop {
         match rest.next() {
             Some(address) => {
-                tried = Some(address);
                 tries.push(TcpStream::connect(address));
             }
             None if tries.is_empty() => {
-                let host = tried.map_or_else(String::new, ToString::to_string);
-                return Err(Refusal::Connect { host, cause: last.to_string() });
+                tracing::debug!(?addresses, error = %last, "cannot connect");
+                return Err(Refusal::Connect { host: host.to_string(), cause: last.to_string() });
             }
             None => {}
         }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use policy::{AllowedHost, Decision, NormalPath, RequestView, decide};
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::body::{Body, Inbound, Outbound, Progress, announces_over};
 use crate::connection::{Source, Unsent, send_upgrade};
 use crate::dial::{Dialer, Offer, Speaks};
+use crate::framing::Flaw;
 use crate::gateway::{Call, Gateway};
 use crate::headers::{has_token, strip, strip_twins};
 use crate::identify::Target;
@@ -50,6 +51,9 @@ pub(crate) async fn forward(
     let becomes = becomes.filter(|_| request.headers().contains_key(UPGRADE));
     let (mut parts, body) = request.into_parts();
     normalise(&mut parts)?;
+    if becomes.is_some() && !body.is_end_stream() {
+        return Err(Refusal::Malformed("a request for an upgrade has no body".to_owned()));
+    }
     if let Some(limit) = announces_over(&parts.headers, gateway.limits.body_bytes) {
         return Err(Refusal::BodyTooLarge(limit));
     }
@@ -147,6 +151,7 @@ impl Outgoing<'_> {
 
     /// Writes the request for a connection that was verified for its route, credential included.
     fn prepare(&self, request: &mut Request<Outbound>, speaks: Speaks) -> Result<(), Refusal> {
+        let is_chunked = !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH);
         let headers = request.headers_mut();
         match speaks {
             Speaks::Http1 => {
@@ -155,12 +160,17 @@ impl Outgoing<'_> {
                         HeaderValue::from_str(&self.authority()).map_err(|_| Refusal::Internal)?;
                     headers.insert(HOST, authority);
                 }
+                if is_chunked {
+                    // hyper would drop the body of a GET otherwise.
+                    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                }
                 *request.uri_mut() = Uri::from(self.path.clone());
                 *request.version_mut() = Version::HTTP_11;
             }
             Speaks::Http2 => {
                 headers.remove(HOST);
                 headers.remove(CONNECTION);
+                headers.remove(TRANSFER_ENCODING);
                 let uri =
                     Uri::builder().scheme(self.target.scheme.as_str()).path_and_query(self.path.clone());
                 let authority = Authority::from_maybe_shared(Bytes::from(self.authority()))
@@ -193,6 +203,9 @@ impl Outgoing<'_> {
     /// Hands an answer on, as it comes.
     fn deliver(&self, response: Response<Source>, call: &mut Call) -> Result<Response<Body>, Refusal> {
         let (mut parts, source) = response.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(self.failed("it switched to another protocol unasked"));
+        }
         let limit = self.gateway.limits.body_bytes;
         if announces_over(&parts.headers, limit).is_some() {
             return Err(self.failed("its answer is larger than the limit for bodies"));
@@ -227,8 +240,8 @@ impl Outgoing<'_> {
         if !has_token(response.headers(), &UPGRADE, "websocket") {
             return Err(self.failed("it switched to another protocol than WebSocket"));
         }
-        let origin =
-            hyper::upgrade::on(&mut response).await.map_err(|error| self.broken(&error, &progress))?;
+        let origin = self.patiently(&progress, hyper::upgrade::on(&mut response)).await?;
+        let origin = origin.map_err(|error| self.broken(&error, &progress))?;
         let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
         exchange.answered(response.status().as_u16());
         session.upgrade(agent, Kind::WebSocket(origin, exchange));
@@ -259,6 +272,7 @@ impl Outgoing<'_> {
     fn broken(&self, error: &hyper::Error, progress: &Progress) -> Refusal {
         match self.gateway.limits.body_bytes {
             Some(limit) if progress.is_too_large() => Refusal::BodyTooLarge(limit),
+            _ if progress.is_broken() => Refusal::Framing(Flaw::BrokenBody),
             _ => self.failed(&base::error::chain(error)),
         }
     }

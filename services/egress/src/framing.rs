@@ -26,6 +26,9 @@ pub enum Flaw {
     /// A chunk's length is no hexadecimal number.
     #[error("a chunk's length is not a hexadecimal number")]
     BadChunk,
+    /// The body ended early, or in the middle of a chunk.
+    #[error("the body ends early, or a chunk is not as long as it says")]
+    BrokenBody,
     /// A line of a head, a chunk's length or a trailer is over the limit.
     #[error("a line is longer than the limit for headers")]
     LongLine,

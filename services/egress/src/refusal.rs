@@ -125,6 +125,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What the agent reads: the same text, without an address behind a name.
+    fn told(&self) -> String {
+        match self {
+            Self::Address { host, objection, .. } => format!(
+                "{host} is at an address that must not be dialled, because {objection}; a route may allow it with \
+                 allow_private"
+            ),
+            refusal => refusal.to_string(),
+        }
+    }
+
     /// The stable name of the rule, listed in `docs/errors.md`.
     #[must_use]
     pub fn rule(&self) -> &'static str {
@@ -289,7 +300,7 @@ fn as_json(refusal: &Refusal, asked: &Asked, ask: Option<Ask<'_>>) -> String {
     let told = Told {
         error: if refusal.was_allowed() { "failed" } else { "refused" },
         rule: refusal.rule(),
-        reason: refusal.to_string(),
+        reason: refusal.told(),
         id: &asked.id,
         method: &asked.method,
         scheme: asked.scheme,
@@ -305,7 +316,7 @@ fn as_json(refusal: &Refusal, asked: &Asked, ask: Option<Ask<'_>>) -> String {
 }
 
 fn as_text(refusal: &Refusal, asked: &Asked, ask: bool) -> String {
-    let mut text = format!("bot-bottle refused this ({}): {refusal}\n", refusal.rule());
+    let mut text = format!("bot-bottle refused this ({}): {}\n", refusal.rule(), refusal.told());
     if ask {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "To ask for it, call the MCP tool egress-block with id {}.", asked.id);

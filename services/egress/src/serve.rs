@@ -28,6 +28,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The first byte of every TLS connection (RFC 8446, section 5.1: a handshake record).
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// Bytes with which every HTTP/2 connection begins (RFC 9113, section 3.4).
+const PREFACE: u64 = 24;
+
 /// A byte stream from the agent.
 pub(crate) trait Agent: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Agent for S {}
@@ -188,6 +191,10 @@ async fn speak_http2<S: Agent>(gateway: &Arc<Gateway>, door: Door, wire: Wire<S>
         biased;
         ended = connection.as_mut() => ended,
         () = gauge.stalled(gateway.idle()) => return,
+        () = gauge.lags(PREFACE, gateway.handshake()) => {
+            let refusal = Refusal::HandshakeTimeout(gateway.limits.handshake_seconds);
+            return Box::pin(gateway.record_silent(refusal, &session.door, 0)).await;
+        }
         () = gateway.life.stopping() => {
             connection.as_mut().graceful_shutdown();
             timeout(DRAIN, connection).await.unwrap_or(Ok(()))

@@ -128,6 +128,14 @@ impl Gauge {
         }
     }
 
+    /// Completes after `limit`, unless `bytes` have been read by then.
+    pub(crate) async fn lags(&self, bytes: u64, limit: Duration) {
+        sleep(limit).await;
+        if self.read.load(Ordering::Relaxed) >= bytes {
+            std::future::pending().await
+        }
+    }
+
     fn wrote(&self, written: &io::Result<usize>) {
         if let Ok(bytes) = written {
             self.written.fetch_add(*bytes as u64, Ordering::Relaxed);

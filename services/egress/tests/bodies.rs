@@ -39,6 +39,24 @@ async fn a_body_over_the_limit_is_refused_announced_or_not() {
 }
 
 #[tokio::test]
+async fn a_body_passes_whatever_its_method_and_framing() {
+    for speaks in [Speaks::Tls, Speaks::TlsHttp1] {
+        let origin = Origin::start(speaks).await;
+        let proxy = Proxy::to(&origin).await;
+        for method in ["GET", "DELETE", "POST"] {
+            let (mut one, mut two) = (Http1::new(&proxy).await, Http2::new(&proxy).await);
+            let request = Request::builder().method(method);
+            let chunked = request.uri("/").header("host", HOST).header("transfer-encoding", "chunked");
+            let request = chunked.body(BodyExt::boxed(stream_of(2))).unwrap();
+            assert_eq!((read(one.send(request).await).await.0, origin.last().received), (200, 128 * 1024));
+            let request = Request::builder().method(method).uri(format!("https://{HOST}/"));
+            let request = request.body(BodyExt::boxed(stream_of(2))).unwrap();
+            assert_eq!((read(two.send(request).await).await.0, origin.last().received), (200, 128 * 1024));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_body_is_invited_only_when_its_request_is_allowed() {
     let origin = Origin::start(Speaks::Tls).await;
     let matches = json!({ "matches": [{ "methods": ["POST"] }] });

@@ -120,6 +120,7 @@ async fn a_length_that_is_given_twice_is_refused_over_http2_too() {
 async fn bad_chunks_end_the_request_on_both_sides() {
     let origin = Origin::start(Speaks::TlsHttp1).await;
     let proxy = Proxy::to(&origin).await;
+    let mut told = false;
     for chunks in ["xyz\r\n", "5\r\nabc\r\n0\r\n\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "3\r\nabcX"] {
         let request =
             format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
@@ -128,8 +129,10 @@ async fn bad_chunks_end_the_request_on_both_sides() {
         stream.shutdown().await.unwrap();
         let answer = raw_over(stream, b"").await;
         assert!(!answer.starts_with("HTTP/1.1 2"), "{chunks:?}: {answer}");
+        assert!(!answer.contains("upstream"), "{chunks:?}: {answer}");
+        told |= answer.starts_with("HTTP/1.1 400") && answer.contains("bad-framing");
     }
-    assert!(origin.seen().is_empty(), "{:?}", origin.seen());
+    assert!(told && origin.seen().is_empty(), "{:?}", origin.seen());
     assert_eq!(Http1::new(&proxy).await.get("/").await.0, 200);
 }
 
@@ -164,17 +167,23 @@ async fn slow_clients_are_cut_off() {
     let mut tunnel = agent::tunnel(&proxy, &format!("{HOST}:443")).await;
     let mut hello = agent::tunnel(&proxy, &format!("{HOST}:443")).await;
     hello.write_all(b"\x16").await.unwrap();
+    let mut without_preface = agent::tls_to_host(&proxy, "h2").await;
+    // However the end comes: it comes.
+    let _ = limited(without_preface.read_to_end(&mut Vec::new())).await;
     for stream in [&mut silent, &mut begun, &mut tunnel, &mut hello] {
         let mut rest = Vec::new();
         limited(stream.read_to_end(&mut rest)).await.unwrap();
         assert!(rest.is_empty(), "{rest:?}");
     }
     let mut rules = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..5 {
         rules.push(proxy.blocked().await.rule);
     }
     rules.sort();
-    assert_eq!(rules, ["handshake-timeout", "handshake-timeout", "head-timeout", "head-timeout"]);
+    assert_eq!(
+        rules,
+        ["handshake-timeout", "handshake-timeout", "handshake-timeout", "head-timeout", "head-timeout"]
+    );
 }
 
 #[tokio::test]

@@ -190,7 +190,9 @@ async fn addresses_are_judged_before_a_packet_is_sent() {
         let mut proxy = Proxy::with(&origin, &[route(&origin, more)]).await;
         let (status, text) = Http1::new(&proxy).await.get("/").await;
         assert_eq!((status, rule(&text).as_str()), (403, "address"), "{text}");
-        assert_eq!((origin.connections(), proxy.blocked().await.rule.as_str()), (0, "address"));
+        let blocked = proxy.blocked().await;
+        assert_eq!((origin.connections(), blocked.rule.as_str()), (0, "address"));
+        assert!(blocked.reason.contains("127.0.0.1") && !text.contains("127.0.0.1"), "{text}");
     }
     // A name that resolves to loopback, and loopback as a literal.
     for host in ["localhost", "127.0.0.1"] {
@@ -306,5 +308,6 @@ async fn an_origin_that_is_away_is_said_to_be() {
         Proxy::with(&origin, &[route(&origin, json!({ "connect_to": closed.to_string() }))]).await;
     let (status, text) = Http1::new(&proxy).await.get("/").await;
     assert_eq!((status, rule(&text).as_str()), (502, "connect"));
+    assert!(text.contains(&format!("cannot connect to {HOST}")) && !text.contains("127.0.0.1"), "{text}");
     assert_eq!(proxy.allowed().await[0].status, 0);
 }

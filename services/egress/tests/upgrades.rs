@@ -4,6 +4,8 @@ use futures::{SinkExt as _, StreamExt as _};
 use http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::agent::{self, Http1, Http2, empty, limited, raw_over};
@@ -75,4 +77,36 @@ async fn read_events(origin: &Origin, response: http::Response<hyper::body::Inco
     }
     origin.release_event();
     assert!(limited(body.collect()).await.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn an_upgrade_that_nobody_asked_for_is_no_answer() {
+    let origin = Origin::start(Speaks::Plain).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    let plain = route(&origin, json!({ "scheme": "http", "tls": null, "connect_to": to }));
+    let proxy = Proxy::with(&origin, &[plain]).await;
+    let request = format!("GET http://{HOST}/ HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    let switching = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        while stream.read_u8().await.unwrap() != b'\n' {}
+        stream.write_all(answer).await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    };
+    let (answer, ()) = tokio::join!(agent::raw(&proxy, request.as_bytes()), limited(switching));
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains(r#""rule":"upstream""#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_for_an_upgrade_has_no_body() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = Proxy::to(&origin).await;
+    let request = format!(
+        "GET /ws HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 4\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\nbody"
+    );
+    let answer = raw_over(agent::tls_to_host(&proxy, "http/1.1").await, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("malformed"), "{answer}");
+    assert_eq!(origin.connections(), 0);
 }
