@@ -132,7 +132,7 @@ impl Gauge {
     pub(crate) async fn lags(&self, bytes: u64, limit: Duration) {
         sleep(limit).await;
         if self.read.load(Ordering::Relaxed) >= bytes {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

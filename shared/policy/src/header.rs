@@ -24,10 +24,7 @@ pub fn reads_alike(name: &str, other: &str) -> bool {
 
 /// The first header that would make some servers act on another request than the one that is judged, unless its name
 /// is among the `expected` ones.
-pub(crate) fn overriding<'h>(
-    headers: &'h HeaderMap,
-    expected: impl Fn(&HeaderName) -> bool,
-) -> Option<&'h HeaderName> {
+pub(crate) fn overriding(headers: &HeaderMap, expected: impl Fn(&HeaderName) -> bool) -> Option<&HeaderName> {
     headers.keys().find(|name| {
         let text = name.as_str();
         text.starts_with('x') && OVERRIDES.iter().any(|other| reads_alike(text, other)) && !expected(name)
