@@ -1,5 +1,6 @@
 //! One launch, step by step (design: launch steps 1 to 8; `docs/launcher.md`).
 
+mod ending;
 mod live;
 mod made;
 mod settle;

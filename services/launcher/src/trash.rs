@@ -185,7 +185,7 @@ mod tests {
         fs::set_permissions(&other, fs::Permissions::from_mode(0o750)).unwrap();
         symlink(&other, tree.join("a/link")).unwrap();
         for path in ["a/b", "a", ""] {
-            fs::set_permissions(tree.join(path), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(tree.join(path), fs::Permissions::from_mode(0o000)).unwrap();
         }
         fs::set_permissions(&tree, fs::Permissions::from_mode(0o700)).unwrap();
         let trash = Trash::of(home.path());

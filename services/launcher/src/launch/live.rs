@@ -8,6 +8,7 @@ use bus::message::run::{ExitReason, Started};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
+use super::ending::{Ending, ended};
 use super::{Launch, Running, Settled};
 use crate::backend::RunEnd;
 
@@ -31,9 +32,6 @@ pub(super) struct Ended {
     pub(super) hand_back: bool,
 }
 
-/// Killed by SIGKILL, as a shell would say it.
-const KILLED: i32 = 128 + 9;
-
 impl Launch<'_> {
     pub(super) async fn live(self, mut running: Running, mut stops: Stops) -> Settled {
         let started = self.started(&running);
@@ -53,13 +51,20 @@ impl Launch<'_> {
             let mut ending: Option<Ending> = None;
             loop {
                 tokio::select! {
-                    end = boundary.wait() => return ended(end, ending),
-                    how = sidecar.wait(), if !is_lost(ending) => {
+                    end = boundary.wait() => {
+                        let broken = end == RunEnd::Lost || ending.is_some_and(Ending::is_without_sidecar);
+                        // What broke it may be what stops the launcher, and that is perhaps heard only now.
+                        while broken && let Ok(stop) = stops.try_recv() {
+                            ending = Some(Ending::asked(ending, stop));
+                        }
+                        return ended(end, ending);
+                    }
+                    how = sidecar.wait(), if !ending.is_some_and(Ending::is_without_sidecar) => {
                         tracing::warn!(bottle = %started.bottle, how, "the bottle ends: it lost its sidecar");
-                        ending = Some(Ending::now(ExitReason::SidecarLost));
+                        ending = Some(Ending::without_sidecar(ending));
                     }
                     Some(stop) = stops.recv() => {
-                        ending.get_or_insert(Ending::asked(stop));
+                        ending = Some(Ending::asked(ending, stop));
                         boundary.signal(Signal::TERM);
                     }
                     () = reached(limit), if ending.is_none() => {
@@ -68,7 +73,7 @@ impl Launch<'_> {
                     }
                     () = reached(ending.map(|ending| ending.kill_at)), if ending.is_some_and(|e| !e.killed) => {
                         boundary.kill();
-                        ending = ending.map(|ending| Ending { killed: true, ..ending });
+                        ending = ending.map(Ending::killed);
                     }
                 }
             }
@@ -95,43 +100,6 @@ impl Launch<'_> {
             steps: std::mem::take(&mut *self.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
         }
     }
-}
-
-/// A run that is being ended.
-#[derive(Clone, Copy)]
-struct Ending {
-    reason: ExitReason,
-    hand_back: bool,
-    kill_at: Instant,
-    killed: bool,
-}
-
-impl Ending {
-    fn now(reason: ExitReason) -> Self {
-        Self { reason, hand_back: false, kill_at: Instant::now(), killed: false }
-    }
-
-    fn asked(stop: Stop) -> Self {
-        let Stop { grace, hand_back } = stop;
-        Self { reason: ExitReason::Stopped, hand_back, kill_at: Instant::now() + grace, killed: false }
-    }
-
-    fn late(grace: Duration) -> Self {
-        Self { kill_at: Instant::now() + grace, ..Self::now(ExitReason::TimeLimit) }
-    }
-}
-
-fn is_lost(ending: Option<Ending>) -> bool {
-    ending.is_some_and(|ending| ending.reason == ExitReason::SidecarLost)
-}
-
-fn ended(end: RunEnd, ending: Option<Ending>) -> Ended {
-    let (code, own) = match end {
-        RunEnd::Exited(code) => (code, ExitReason::Completed),
-        RunEnd::Lost => (KILLED, ExitReason::BoundaryLost),
-    };
-    let reason = ending.map_or(own, |ending| ending.reason);
-    Ended { reason, code, hand_back: ending.is_some_and(|ending| ending.hand_back) }
 }
 
 /// Completes at that time; without one, never.

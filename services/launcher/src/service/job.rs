@@ -17,7 +17,7 @@ use crate::launch::{Launch, Settled, Stop};
 use crate::record::add_note;
 use crate::step::LaunchError;
 
-/// How many stop requests may wait for one run; it ends at the first.
+/// How many stop requests may wait for one run; it begins to end at the first.
 const STOPS: usize = 4;
 
 /// Works on a job to its end. What fails on the bus is left to a later delivery.

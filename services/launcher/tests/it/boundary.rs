@@ -24,6 +24,27 @@ async fn the_agent_is_an_ordinary_user_without_rights() {
     assert_ne!(std::os::unix::fs::MetadataExt::uid(&mine), 0, "the agent is root on the host");
 }
 
+/// Otherwise Ctrl-C would end its box together with the launcher, which ends it in order.
+#[tokio::test]
+async fn its_box_is_no_member_of_the_launchers_process_group() {
+    let host = Host::new();
+    let _bottle = host.bottle("a-00000").await;
+    let state = host.state.of(&"a-00000".parse().unwrap());
+    let recorded = std::fs::read(state.path().join("namespace.json")).unwrap();
+    let recorded: serde_json::Value = serde_json::from_slice(&recorded).unwrap();
+    let pids: Vec<i32> = recorded["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|process| i32::try_from(process["pid"].as_i64().unwrap()).unwrap())
+        .collect();
+    assert_eq!(pids.len(), 2);
+    for pid in pids {
+        let group = rustix::process::getpgid(rustix::process::Pid::from_raw(pid)).unwrap();
+        assert_ne!(group, rustix::process::getpgrp());
+    }
+}
+
 #[tokio::test]
 async fn only_what_is_needed_is_visible() {
     let host = Host::new();

@@ -39,6 +39,8 @@ pub(super) async fn start(spawner: &Spawner, spec: BoxSpec) -> io::Result<(Child
     command.arg("--args").arg(arguments.as_raw_fd().to_string()).arg("--").args(spec.program);
     command.env_clear().current_dir("/").stdin(OwnedFd::from(theirs.into_socket()));
     command.stdout(Stdio::null()).stderr(spec.stderr);
+    // A terminal's Ctrl-C is for the launcher, which then ends its boxes in order.
+    command.process_group(0);
     if let Some(user) = spec.user {
         command.uid(user).gid(user);
     }
