@@ -19,11 +19,21 @@ pub struct Limits {
     pub cpu_millis: Option<u64>,
     /// Processes and threads at once.
     pub processes: Option<u64>,
+    /// Whether `processes` is only the launcher's default. Such a one is held by a control group or not at all: without
+    /// a group it would count the operator's own processes too, who may well have more.
+    pub processes_assumed: bool,
     /// Bytes of each temporary file system.
     pub disk: Option<u64>,
     /// Wall time from the program's start.
     pub wall: Option<std::time::Duration>,
 }
+
+/// Bytes of memory that a bottle gets whose files say nothing.
+pub(crate) const MEMORY: u64 = 4 << 30;
+/// Processes and threads of such a bottle.
+pub(crate) const PROCESSES: u64 = 1024;
+/// Bytes of memory that a sidecar may fill; by itself it needs a tenth.
+pub(crate) const SIDECAR_MEMORY: u64 = 512 << 20;
 
 /// How a set of limits is enforced on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,11 +58,14 @@ pub struct GroupPlan {
 /// The period over which processor time is counted, in microseconds.
 const PERIOD: u64 = 100_000;
 
+/// No process of a bottle leaves its memory in a file, nor in the hands of a program that collects such files: at 0
+/// the kernel would still start that program, and only 1, which no file can keep to, stops both (core(5)).
+pub(crate) const NO_CORE: (Resource, u64) = (Resource::Core, 1);
+
 /// Decides how to enforce `limits` for the bottle `name` where `hierarchy` was found.
 #[must_use]
 pub fn plan(limits: &Limits, hierarchy: &Hierarchy, name: &str) -> Enforcement {
-    // No process of a bottle leaves its memory in a file.
-    let mut plan = Enforcement { own: vec![(Resource::Core, 0)], ..Enforcement::default() };
+    let mut plan = Enforcement { own: vec![NO_CORE], ..Enforcement::default() };
     let mut v2 = Vec::new();
     for wanted in Wanted::of(limits) {
         match hierarchy {
@@ -78,6 +91,11 @@ pub fn plan(limits: &Limits, hierarchy: &Hierarchy, name: &str) -> Enforcement {
     plan
 }
 
+/// What a sidecar sets on itself.
+pub(crate) fn of_a_sidecar() -> Vec<(Resource, u64)> {
+    vec![NO_CORE, (Resource::Data, SIDECAR_MEMORY)]
+}
+
 /// The directory under which the groups of all bottles are.
 pub(crate) const PARENT: &str = "bot-bottle";
 
@@ -85,7 +103,7 @@ pub(crate) const PARENT: &str = "bot-bottle";
 enum Wanted {
     Memory(u64),
     Cpu(u64),
-    Processes(u64),
+    Processes { count: u64, assumed: bool },
 }
 
 impl Wanted {
@@ -93,7 +111,7 @@ impl Wanted {
         let all = [
             limits.memory.map(Self::Memory),
             limits.cpu_millis.map(Self::Cpu),
-            limits.processes.map(Self::Processes),
+            limits.processes.map(|count| Self::Processes { count, assumed: limits.processes_assumed }),
         ];
         all.into_iter().flatten()
     }
@@ -102,7 +120,7 @@ impl Wanted {
         match self {
             Self::Memory(_) => "memory",
             Self::Cpu(_) => "cpu",
-            Self::Processes(_) => "pids",
+            Self::Processes { .. } => "pids",
         }
     }
 
@@ -112,7 +130,7 @@ impl Wanted {
                 vec![("memory.max", bytes.to_string()), ("memory.swap.max", "0".to_owned())]
             }
             Self::Cpu(millis) => vec![("cpu.max", format!("{} {PERIOD}", quota(millis)))],
-            Self::Processes(count) => vec![("pids.max", count.to_string())],
+            Self::Processes { count, .. } => vec![("pids.max", count.to_string())],
         }
     }
 
@@ -125,7 +143,7 @@ impl Wanted {
                     ("cpu.cfs_quota_us", quota(millis).to_string()),
                 ]
             }
-            Self::Processes(count) => vec![("pids.max", count.to_string())],
+            Self::Processes { count, .. } => vec![("pids.max", count.to_string())],
         }
     }
 
@@ -136,7 +154,10 @@ impl Wanted {
                 "memory: no control group can be made here, so the limit holds for each process by itself"
             }
             Self::Cpu(_) => "cpu: no control group can be made here, so processor time is not limited",
-            Self::Processes(count) => {
+            Self::Processes { assumed: true, .. } => {
+                "processes: no control group can be made here, so the default limit does not hold"
+            }
+            Self::Processes { count, assumed: false } => {
                 plan.own.push((Resource::Nproc, count));
                 "processes: no control group can be made here, so the limit counts every process of the same host user"
             }
@@ -155,8 +176,14 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    const ALL: Limits =
-        Limits { memory: Some(1 << 30), cpu_millis: Some(1500), processes: Some(64), disk: None, wall: None };
+    const ALL: Limits = Limits {
+        memory: Some(1 << 30),
+        cpu_millis: Some(1500),
+        processes: Some(64),
+        processes_assumed: false,
+        disk: None,
+        wall: None,
+    };
 
     #[test]
     fn one_group_holds_everything_on_version_two() {
@@ -188,6 +215,9 @@ mod tests {
             assert!(note.starts_with(word), "{note}");
         }
         assert_eq!(found.notes.len(), 4);
-        assert_eq!(found.own, [(Resource::Core, 0), (Resource::Data, 1 << 30), (Resource::Nproc, 64)]);
+        assert_eq!(found.own, [(Resource::Core, 1), (Resource::Data, 1 << 30), (Resource::Nproc, 64)]);
+        let assumed = plan(&Limits { processes_assumed: true, ..ALL }, &Hierarchy::None, "a-00000");
+        assert!(assumed.own.iter().all(|(resource, _)| *resource != Resource::Nproc));
+        assert!(assumed.notes.iter().any(|note| note.contains("default limit does not hold")));
     }
 }

@@ -9,7 +9,7 @@ use manifest::provider::COMMAND;
 use manifest::{EnvValue, Home, Library, Preflight, PromptMode, Reach, Resolved, Selection};
 
 use crate::host::HostEnvironment;
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::step::{LaunchError, Step};
 
 /// The 16 ANSI colour names (L5).
@@ -141,15 +141,18 @@ fn environment(resolved: &Resolved, host: &HostEnvironment) -> Result<BTreeMap<S
 
 fn limits(given: &manifest::Limits) -> Limits {
     Limits {
-        memory: given.memory.map(manifest::ByteSize::bytes),
+        memory: Some(given.memory.map_or(limits::MEMORY, manifest::ByteSize::bytes)),
         cpu_millis: given.cpu.map(|cpu| u64::from(cpu.thousandths())),
-        processes: given.processes.map(u64::from),
+        processes: Some(given.processes.map_or(limits::PROCESSES, u64::from)),
+        processes_assumed: given.processes.is_none(),
         disk: given.disk.map(manifest::ByteSize::bytes),
         wall: given.wall_time.map(manifest::WallTime::duration),
     }
 }
 
-fn notes(resolved: &Resolved) -> Vec<String> {
+/// What the operator should know: the manifest's warnings, and what this release does not do with it.
+#[must_use]
+pub fn notes(resolved: &Resolved) -> Vec<String> {
     let mut notes = resolved.warnings.clone();
     if !resolved.bottle.repos.is_empty() {
         notes
@@ -194,6 +197,20 @@ mod tests {
             [("A".into(), "one".into()), ("B".into(), "two".into())]
         );
         assert_eq!((plan.limits.memory, plan.limits.cpu_millis), (Some(1 << 30), Some(500)));
+    }
+
+    #[test]
+    fn a_bottle_without_limits_has_the_launchers() {
+        let limits = |line: &str| {
+            plan_with(&BOTTLE.replace("limits: {memory: 1G, cpu: 0.5, wall_time: 90s}\n", line), |_| ())
+                .unwrap()
+                .limits
+        };
+        let none = limits("");
+        assert_eq!((none.memory, none.processes, none.processes_assumed), (Some(4 << 30), Some(1024), true));
+        assert_eq!((none.cpu_millis, none.disk, none.wall), (None, None, None));
+        let some = limits("limits: {processes: 2000}\n");
+        assert_eq!((some.memory, some.processes, some.processes_assumed), (Some(4 << 30), Some(2000), false));
     }
 
     #[test]

@@ -57,10 +57,10 @@ impl ProbeTargets {
 /// What the escape probe tries beside the canaries that the launcher opens for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ProbeReach {
-    /// [`ProbeTargets::of_host`]: the usual ways out of this host.
+    /// The usual ways out of this host.
     #[default]
     Host,
-    /// Nothing: for tests, which aim only at what they opened.
+    /// Nothing else: for tests, which aim only at what they opened.
     Canaries,
 }
 

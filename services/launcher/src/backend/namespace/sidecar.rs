@@ -57,7 +57,7 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
         arguments,
         program: vec![sidecar_box::program(spec.name)],
         user,
-        before: BeforeExec { limits: vec![(rustix::process::Resource::Core, 0)], ..BeforeExec::default() },
+        before: BeforeExec { limits: crate::limits::of_a_sidecar(), ..BeforeExec::default() },
         stderr: Stdio::from(log),
         deadline: ANSWER,
     };
