@@ -53,6 +53,7 @@ install: build
 	install -m 755 target/release/bot-bottle $(PREFIX)/bin/
 	install -m 755 $(addprefix target/release/,$(PROGRAMS)) .tools/bin/nats-server $(PREFIX)/libexec/bot-bottle/
 	install -m 755 target/release/static/bot-bottle-init $(PREFIX)/libexec/bot-bottle/static/
+	$(PREFIX)/bin/bot-bottle init --bare
 	$(PREFIX)/bin/bot-bottle doctor
 
 lint:

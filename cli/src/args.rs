@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use base::id::{AgentName, BottleName, RequestId, Slug};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use launcher::probe::ProbeReach;
 
 /// Runs AI coding agents as if they were compromised.
@@ -24,6 +24,8 @@ pub struct Cli {
 pub enum Command {
     /// Make the home: folders, the bus's keys, a first bottle and agent. Safe to run again.
     Init(Init),
+    /// Write an identity on the bus, for programs of your own.
+    Credentials(Credentials),
     /// Run the host services, and a private bus unless NATS_URL names one.
     Up(Up),
     /// Stop what `up` started.
@@ -81,6 +83,32 @@ pub struct Init {
     /// Only the keys and folders, no example bottle and agent.
     #[arg(long)]
     pub bare: bool,
+}
+
+/// `credentials`
+#[derive(Debug, Args)]
+pub struct Credentials {
+    /// What its holder may do; see docs/bus/permissions.md.
+    #[arg(value_enum)]
+    pub role: HolderRole,
+    /// The file to write, in the form that NATS clients read.
+    pub file: PathBuf,
+    /// Days until it expires.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
+    pub days: u64,
+}
+
+/// The roles that a program outside can have. Sidecars get theirs from their launcher.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum HolderRole {
+    /// Starts and stops bottles, reads everything, changes policies.
+    Operator,
+    /// Runs bottles.
+    Launcher,
+    /// Owns policies.
+    Supervisor,
+    /// Creates the streams.
+    Admin,
 }
 
 /// `up`

@@ -2,6 +2,7 @@
 
 pub mod cleanup;
 pub mod config;
+pub mod credentials;
 pub mod doctor;
 pub mod down;
 pub mod egress;
@@ -28,6 +29,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context::new(cli.home)?;
     match cli.command {
         Command::Init(args) => init::run(&context, &args),
+        Command::Credentials(args) => credentials::run(&context, &args),
         Command::Up(args) => up::run(&context, &args).await,
         Command::Down => down::run(&context),
         Command::Status(args) => status::run(&context, args.into()).await,

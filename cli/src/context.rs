@@ -78,13 +78,14 @@ pub fn named_bus() -> Option<String> {
 /// # Errors
 /// There are no keys, or the bus does not answer.
 pub async fn connect(home: &Path, url: &str, role: Role) -> Result<Bus, Failure> {
-    let keys = Keys::load(home).map_err(missing_keys)?;
+    let keys = Keys::load(home).map_err(no_keys)?;
     let credentials = keys.mint(role, Some(OPERATOR_TTL)).context("cannot make an identity")?;
     let connect = Connect { deadline: BUS_DEADLINE, ..Connect::new(url, credentials) };
     Bus::connect(connect).await.or_bus()
 }
 
-fn missing_keys(error: KeysError) -> Failure {
+/// A failure to load keys, with its exit code.
+pub(crate) fn no_keys(error: KeysError) -> Failure {
     let exit = if matches!(error, KeysError::Missing { .. }) { Exit::NotFound } else { Exit::Internal };
     Failure::new(exit, error)
 }

@@ -78,10 +78,7 @@ impl Host {
     /// Another process runs the services of this home, something the host must provide is missing, or a service does
     /// not start.
     pub async fn start(context: &Context, options: &Options) -> Result<Self, Failure> {
-        let in_use = || {
-            anyhow!("the services of {} run already; `bot-bottle down` stops them", context.home.display())
-        };
-        Self::try_start(context, options).await?.ok_or_else(in_use).or_exit(Exit::TryAgain)
+        Self::try_start(context, options).await?.ok_or_else(|| in_use(context)).or_exit(Exit::TryAgain)
     }
 
     /// Nothing if another process has the services of this home.
@@ -204,6 +201,12 @@ impl Host {
         }
         ending
     }
+}
+
+/// What to say to somebody who wants to run services that run already.
+#[must_use]
+pub fn in_use(context: &Context) -> anyhow::Error {
+    anyhow!("the services of {} run already; `bot-bottle down` stops them", context.home.display())
 }
 
 /// Whether bottles run, as far as the registry knows.

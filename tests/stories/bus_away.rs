@@ -53,3 +53,16 @@ async fn keys_are_nobody_elses() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
 }
+
+#[tokio::test]
+async fn an_identity_is_written_once_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::empty();
+    home.run(&["credentials", "operator", "me.creds"]).await.expect_code(66).expect_err("bot-bottle init");
+    home.run(&["init", "--bare"]).await.expect_code(0);
+    home.run(&["credentials", "operator", "me.creds"]).await.expect_code(0);
+    let file = home.path().join("me.creds");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(bus::Credentials::read(&file).unwrap().name(), "operator");
+    home.run(&["credentials", "operator", "me.creds"]).await.expect_code(65);
+}

@@ -1,10 +1,10 @@
 //! Stories that cross the services, told with the real programs.
 #![expect(clippy::unwrap_used, reason = "a story ends where something is not as it should be")]
 
-mod architecture;
 mod bus_away;
 mod crash;
 mod isolation;
 mod malformed;
 mod operator;
+mod pages;
 mod starting;

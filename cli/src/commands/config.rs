@@ -12,6 +12,12 @@ use crate::output::{self, Format};
 /// # Errors
 /// Only when the report cannot be printed; problems that it found are [`Exit::No`].
 pub fn run(context: &Context, format: Format) -> Result<Exit, Failure> {
+    if !context.home.exists() {
+        output::note(&format!(
+            "there is no home at {}; make one with `bot-bottle init`",
+            context.home.display()
+        ));
+    }
     let repo = std::env::current_dir().ok().and_then(|here| find_repo(&here));
     let report = Report::of(Home::at(context.home.clone()), repo.as_deref());
     match format {

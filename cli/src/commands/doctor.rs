@@ -33,7 +33,9 @@ fn examine(context: &Context) -> Vec<Prerequisite> {
     let mut found = prerequisites(&LauncherConfig::new(context.home.clone(), programs, String::new()));
     found.push(Prerequisite { name: "nats-server", found: nats_server() });
     found.push(Prerequisite { name: "clock", found: clock(context.clock.now()) });
-    found.push(Prerequisite { name: "home's mode", found: mode(&context.home) });
+    if context.home.exists() {
+        found.push(Prerequisite { name: "home's mode", found: mode(&context.home) });
+    }
     found
 }
 
@@ -50,7 +52,7 @@ fn nats_server() -> Result<String, Missing> {
 fn clock(now: Timestamp) -> Result<String, Missing> {
     let year = now.strftime("%Y").to_string();
     if year.as_str() >= "2026" {
-        Ok(now.strftime("%Y-%m-%d").to_string())
+        Ok(format!("{}, which is plausible", now.strftime("%Y-%m-%d")))
     } else {
         Err(missing(
             &format!("this machine believes that it is {year}"),
@@ -67,7 +69,10 @@ fn mode(home: &Path) -> Result<String, Missing> {
             let problem = format!("others may read {}", home.display());
             Err(missing(&problem, &format!("`chmod 700 {}`", home.display())))
         }
-        Err(_) => Err(missing("there is no home yet", "`bot-bottle init`")),
+        Err(error) => Err(missing(
+            &format!("{} cannot be looked at: {error}", home.display()),
+            "look at its owner and mode",
+        )),
     }
 }
 

@@ -118,9 +118,22 @@ mod tests {
 
     #[test]
     fn says_which_rule_decides() {
-        insta::assert_snapshot!(explain("GET", "https://api.example.com/v1/me?x=1"));
-        insta::assert_snapshot!(explain("POST", "https://api.example.com/v2"));
-        insta::assert_snapshot!(explain("GET", "https://other.example.com/"));
+        insta::assert_snapshot!(explain("GET", "https://api.example.com/v1/me?x=1"), @r"
+        allowed: entry 0 of the route for api.example.com allows it
+          path /v1/me
+          routes[0] api.example.com
+            matches[0] path matches, method matches, any headers
+        ");
+        insta::assert_snapshot!(explain("POST", "https://api.example.com/v2"), @r"
+        refused by no-match: the route for api.example.com does not allow POST /v2; entry 0 needs method GET and path below /v1
+          path /v2
+          routes[0] api.example.com
+            matches[0] path does not match, method does not match, any headers
+        ");
+        insta::assert_snapshot!(explain("GET", "https://other.example.com/"), @r"
+        refused by unlisted-host: no route of this bottle covers the host other.example.com
+          path /
+        ");
     }
 
     #[test]

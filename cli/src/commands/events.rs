@@ -11,6 +11,7 @@ use crate::args::Events;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Format, Paint, paint};
+use crate::words;
 
 /// Prints events, one a line, until interrupted.
 ///
@@ -88,10 +89,10 @@ fn describe(event: &Event) -> String {
             )
         }
         Event::Exited(exited) => {
-            format!("{:?}, exit code {}, {} ms", exited.reason, exited.code, exited.duration_ms)
+            format!("{}, exit code {}, {} ms", words::exit(exited.reason), exited.code, exited.duration_ms)
         }
         Event::Failed(failed) => {
-            paint(Paint::Red, &format!("{:?}: {}", failed.kind, inert(&failed.reason, 500)))
+            paint(Paint::Red, &format!("{}: {}", words::failure(failed.kind), inert(&failed.reason, 500)))
         }
         Event::Allowed(log) => format!("{} requests allowed", log.lines.len()),
         Event::Blocked(blocked) => {

@@ -15,7 +15,7 @@ use crate::output::{self, Format, Paint, paint};
 /// The agent or one of its bottles is missing or broken.
 pub fn run(context: &Context, args: &Info) -> Result<Exit, Failure> {
     let resolved = resolve(context, &args.agent, &args.bottles)?;
-    let preflight = Preflight::from(&resolved);
+    let preflight = preflight(&resolved);
     match args.format.into() {
         Format::Json => output::json(&preflight).context("cannot print the preflight")?,
         Format::Text => output::line(&render(&preflight)),
@@ -40,8 +40,17 @@ pub fn resolve(context: &Context, agent: &AgentName, bottles: &[BottleName]) -> 
             ResolveError::UnknownAgent { .. } | ResolveError::UnknownBottle { .. } => Exit::NotFound,
             _ => Exit::Input,
         };
-        Failure::new(exit, error)
+        if context.home.exists() {
+            return Failure::new(exit, error);
+        }
+        Failure::new(exit, anyhow!("{error}; there is no home yet: make one with `bot-bottle init`"))
     })
+}
+
+/// The preflight, with what this release does not do with it.
+#[must_use]
+pub fn preflight(resolved: &Resolved) -> Preflight {
+    Preflight { warnings: launcher::plan::notes(resolved), ..Preflight::from(resolved) }
 }
 
 /// Refuses an agent that a repository ships: no message can name it, so no launcher would take it.
@@ -120,7 +129,7 @@ fn limits(preflight: &Preflight) -> String {
                 .collect::<Vec<_>>()
                 .join(", ")
         }
-        _ => "none".to_owned(),
+        _ => "the launcher's own".to_owned(),
     }
 }
 

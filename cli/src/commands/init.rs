@@ -30,7 +30,8 @@ pub fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
             }
         }
     }
-    output::line(&format!("{} is ready; try `bot-bottle start example`", context.home.display()));
+    let next = if args.bare { "" } else { "; try `bot-bottle start example`" };
+    output::line(&format!("{} is ready{next}", context.home.display()));
     Ok(Exit::Ok)
 }
 

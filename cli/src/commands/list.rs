@@ -124,8 +124,8 @@ mod tests {
             note: None,
         };
         insta::assert_snapshot!(render(&[record], at + jiff::SignedDuration::from_mins(7)), @r"
-        BOTTLE          STATE   LABEL                                       BACKEND    AGE  NOTE
-        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running          namespace  7m   exit code 3
+        BOTTLE          STATE   LABEL                               BACKEND    AGE  NOTE
+        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  namespace  7m   exit code 3
         ");
     }
 }

@@ -10,8 +10,7 @@ use bus::message::event::Event;
 use bus::message::run::{Exited, Failed, FailureKind, Output, StateKept};
 use bus::message::start::{StartRequest, StopRequest};
 use bus::{Bus, Follow, Link, Since, layout};
-use manifest::{Preflight, Resolved};
-use serde::Serialize;
+use manifest::Resolved;
 
 use super::info;
 use super::logs::{self, Printer, Raw};
@@ -21,6 +20,7 @@ use crate::exit::{Exit, Failure};
 use crate::host::{Host, Options};
 use crate::interrupt::Interrupts;
 use crate::output;
+use crate::words;
 
 /// Runs the agent and waits for its end.
 ///
@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
 /// Shows what would run, and asks unless told not to.
 fn agreed(args: &Start, resolved: &Resolved) -> Result<bool, Failure> {
     if !args.json {
-        output::note(&info::render(&Preflight::from(resolved)));
+        output::note(&info::render(&info::preflight(resolved)));
     }
     if args.dry_run {
         return Ok(false);
@@ -91,14 +91,6 @@ struct Run<'a> {
     printer: Printer,
     bottle: Option<Slug>,
     stops: u32,
-}
-
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Report<'a> {
-    request: &'a RequestId,
-    #[serde(flatten)]
-    exited: &'a Exited,
 }
 
 /// When a person begins to wonder.
@@ -220,12 +212,16 @@ impl<'a> Run<'a> {
 
     async fn settle(mut self, end: End, pieces: Option<Follow<Output>>) -> Result<Exit, Failure> {
         let exited = match end {
-            End::Failed(failed) => return Err(launch_failure(&failed)),
+            End::Failed(failed) => {
+                if self.json {
+                    output::json(&*failed).context("cannot print the result")?;
+                }
+                return Err(launch_failure(&failed));
+            }
             End::Exited(exited) => exited,
         };
         if self.json {
-            output::json(&Report { request: &self.request.id, exited: &exited })
-                .context("cannot print the result")?;
+            output::json(&*exited).context("cannot print the result")?;
         } else {
             if let Some(mut pieces) = pieces {
                 logs::drain(&mut pieces, &mut self.printer).await?;
@@ -263,9 +259,11 @@ async fn away(bus: &Bus) {
 fn farewell(exited: &Exited) -> String {
     let state = match exited.state {
         StateKept::Removed => "its state was removed",
-        StateKept::Kept => "its state was kept; `bot-bottle cleanup --all` removes it",
+        StateKept::Kept => {
+            "its state was kept; `bot-bottle cleanup --all` removes it when the services are down"
+        }
     };
-    format!("{} ended ({:?}, exit code {}); {state}", exited.bottle, exited.reason, exited.code)
+    format!("{} {}, exit code {}; {state}", exited.bottle, words::exit(exited.reason), exited.code)
 }
 
 fn launch_failure(failed: &Failed) -> Failure {

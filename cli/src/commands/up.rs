@@ -13,7 +13,7 @@ use clap::ValueEnum as _;
 use crate::args::Up;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::host::{Host, Options};
+use crate::host::{self, Host, Lock, Options};
 use crate::output;
 
 /// Runs the services until a signal; with `--detach` in the background.
@@ -22,6 +22,9 @@ use crate::output;
 /// A service does not start.
 pub async fn run(context: &Context, args: &Up) -> Result<Exit, Failure> {
     if args.detach {
+        if Lock::holder(&context.home)?.is_some() {
+            return Err(Failure::new(Exit::TryAgain, host::in_use(context)));
+        }
         return detach(context, args);
     }
     base::logging::init(base::logging::Format::Auto);

@@ -45,7 +45,8 @@ async fn run(world: &mut World, report: &mut Report) -> anyhow::Result<()> {
     let ok = second.attempt == 2 && second.bottle != first.bottle;
     report.line("the run is redelivered", ok, &format!("attempt {} as {}", second.attempt, second.bottle));
     let left = world.state_of(&first.bottle);
-    report.line("nothing is left of the first", left.is_none(), &format!("state directory: {left:?}"));
+    let evidence = left.as_ref().map_or("no state directory".to_owned(), |path| path.display().to_string());
+    report.line("nothing is left of the first", left.is_none(), &evidence);
 
     world.origin.let_end();
     let exited = next_of(&mut events, |event| match event {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::report::Report;
 use super::world::{ALLOWED_HOST, LATER_HOST, World};
 use crate::commands::logs;
+use crate::words;
 
 const PROGRAM: &str = include_str!("agent.py");
 /// For the whole bottle.
@@ -91,7 +92,7 @@ fn judge(world: &World, report: &mut Report, refused: &[String], exited: &Exited
     report.line(
         "bottle.exited",
         exited.code == 0,
-        &format!("{:?}, exit code {}", exited.reason, exited.code),
+        &format!("{}, exit code {}", words::exit(exited.reason), exited.code),
     );
 }
 
@@ -117,8 +118,18 @@ async fn add_route(world: &World, report: &mut Report, bottle: &Slug) -> anyhow:
     };
     let reply = world.bus.request(&change, Duration::from_secs(15)).await?;
     let ok = reply == PolicyChangeReply::Running { revision: 2 };
-    report.line("policy change is confirmed", ok, &format!("the supervisor answers {reply:?}"));
+    report.line("policy change is confirmed", ok, &format!("the supervisor answers: {}", answer(&reply)));
     Ok(())
+}
+
+fn answer(reply: &PolicyChangeReply) -> String {
+    match reply {
+        PolicyChangeReply::Running { revision } => format!("the proxy runs revision {revision}"),
+        PolicyChangeReply::Stored { revision } => format!("revision {revision} is only stored"),
+        PolicyChangeReply::Unconfirmed { revision } => format!("nobody confirmed revision {revision}"),
+        PolicyChangeReply::Conflict { current } => format!("the current revision is {current}"),
+        PolicyChangeReply::Refused { reason } => reason.clone(),
+    }
 }
 
 /// Puts the agent's output together to lines.

@@ -72,7 +72,7 @@ impl Changes {
             }
             Err(malformed) => PolicyChangeReply::Refused { reason: malformed.to_string() },
         };
-        tracing::info!(trace = request.trace.id(), ?reply, "policy change");
+        tracing::debug!(trace = request.trace.id(), ?reply, "policy change");
         if let Err(error) = request.answer(&reply).await {
             tracing::warn!(error = chain(&error), "the asker was not answered");
         }

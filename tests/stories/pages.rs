@@ -1,4 +1,4 @@
-//! The table of invariants names tests that exist.
+//! Pages that say what the code does.
 
 use std::path::Path;
 
@@ -31,4 +31,14 @@ fn each_invariant_names_tests_that_exist() {
     assert!(named.len() > 20, "the table was not read: {named:?}");
     let missing: Vec<_> = named.iter().filter(|name| !known.iter().any(|known| known == *name)).collect();
     assert!(missing.is_empty(), "docs/architecture.md names tests that do not exist: {missing:?}");
+}
+
+#[test]
+fn the_readme_shows_the_files_that_init_writes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    for example in ["examples/bottles/example.md", "examples/agents/example.md"] {
+        let file = std::fs::read_to_string(root.join(example)).unwrap();
+        assert!(readme.contains(&file), "README.md does not show {example} as it is");
+    }
 }

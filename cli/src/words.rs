@@ -1,0 +1,33 @@
+//! What people read for what the bus says in names.
+
+use bus::message::run::{ExitReason, FailureKind};
+
+/// How a run ended: `ended by itself`.
+#[must_use]
+pub fn exit(reason: ExitReason) -> &'static str {
+    match reason {
+        ExitReason::Completed => "ended by itself",
+        ExitReason::Stopped => "was stopped",
+        ExitReason::TimeLimit => "reached its time limit",
+        ExitReason::SidecarLost => "was ended: it lost its proxy",
+        ExitReason::BoundaryLost => "was lost: its boundary died",
+    }
+}
+
+/// What kind of failure, as `docs/errors.md` lists it.
+#[must_use]
+pub fn failure(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Malformed => "malformed",
+        FailureKind::Manifest => "manifest",
+        FailureKind::Prerequisite => "prerequisite",
+        FailureKind::Secret => "secret",
+        FailureKind::Sidecar => "sidecar",
+        FailureKind::Boundary => "boundary",
+        FailureKind::Probe => "probe",
+        FailureKind::Provision => "provision",
+        FailureKind::Run => "run",
+        FailureKind::Attempts => "attempts",
+        FailureKind::Internal => "internal",
+    }
+}
