@@ -31,6 +31,8 @@ pub struct LauncherConfig {
     pub attempts: u64,
     /// Between SIGTERM and SIGKILL, unless a stop request says otherwise.
     pub grace: Duration,
+    /// How many bytes of a bottle's output are published; the rest is cut, and said to be.
+    pub output: u64,
     /// What the escape probe tries to reach.
     pub targets: ProbeTargets,
     /// The host's environment, for tokens and forwarded variables.
@@ -59,6 +61,7 @@ impl LauncherConfig {
             concurrency: 8,
             attempts: 3,
             grace: Duration::from_secs(10),
+            output: 64 << 20,
             targets: ProbeTargets::of_host(),
             environment: HostEnvironment::of_process(),
         }

@@ -117,7 +117,9 @@ impl<'a> Launch<'a> {
         };
         self.step(Step::Probe, Some(&plan), probing).await?;
         self.step(Step::Provision, Some(&plan), provision(&plan, &egress.certificate, boundary)).await?;
-        let pumps = self.step(Step::Run, Some(&plan), start(&self.bus, &plan, boundary)).await?;
+        let pumps = self
+            .step(Step::Run, Some(&plan), start(&self.bus, &plan, self.world.config.output, boundary))
+            .await?;
         tracing::info!(%bottle, request = %self.request.id, "the program runs");
         let notes = boundary.notes();
         let (registered, boundary, egress) = made.give();
@@ -280,13 +282,18 @@ fn git_identity(plan: &Plan) -> String {
 }
 
 /// Step 7.
-async fn start(bus: &Bus, plan: &Plan, boundary: &mut Box<dyn Boundary>) -> Result<Pumps, LaunchError> {
+async fn start(
+    bus: &Bus,
+    plan: &Plan,
+    output: u64,
+    boundary: &mut Box<dyn Boundary>,
+) -> Result<Pumps, LaunchError> {
     let failed = |doing: &str, error: &dyn std::error::Error| {
         LaunchError::caused(Step::Run, FailureKind::Run, doing, error)
     };
     let stdin = standard_input(plan).map_err(|error| failed("preparing the program's input", &error))?;
-    let pumps =
-        Pumps::start(bus, &plan.bottle).map_err(|error| failed("preparing the program's output", &error))?;
+    let pumps = Pumps::start(bus, &plan.bottle, output)
+        .map_err(|error| failed("preparing the program's output", &error))?;
     let (pumps, [stdout, stderr]) = pumps;
     let started = boundary.run(command(plan), [stdin, stdout, stderr]).await;
     started.map_err(|error| failed("starting the program", &error))?;

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+/// Stands where the output of a stream is cut.
+const CUT: &[u8] = "\n… output cut here\n".as_bytes();
 /// The most bytes in one message.
 const PIECE: usize = 32 * 1024;
 /// How long bytes wait for more.
@@ -34,15 +37,18 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub(crate) struct Pumps {
     tasks: JoinSet<()>,
     tails: [Arc<Mutex<Tail>>; 2],
+    /// Bytes of both streams that may still be published.
+    left: Arc<AtomicU64>,
 }
 
 impl Pumps {
-    /// Starts pumping; returns the ends that the program writes to, standard output first.
+    /// Starts pumping at most `most` bytes; returns the ends that the program writes to, standard output first.
     ///
     /// # Errors
     /// The process is out of descriptors.
-    pub(crate) fn start(bus: &Bus, bottle: &Slug) -> io::Result<(Self, [OwnedFd; 2])> {
-        let mut pumps = Self { tasks: JoinSet::new(), tails: Default::default() };
+    pub(crate) fn start(bus: &Bus, bottle: &Slug, most: u64) -> io::Result<(Self, [OwnedFd; 2])> {
+        let mut pumps =
+            Self { tasks: JoinSet::new(), tails: Default::default(), left: Arc::new(most.into()) };
         let stdout = pumps.add(bus, bottle, OutputStream::Stdout)?;
         let stderr = pumps.add(bus, bottle, OutputStream::Stderr)?;
         Ok((pumps, [stdout, stderr]))
@@ -53,7 +59,7 @@ impl Pumps {
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
         let (pieces, queue) = mpsc::channel(WAITING);
         let tail = self.tails[usize::from(stream == OutputStream::Stderr)].clone();
-        self.tasks.spawn(read(reader, pieces, tail));
+        self.tasks.spawn(read(reader, pieces, tail, self.left.clone()));
         self.tasks.spawn(publish(bus.clone(), bottle.clone(), stream, queue));
         Ok(writer.into())
     }
@@ -69,13 +75,36 @@ impl Pumps {
     }
 }
 
-async fn read(mut pipe: pipe::Receiver, pieces: mpsc::Sender<Vec<u8>>, tail: Arc<Mutex<Tail>>) {
-    while let Some(piece) = collect(&mut pipe).await {
+/// Reads to the end, whatever of it is published: the program is not to notice.
+async fn read(
+    mut pipe: pipe::Receiver,
+    pieces: mpsc::Sender<Vec<u8>>,
+    tail: Arc<Mutex<Tail>>,
+    left: Arc<AtomicU64>,
+) {
+    let mut cut = false;
+    while let Some(mut piece) = collect(&mut pipe).await {
         lock(&tail).push(&piece);
+        if !spend(&left, piece.len() as u64) {
+            if cut {
+                continue;
+            }
+            cut = true;
+            piece = CUT.to_vec();
+        }
         if pieces.send(piece).await.is_err() {
             return;
         }
     }
+}
+
+/// Whether that many bytes were left. Once they are not, nothing is: what is cut has one end.
+fn spend(left: &AtomicU64, bytes: u64) -> bool {
+    let spent = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+    if spent.is_err() {
+        left.store(0, Ordering::Relaxed);
+    }
+    spent.is_ok()
 }
 
 /// The next piece; nothing at the end. An unreadable pipe has ended.

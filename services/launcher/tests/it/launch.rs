@@ -218,6 +218,24 @@ async fn a_failure_undoes_what_was_made_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_flood_of_output_is_cut_and_the_program_does_not_notice() {
+    let world = World::new().await;
+    world.agent(&["sh", "-c", "head -c 400000 /dev/zero | tr '\\0' x; echo end"], "");
+    let launcher = world.launcher_with(|config| config.output = 100_000, launcher::world::nobody()).await;
+    let mut output = world.operator.subscribe::<Output>("bottle.output.*").await.unwrap();
+    let exited = world.run("r1").await;
+    assert!(exited.result.unwrap().ends_with("xend\n"));
+    let mut said = Vec::new();
+    while !String::from_utf8_lossy(&said).ends_with("\n… output cut here\n") {
+        let piece = tokio::time::timeout(LIMIT, output.next()).await.unwrap().unwrap().message.unwrap();
+        said.extend(base64::engine::general_purpose::STANDARD.decode(piece.data).unwrap());
+        assert!(said.len() < 100_100);
+    }
+    launcher.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn no_shell_reads_a_command_or_a_task() {
     let world = World::new().await;
     let hostile = "$(touch /tmp/x) `id` ; echo \"'&|<>*? $HOME\\n";
