@@ -1,6 +1,9 @@
 //! Step 3 for the egress sidecar: identity, secrets, readiness.
 
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use base::id::Slug;
@@ -137,7 +140,28 @@ async fn talk<T: Send + 'static>(
 
 /// The end of the sidecar's log, harmless to show.
 fn last_words(config: &LauncherConfig, bottle: &Slug) -> String {
-    let log = std::fs::read(config.state().of(bottle).log("egress")).unwrap_or_default();
-    let end = &log[log.len().saturating_sub(600)..];
-    base::inert(String::from_utf8_lossy(end).trim(), 600)
+    let end = end_of(&config.state().of(bottle).log("egress"), 600).unwrap_or_default();
+    base::inert(String::from_utf8_lossy(&end).trim(), 600)
+}
+
+fn end_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let start = file.metadata()?.len().saturating_sub(most);
+    file.seek(SeekFrom::Start(start))?;
+    let mut end = Vec::new();
+    file.take(most).read_to_end(&mut end)?;
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_log_is_read() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut log, b"the beginning and the end").unwrap();
+        assert_eq!(end_of(log.path(), 7).unwrap(), b"the end");
+        assert_eq!(end_of(log.path(), 600).unwrap(), b"the beginning and the end");
+    }
 }

@@ -16,6 +16,8 @@ use crate::host::HostEnvironment;
 const COMMAND_DEADLINE: Duration = Duration::from_secs(30);
 /// The largest token.
 const LIMIT: u64 = 64 * 1024;
+/// The largest file of certificates.
+const CERTIFICATES: u64 = 1 << 20;
 
 /// Why a token could not be read. It never shows what was read.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +53,9 @@ pub(crate) async fn read_all(policy: &EgressPolicy, host: &HostEnvironment) -> R
         }
         if let Some(ca) = route.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
             let path = host.expand(Path::new(ca));
-            let text = tokio::fs::read_to_string(&path).await.map_err(|error| TokenError {
+            let text = read_text(&path, CERTIFICATES).await.map_err(|reason| TokenError {
                 reference: base::inert(ca, 200),
-                reason: format!("the certificate file cannot be read: {error}"),
+                reason: format!("the certificate file cannot be read: {reason}"),
             })?;
             needed.authorities.insert(ca.clone(), text);
         }
@@ -66,17 +68,28 @@ async fn read(reference: &str, host: &HostEnvironment) -> Result<Secret, String>
         TokenRef::Env(name) => host.get(&name).cloned().ok_or_else(|| {
             format!("the variable {name} is not set where the launcher runs; set it there and start the launcher again")
         }),
-        TokenRef::File(path) => read_file(&host.expand(&path)).await,
+        TokenRef::File(path) => read_text(&host.expand(&path), LIMIT).await.map(Secret::new),
         TokenRef::Command(argv) => run(&argv, host).await,
     }
 }
 
-async fn read_file(path: &Path) -> Result<Secret, String> {
-    let open =
-        tokio::fs::File::open(path).await.map_err(|e| format!("{} cannot be opened: {e}", path.display()))?;
+/// A whole file, not larger than `most`.
+async fn read_text(path: &Path, most: u64) -> Result<String, String> {
+    let shown = path.display();
+    let failed = |error| format!("{shown} cannot be opened: {error}");
+    // A pipe would otherwise be waited for without end, already when it is opened.
+    let open = tokio::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).await;
+    let open = open.map_err(failed)?;
+    let about = open.metadata().await.map_err(failed)?;
+    if !about.is_file() {
+        return Err(format!("{shown} is not an ordinary file"));
+    }
+    if about.len() > most {
+        return Err(format!("{shown} is larger than {most} bytes"));
+    }
     let mut text = String::new();
-    let read = open.take(LIMIT).read_to_string(&mut text).await;
-    read.map(|_| Secret::new(text)).map_err(|_| format!("{} is not a text file", path.display()))
+    let read = open.take(most).read_to_string(&mut text).await;
+    read.map(|_| text).map_err(|_| format!("{shown} is not a text file"))
 }
 
 /// Runs the program once. Its standard error is not shown: some programs print what they were asked for there.
@@ -147,6 +160,19 @@ mod tests {
             ("cmd:[\"printf\", \"%s\", \"four words\"]", "four words"),
         ] {
             assert_eq!(outcome(reference).await.as_deref(), Ok(value), "{reference}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_not_waited_for_and_a_huge_file_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pipe, huge) = (directory.path().join("pipe"), directory.path().join("huge"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        std::fs::File::create(&huge).unwrap().set_len(LIMIT + 1).unwrap();
+        for (path, words) in [(pipe, "not an ordinary file"), (huge, "larger than 65536 bytes")] {
+            let reading = read_text(&path, LIMIT);
+            let read = tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap();
+            assert!(read.unwrap_err().contains(words), "{}", path.display());
         }
     }
 

@@ -24,12 +24,11 @@ impl Group {
     /// # Errors
     /// The directory or one of its settings cannot be written.
     pub(crate) fn make(plan: &GroupPlan) -> io::Result<Self> {
-        let parent = plan.path.parent().unwrap_or(&plan.path);
-        fs::create_dir_all(parent)?;
-        for above in [parent.parent(), Some(parent)].into_iter().flatten() {
-            pass_on(above)?;
+        match directories(&plan.path) {
+            // Another bottle's end has just taken the empty group above away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => directories(&plan.path)?,
+            made => made?,
         }
-        fs::create_dir(&plan.path)?;
         let group = Self { path: plan.path.clone() };
         for (file, value) in &plan.settings {
             let path = plan.path.join(file);
@@ -77,6 +76,15 @@ impl Group {
         }
         Ok(())
     }
+}
+
+fn directories(path: &Path) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent)?;
+    for above in [parent.parent(), Some(parent)].into_iter().flatten() {
+        pass_on(above)?;
+    }
+    fs::create_dir(path)
 }
 
 /// Kernels without swap accounting have no such file.

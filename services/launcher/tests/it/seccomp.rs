@@ -20,6 +20,9 @@ call('userfaultfd', 323, 282, 1)
 call('io_uring_setup', 425, 425, 1, 0)
 call('mount', 165, 40, b'none', b'/tmp', b'tmpfs', 0, 0)
 call('open_tree', 428, 428, -100, b'/', 0)
+call('open_tree_attr', 467, 467, -100, b'/', 0, 0, 0)
+call('adjtimex', 159, 171, 0)
+call('clock_adjtime', 305, 266, 0, 0)
 call('unshare user', 272, 97, 0x10000000)
 call('unshare net', 272, 97, 0x40000000)
 call('clone user', 56, 220, 0x10000000 | 17, 0, 0, 0, 0)
@@ -61,6 +64,9 @@ async fn what_opens_the_kernel_is_refused() {
     io_uring_setup ENOSYS
     mount EPERM
     open_tree EPERM
+    open_tree_attr EPERM
+    adjtimex EPERM
+    clock_adjtime EPERM
     unshare user EPERM
     unshare net EPERM
     clone user EPERM

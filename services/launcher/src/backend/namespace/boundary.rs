@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::process::Child;
 use super::agent_box::{self, AgentBox};
 use super::launch::{self, BoxSpec, last_words};
 use super::owned::{Owned, Process};
-use super::spawner::Spawner;
+use super::spawner::Staged;
 use super::stage::StagedTree;
 use super::user::{Role, host_user};
 use super::{ANSWER, Namespace};
@@ -41,18 +41,6 @@ pub(super) struct NamespaceBoundary {
     mounts: Vec<String>,
     notes: Vec<String>,
     _staged: Staged,
-}
-
-/// Paths that are visible to boxes until this is dropped.
-struct Staged {
-    spawner: Spawner,
-    paths: Vec<PathBuf>,
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        self.paths.drain(..).for_each(|path| self.spawner.unstage(path));
-    }
 }
 
 /// Makes the boundary.

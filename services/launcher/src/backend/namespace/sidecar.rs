@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use futures::future::BoxFuture;
@@ -13,7 +12,7 @@ use tokio::process::Child;
 use super::launch::{self, BoxSpec};
 use super::owned::{Owned, Process};
 use super::sidecar_box::{self, SidecarBox};
-use super::spawner::Spawner;
+use super::spawner::Staged;
 use super::stage::StagedTree;
 use super::user::{Role, host_user};
 use super::{ANSWER, Namespace};
@@ -26,8 +25,7 @@ pub(super) struct NamespaceSidecar {
     name: &'static str,
     child: Child,
     channel: Option<Channel>,
-    spawner: Spawner,
-    staged: Vec<PathBuf>,
+    _staged: Staged,
 }
 
 /// Starts a sidecar. Its standard error goes to its log in the bottle's state directory.
@@ -36,20 +34,20 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
     let user = host_user(&spec.bottle, Role::Sidecar);
     let doing = format!("start the {} sidecar of {}", spec.name, spec.bottle);
     let log = prepare(&state, spec.name, user).map_err(BackendError::system(doing.as_str()))?;
-    let mut staged = Vec::new();
+    let mut staged = Staged { spawner: backend.spawner.clone(), paths: Vec::new() };
     for (what, path) in [("spool", state.spool(spec.name)), ("program", spec.program.clone())] {
         let reached = match StagedTree::open(format!("{}-{}-{what}", spec.bottle, spec.name), &path) {
             Ok(tree) => backend.spawner.stage(tree).await,
             Err(error) => Err(error),
         };
         let shown = format!("show {} to the {} sidecar", path.display(), spec.name);
-        staged.push(reached.map_err(BackendError::system(shown))?);
+        staged.paths.push(reached.map_err(BackendError::system(shown))?);
     }
     let arguments = sidecar_box::arguments(&SidecarBox {
         name: spec.name,
         system: &backend.system,
-        spool: staged[0].clone(),
-        program: staged[1].clone(),
+        spool: staged.paths[0].clone(),
+        program: staged.paths[1].clone(),
         seccomp: &backend.seccomp,
     });
     let spec_box = BoxSpec {
@@ -64,13 +62,7 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
     let (child, channel) =
         launch::start(&backend.spawner, spec_box).await.map_err(BackendError::system(doing.as_str()))?;
     record(backend, &state, &child).map_err(BackendError::system(doing))?;
-    Ok(NamespaceSidecar {
-        name: spec.name,
-        child,
-        channel: Some(channel),
-        spawner: backend.spawner.clone(),
-        staged,
-    })
+    Ok(NamespaceSidecar { name: spec.name, child, channel: Some(channel), _staged: staged })
 }
 
 fn prepare(state: &StateDir, name: &str, user: Option<u32>) -> io::Result<File> {
@@ -106,11 +98,5 @@ impl Sidecar for NamespaceSidecar {
     fn kill(&mut self) {
         // It may have ended already, which is what was wanted.
         drop(self.child.start_kill());
-    }
-}
-
-impl Drop for NamespaceSidecar {
-    fn drop(&mut self) {
-        self.staged.drain(..).for_each(|path| self.spawner.unstage(path));
     }
 }

@@ -74,6 +74,18 @@ impl Spawner {
     }
 }
 
+/// Paths that are visible to boxes until this is dropped.
+pub(super) struct Staged {
+    pub(super) spawner: Spawner,
+    pub(super) paths: Vec<PathBuf>,
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        self.paths.drain(..).for_each(|path| self.spawner.unstage(path));
+    }
+}
+
 fn gone() -> io::Error {
     io::Error::other("the thread that starts boxes has ended")
 }
