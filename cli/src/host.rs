@@ -53,7 +53,7 @@ impl Host {
     /// bringing them up.
     ///
     /// # Errors
-    /// As [`Host::start`]; or somebody else's services do not answer within [`ANSWER`].
+    /// As [`Host::start`]; or somebody else's services do not answer within half a minute.
     pub async fn ensure(context: &Context, options: &Options) -> Result<Option<Self>, Failure> {
         let end = tokio::time::Instant::now() + ANSWER;
         loop {
