@@ -40,6 +40,7 @@ demo: programs
 	target/debug/bot-bottle demo
 
 test: programs
+	@deploy/tools/prerequisites test
 	$(CARGO) test --locked --no-fail-fast
 	target/debug/bot-bottle demo
 
