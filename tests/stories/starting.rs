@@ -144,17 +144,6 @@ async fn starts_share_the_services_of_the_first() {
 }
 
 #[tokio::test]
-async fn starts_at_the_same_time_agree_on_who_runs_the_services() {
-    let home = Home::empty();
-    home.write("quick", &["echo", "hello"], &EgressPolicy::default());
-    let start = || home.run(&["start", "quick", "--yes"]);
-    let (a, b, c) = tokio::join!(start(), start(), start());
-    for ran in [a, b, c] {
-        ran.expect_code(0).expect_out("hello");
-    }
-}
-
-#[tokio::test]
 async fn the_death_of_the_services_is_noticed() {
     let mut world = World::up().await;
     Sleeper::write(&world.home, "sleeper");
