@@ -34,14 +34,22 @@ fn search() -> Result<PathBuf, ServerError> {
         return Ok(path.into());
     }
     let exe = std::env::current_exe().unwrap_or_default();
-    let beside = exe.parent().map(|dir| dir.join(NAME));
+    // Where `make install` puts it: next to the services, or for the command line in their folder.
+    let beside = exe.parent().map(|dir| [dir.join(NAME), dir.join("../libexec/bot-bottle").join(NAME)]);
     let tools = exe.ancestors().skip(1).map(|dir| dir.join(".tools/bin").join(NAME));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = std::env::split_paths(&path).map(|dir| dir.join(NAME)).collect::<Vec<_>>();
-    beside.into_iter().chain(tools).chain(installed).find(|candidate| candidate.is_file()).ok_or_else(|| {
-        let looked = "the program's own directory, .tools/bin above it, PATH".to_owned();
-        ServerError::NotFound { looked }
-    })
+    beside
+        .into_iter()
+        .flatten()
+        .chain(tools)
+        .chain(installed)
+        .find(|candidate| candidate.is_file())
+        .ok_or_else(|| {
+            let looked =
+                "the program's own directory, ../libexec/bot-bottle, .tools/bin above it, PATH".to_owned();
+            ServerError::NotFound { looked }
+        })
 }
 
 /// What `nats-server --version` says: `nats-server: v2.15.1`.
