@@ -113,7 +113,7 @@ pub struct Outcome {
 pub enum RunEnd {
     /// The program ended with this code; 128 + N when signal N ended it.
     Exited(i32),
-    /// The boundary itself was ended by something else.
+    /// The boundary was ended by something else, or killed: its init has not reported the program's end.
     Lost,
 }
 

@@ -6,10 +6,12 @@
 //! launcher ── Exec ──▶ init                       any number of times: the probe, provisioning
 //! launcher ◀─ Done ─── init
 //! launcher ── Run + stdin, stdout, stderr ──▶ init
-//! launcher ◀─ Started ── init                     and init closes the channel for good
+//! launcher ◀─ Started ── init                     and init takes no further order
+//! launcher ◀─ Ended ──── init                     the program's end; init ends with it
 //! ```
 //!
-//! `Failed` may answer any of them; after a failed `Run` the channel stays open.
+//! `Failed` may answer any of them; after a failed `Run` the channel stays open. A channel that closes without `Ended`
+//! means that the boundary was ended by something else than its program.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -72,6 +74,11 @@ pub enum Answer {
     },
     /// The agent's program runs.
     Started,
+    /// The agent's program ended.
+    Ended {
+        /// Its exit code; 128 + N when signal N ended it.
+        code: u8,
+    },
     /// The order could not be carried out.
     Failed {
         /// What was being done, and why it failed.

@@ -1,7 +1,7 @@
 //! The agent's program: started once, then init is only its parent.
 
 use std::os::fd::OwnedFd;
-use std::process::{Child, ExitCode};
+use std::process::Child;
 
 use boundary::order;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
@@ -22,11 +22,11 @@ pub(crate) fn start(command: &order::Command, streams: [OwnedFd; 3]) -> Result<C
 
 /// Reaps every process of the bottle, passes signals on to the agent's process group, and returns when the agent has
 /// ended: with its code, or 128 + N if signal N ended it. Whatever else still runs in the bottle dies with init.
-pub(crate) fn reap_until_end(agent: &Child) -> ExitCode {
+pub(crate) fn reap_until_end(agent: &Child) -> u8 {
     let agent = Pid::from_child(agent);
     loop {
         if let Some(code) = reap(agent) {
-            return ExitCode::from(code);
+            return code;
         }
         match sys::next_signal() {
             Some(Signal::CHILD) | None => {}

@@ -1,6 +1,6 @@
 //! The first process inside a bottle. It opens the sidecar ports there and hands the listening sockets out, runs
-//! what the launcher asks for, then starts the agent, gives up every right and every channel it has, and stays as
-//! the agent's parent and reaper.
+//! what the launcher asks for, then starts the agent, and stays as its parent and reaper until it has reported the
+//! agent's end. It gave up every right before anything else.
 //!
 //! `init` is process 1; its standard input is the hand-over channel. `init probe` is the escape probe: it reads a
 //! plan from standard input and writes a report to standard output.

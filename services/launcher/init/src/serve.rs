@@ -15,20 +15,22 @@ use crate::{agent, bind, exec, rights};
 /// something between two orders; when it dies the channel closes at once.
 const SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Serves orders until the agent runs, then lives as its parent and returns with its exit code.
+/// Serves orders until the agent runs, then lives as its parent, reports its end and returns with its exit code.
 ///
 /// # Errors
-/// The channel closed or broke before the agent was started.
+/// The channel closed or broke before the agent was started, or before its end could be reported.
 pub(crate) fn serve() -> Result<ExitCode, ChannelError> {
     rights::drop_all()?;
     let mut channel = Channel::from_stdin(SILENCE)?;
     // From here on no child can inherit the channel as its standard input.
     rustix::stdio::dup2_stdin(null()?).map_err(io::Error::from)?;
     let agent = serve_orders(&mut channel)?;
-    drop(channel);
     rustix::stdio::dup2_stdout(null()?).map_err(io::Error::from)?;
     rustix::stdio::dup2_stderr(null()?).map_err(io::Error::from)?;
-    Ok(agent::reap_until_end(&agent))
+    let code = agent::reap_until_end(&agent);
+    // Without this word the launcher takes the boundary for lost.
+    channel.send(&Answer::Ended { code }, &[])?;
+    Ok(ExitCode::from(code))
 }
 
 fn null() -> io::Result<File> {

@@ -24,7 +24,6 @@ async fn the_agent_is_an_ordinary_user_without_rights() {
     assert_ne!(std::os::unix::fs::MetadataExt::uid(&mine), 0, "the agent is root on the host");
 }
 
-/// Otherwise Ctrl-C would end its box together with the launcher, which ends it in order.
 /// A process's group as the kernel shows it; 0 for one outside this process namespace.
 fn group(process: &str) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
@@ -32,23 +31,44 @@ fn group(process: &str) -> String {
     fields.split_whitespace().nth(2).unwrap().to_owned()
 }
 
+/// The host's ids of the box and of init.
+fn processes(host: &Host) -> [i32; 2] {
+    let state = host.state.of(&"a-00000".parse().unwrap());
+    let recorded = std::fs::read(state.path().join("namespace.json")).unwrap();
+    let recorded: serde_json::Value = serde_json::from_slice(&recorded).unwrap();
+    let pids = recorded["processes"].as_array().unwrap().iter();
+    let pids: Vec<i32> =
+        pids.map(|process| i32::try_from(process["pid"].as_i64().unwrap()).unwrap()).collect();
+    pids.try_into().unwrap()
+}
+
+/// Otherwise Ctrl-C would end its box together with the launcher, which ends it in order.
 #[tokio::test]
 async fn its_box_is_no_member_of_the_launchers_process_group() {
     let host = Host::new();
     let _bottle = host.bottle("a-00000").await;
-    let state = host.state.of(&"a-00000".parse().unwrap());
-    let recorded = std::fs::read(state.path().join("namespace.json")).unwrap();
-    let recorded: serde_json::Value = serde_json::from_slice(&recorded).unwrap();
-    let pids: Vec<i32> = recorded["processes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|process| i32::try_from(process["pid"].as_i64().unwrap()).unwrap())
-        .collect();
-    assert_eq!(pids.len(), 2);
-    for pid in pids {
+    for pid in processes(&host) {
         assert_ne!(group(&pid.to_string()), group("self"));
     }
+}
+
+#[tokio::test]
+async fn a_bottle_whose_init_or_box_is_killed_is_lost() {
+    for killed in [0, 1] {
+        let host = Host::new();
+        let mut bottle = host.bottle("a-00000").await;
+        let (_output, writer) = std::io::pipe().unwrap();
+        crate::support::start(&mut bottle, &["sleep", "1000"], writer.into()).await;
+        let pid = rustix::process::Pid::from_raw(processes(&host)[killed]).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        for _ in 0..2 {
+            let end = tokio::time::timeout(crate::support::LIMIT, bottle.wait()).await.unwrap();
+            assert_eq!(end, RunEnd::Lost, "{killed}");
+        }
+    }
+    // A program that ends as if it had been killed is not.
+    let (end, _) = run(Host::new().bottle("a-00000").await, &["sh", "-c", "kill -KILL $$"]).await;
+    assert_eq!(end, RunEnd::Exited(128 + 9));
 }
 
 #[tokio::test]

@@ -310,8 +310,29 @@ async fn runs_are_stopped_limited_and_ended_without_their_sidecar() {
     world.agent(&["/usr/bin/python3", "-c", die], "");
     let exited = world.run("r3").await;
     assert_eq!((exited.reason, exited.code), (ExitReason::SidecarLost, 137));
+
+    world.agent(&["sh", "-c", sleep], "");
+    world.start("r4").await;
+    let bottle = events.started_of("r4", 1).await.bottle;
+    kill_init(&world.home.path().join("state").join(bottle.as_str()));
+    let exited = events.exited_of("r4").await;
+    assert_eq!((exited.reason, exited.code, exited.state), (ExitReason::BoundaryLost, 137, StateKept::Kept));
     launcher.stop().await;
     world.end().await;
+}
+
+/// As the host's memory killer may.
+fn kill_init(state: &std::path::Path) {
+    let recorded = std::fs::read(state.join("namespace.json")).unwrap();
+    let recorded: serde_json::Value = serde_json::from_slice(&recorded).unwrap();
+    for process in recorded["processes"].as_array().unwrap() {
+        let pid = i32::try_from(process["pid"].as_i64().unwrap()).unwrap();
+        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        if command.starts_with(launcher::backend::INIT) {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Component, Path};
 use std::process::Stdio;
 use std::time::Duration;
@@ -37,6 +36,9 @@ pub(super) struct NamespaceBoundary {
     init: OwnedFd,
     /// Absent while an order is under way and after the program was started.
     channel: Option<Channel>,
+    /// The channel of a program that was started: init says on it how the program ended.
+    word: Option<Channel>,
+    end: Option<RunEnd>,
     listeners: Vec<OwnedFd>,
     mounts: Vec<String>,
     notes: Vec<String>,
@@ -82,6 +84,8 @@ pub(super) async fn create(
         child,
         init,
         channel: Some(channel),
+        word: None,
+        end: None,
         listeners,
         mounts,
         notes: enforcement.notes,
@@ -196,7 +200,10 @@ impl NamespaceBoundary {
         channel.set_deadline(within).map_err(failed)?;
         let (channel, answer) = ask(channel, order, descriptors).await;
         match answer.map_err(failed)? {
-            (Answer::Started, _) => Ok(Answer::Started),
+            (Answer::Started, _) => {
+                self.word = Some(channel);
+                Ok(Answer::Started)
+            }
             (Answer::Failed { reason }, _) => {
                 self.channel = Some(channel);
                 Err(BackendError::Refused(reason))
@@ -206,6 +213,19 @@ impl NamespaceBoundary {
                 Ok(answer)
             }
         }
+    }
+}
+
+/// What init said last. Whatever it said is there by now: the wait is for an init that dies a moment after its box.
+fn last_word(channel: Option<Channel>) -> RunEnd {
+    const WITHIN: Duration = Duration::from_millis(20);
+    let said = channel.map(|mut channel| {
+        channel.set_deadline(WITHIN)?;
+        channel.receive::<Answer>()
+    });
+    match said {
+        Some(Ok((Answer::Ended { code }, _))) => RunEnd::Exited(code.into()),
+        _ => RunEnd::Lost,
     }
 }
 
@@ -259,10 +279,9 @@ impl Boundary for NamespaceBoundary {
 
     fn wait(&mut self) -> BoxFuture<'_, RunEnd> {
         Box::pin(async move {
-            match self.child.wait().await {
-                Ok(status) if status.signal().is_none() => RunEnd::Exited(status.code().unwrap_or(-1)),
-                _ => RunEnd::Lost,
-            }
+            // bubblewrap says of a killed init what it says of a program that was killed: only init itself knows.
+            drop(self.child.wait().await);
+            *self.end.get_or_insert_with(|| last_word(self.word.take()))
         })
     }
 

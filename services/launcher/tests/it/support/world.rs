@@ -165,6 +165,16 @@ impl Events {
         }
     }
 
+    /// The end of that request's run; other ends are passed over.
+    pub(crate) async fn exited_of(&mut self, request: &str) -> Exited {
+        loop {
+            let exited = self.exited().await;
+            if exited.request.as_str() == request {
+                return exited;
+            }
+        }
+    }
+
     pub(crate) async fn failed(&mut self) -> Failed {
         tokio::time::timeout(LIMIT, self.failed.next()).await.unwrap().unwrap().message.unwrap()
     }
