@@ -190,7 +190,10 @@ pub trait Sidecar: Send {
     /// Its hand-over channel; nothing when it was taken before. Closing it asks the sidecar to stop.
     fn take_channel(&mut self) -> Option<Channel>;
 
-    /// Waits for its end and says how it ended. Cancel-safe.
+    /// What could not be limited, one sentence each, for the bottle's record.
+    fn notes(&self) -> Vec<String>;
+
+    /// Waits for its end and says how it ended; its log is whole then. Cancel-safe.
     fn wait(&mut self) -> BoxFuture<'_, String>;
 
     /// Ends it at once.

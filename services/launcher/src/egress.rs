@@ -19,6 +19,9 @@ use crate::token::Needed;
 /// How long the sidecar may take to get ready.
 const READY: Duration = Duration::from_secs(15);
 
+/// How long one that has closed its channel may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// Why the sidecar does not serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EgressError {
@@ -76,7 +79,11 @@ pub(crate) async fn start(
         }
         Ok(SidecarAnswer::Failed { reason }) => Err(EgressError::Failed(base::inert(&reason, 500))),
         Ok(_) => Err(EgressError::Unexpected),
-        Err(error) => Err(EgressError::Channel(error, last_words(config, &bottle))),
+        Err(error) => {
+            // One that has ended has its last words in the log then; one that hangs says nothing more.
+            drop(tokio::time::timeout(LAST_WORDS, process.wait()).await);
+            Err(EgressError::Channel(error, last_words(config, &bottle)))
+        }
     }
 }
 

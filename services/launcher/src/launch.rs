@@ -121,7 +121,7 @@ impl<'a> Launch<'a> {
             .step(Step::Run, Some(&plan), start(&self.bus, &plan, self.world.config.output, boundary))
             .await?;
         tracing::info!(%bottle, request = %self.request.id, "the program runs");
-        let notes = boundary.notes();
+        let notes = [boundary.notes(), egress.process.notes()].concat();
         let (registered, boundary, egress) = made.give();
         let mut running = Running { plan, registered, boundary, egress, pumps, since: Instant::now() };
         notes.iter().for_each(|note| running.registered.amend(|record| add_note(record, note)));

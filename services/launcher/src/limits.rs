@@ -5,6 +5,7 @@ mod group;
 
 use std::path::PathBuf;
 
+use base::id::Slug;
 use rustix::process::Resource;
 
 pub use choose::{Hierarchy, choose};
@@ -33,7 +34,10 @@ pub(crate) const MEMORY: u64 = 4 << 30;
 /// Processes and threads of such a bottle.
 pub(crate) const PROCESSES: u64 = 1024;
 /// Bytes of memory that a sidecar may fill; by itself it needs a tenth.
-pub(crate) const SIDECAR_MEMORY: u64 = 512 << 20;
+const SIDECAR_MEMORY: u64 = 512 << 20;
+
+/// Processes and threads of a sidecar: its runtime may start 512 threads that wait for the disk or for names.
+const SIDECAR_PROCESSES: u64 = 1024;
 
 /// How a set of limits is enforced on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,9 +95,20 @@ pub fn plan(limits: &Limits, hierarchy: &Hierarchy, name: &str) -> Enforcement {
     plan
 }
 
-/// What a sidecar sets on itself.
-pub(crate) fn of_a_sidecar() -> Vec<(Resource, u64)> {
-    vec![NO_CORE, (Resource::Data, SIDECAR_MEMORY)]
+/// Decides how to enforce the limits of a sidecar: groups of its own where `hierarchy` has them, and always what it can
+/// set on itself.
+pub(crate) fn of_a_sidecar(hierarchy: &Hierarchy, bottle: &Slug, sidecar: &str) -> Enforcement {
+    let limits = Limits {
+        memory: Some(SIDECAR_MEMORY),
+        processes: Some(SIDECAR_PROCESSES),
+        processes_assumed: true,
+        ..Limits::default()
+    };
+    // No slug has a dot.
+    let mut plan = plan(&limits, hierarchy, &format!("{bottle}.{sidecar}"));
+    plan.own = vec![NO_CORE, (Resource::Data, SIDECAR_MEMORY)];
+    plan.notes = plan.notes.into_iter().map(|note| format!("{sidecar} {note}")).collect();
+    plan
 }
 
 /// The directory under which the groups of all bottles are.
@@ -205,6 +220,23 @@ mod tests {
         let paths: Vec<_> = found.groups.iter().map(|group| group.path.display().to_string()).collect();
         assert_eq!(paths, ["/m/bot-bottle/a-00000", "/p/bot-bottle/a-00000"]);
         assert_eq!(found.notes.len(), 1, "{:?}", found.notes);
+    }
+
+    #[test]
+    fn a_sidecar_has_groups_of_its_own() {
+        let bottle = "a-00000".parse().unwrap();
+        let controllers = ["memory", "pids"].map(str::to_owned).to_vec();
+        let found = of_a_sidecar(&Hierarchy::V2 { base: "/g".into(), controllers }, &bottle, "egress");
+        assert_eq!(found.groups[0].path, PathBuf::from("/g/bot-bottle/a-00000.egress"));
+        let settings: Vec<_> = found.groups[0].settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(settings, ["memory.max=536870912", "memory.swap.max=0", "pids.max=1024"]);
+        assert!(found.notes.is_empty());
+        let without = of_a_sidecar(&Hierarchy::None, &bottle, "egress");
+        assert_eq!(without.own, [(Resource::Core, 1), (Resource::Data, 512 << 20)]);
+        insta::assert_snapshot!(without.notes.join("\n"), @r"
+        egress memory: no control group can be made here, so the limit holds for each process by itself
+        egress processes: no control group can be made here, so the default limit does not hold
+        ");
     }
 
     #[test]

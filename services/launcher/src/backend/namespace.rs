@@ -12,6 +12,7 @@ mod owned;
 mod seccomp;
 mod sidecar;
 mod sidecar_box;
+mod sidecar_log;
 mod spawner;
 mod stage;
 mod system;

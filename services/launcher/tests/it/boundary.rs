@@ -80,7 +80,7 @@ import os
 print(sorted(n for n in os.listdir('/') if not n.startswith('lib')))
 print(sorted(os.listdir('/run')), sorted(os.listdir('/home')), sorted(os.listdir('/etc/bot-bottle')))
 print([p for p in ('/root', '/sys', '/var/run', '/etc/shadow', '/etc/gitconfig', '/opt', '/srv', '/mnt') if os.path.exists(p)])
-for p in ('/x', '/usr/x', '/etc/x', '/run/x', '/etc/bot-bottle/x', '/proc/sys/kernel/core_pattern'):
+for p in ('/x', '/usr/x', '/etc/x', '/run/x', '/etc/bot-bottle/x', '/dev/x', '/proc/sys/kernel/core_pattern'):
     try:
         open(p, 'w'); print('wrote', p)
     except OSError as e: pass

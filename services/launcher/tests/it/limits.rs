@@ -7,7 +7,7 @@ use launcher::backend::Backend as _;
 use launcher::limits::{Hierarchy, Limits};
 
 /// Without control groups (an unprivileged user without delegation) the limits are noted as not enforced instead.
-fn has_groups() -> bool {
+pub(crate) fn has_groups() -> bool {
     launcher::limits::choose(std::path::Path::new("/")) != Hierarchy::None
 }
 

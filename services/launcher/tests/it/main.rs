@@ -11,4 +11,5 @@ mod launch;
 mod limits;
 mod probe;
 mod seccomp;
+mod sidecar;
 mod support;

@@ -34,6 +34,8 @@ pub(super) fn arguments(spec: &AgentBox<'_>) -> (Arguments, Vec<String>) {
     let size = spec.disk.unwrap_or(TEMPORARY).to_string();
     a.push(["--size", &size, "--perms", "1777", "--tmpfs", "/tmp"]);
     a.push(["--size", &size, "--perms", "1777", "--tmpfs", "/dev/shm"]);
+    // It is a temporary file system too, of no size.
+    a.push(["--remount-ro", "/dev"]);
     a.push(["--dir", "/run", "--dir", "/var", "--symlink", "../tmp", "/var/tmp"]);
     for (option, source, destination) in [
         ("--bind", &spec.home, AGENT_HOME),
@@ -187,6 +189,7 @@ mod tests {
         --size 4096
         --perms 1777
         --tmpfs /dev/shm
+        --remount-ro /dev
         --dir /run
         --dir /var
         --symlink ../tmp /var/tmp

@@ -23,7 +23,7 @@ use super::stage::StagedTree;
 use super::user::{Role, host_user};
 use super::{ANSWER, Namespace};
 use crate::backend::{BackendError, BottleFile, Boundary, BoundarySpec, INIT, Outcome, Place, RunEnd};
-use crate::limits::{self, Enforcement, Group};
+use crate::limits::{self, Enforcement};
 use crate::state::StateDir;
 use crate::sys::BeforeExec;
 
@@ -141,16 +141,11 @@ fn prepare(
     user: Option<u32>,
     enforcement: &Enforcement,
 ) -> io::Result<BeforeExec> {
-    Owned::amend(&backend.records, state.path(), |owned| {
-        owned.groups = enforcement.groups.iter().map(|group| group.path.clone()).collect();
-        Ok(())
-    })?;
     if let Some(user) = user {
         chown(state.home(), Some(user), Some(user))?;
         chown(state.trust(), Some(user), Some(user))?;
     }
-    let groups = enforcement.groups.iter().map(Group::make).collect::<io::Result<Vec<_>>>()?;
-    let groups = groups.iter().map(Group::entry).collect::<io::Result<_>>()?;
+    let groups = launch::join_groups(backend, state, enforcement)?;
     Ok(BeforeExec { groups, limits: enforcement.own.clone(), ..BeforeExec::default() })
 }
 

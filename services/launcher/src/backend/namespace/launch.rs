@@ -1,5 +1,6 @@
 //! Starting one box: from arguments to a process.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
@@ -11,8 +12,12 @@ use handover::Channel;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
+use super::Namespace;
 use super::arguments::Arguments;
+use super::owned::Owned;
 use super::spawner::{Job, Spawner};
+use crate::limits::{Enforcement, Group};
+use crate::state::StateDir;
 use crate::sys::BeforeExec;
 
 /// One box to start.
@@ -49,6 +54,20 @@ pub(super) async fn start(spawner: &Spawner, spec: BoxSpec) -> io::Result<(Child
     before.kept.append(&mut kept);
     let child = spawner.spawn(Job { command, before }).await?;
     Ok((child, ours))
+}
+
+/// Makes a box's control groups, after they are recorded; returns where its first process joins them.
+pub(super) fn join_groups(
+    backend: &Namespace,
+    state: &StateDir,
+    enforcement: &Enforcement,
+) -> io::Result<Vec<File>> {
+    Owned::amend(&backend.records, state.path(), |owned| {
+        owned.groups.extend(enforcement.groups.iter().map(|group| group.path.clone()));
+        Ok(())
+    })?;
+    let groups = enforcement.groups.iter().map(Group::make).collect::<io::Result<Vec<_>>>()?;
+    groups.iter().map(Group::entry).collect()
 }
 
 /// What a box that ended early wrote to its standard error, made harmless to show.

@@ -1,9 +1,9 @@
 //! One sidecar in its box.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::chown;
 use std::process::Stdio;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use handover::Channel;
@@ -12,11 +12,13 @@ use tokio::process::Child;
 use super::launch::{self, BoxSpec};
 use super::owned::{Owned, Process};
 use super::sidecar_box::{self, SidecarBox};
+use super::sidecar_log::{self, SidecarLog};
 use super::spawner::Staged;
 use super::stage::StagedTree;
 use super::user::{Role, host_user};
 use super::{ANSWER, Namespace};
 use crate::backend::{BackendError, Sidecar, SidecarSpec};
+use crate::limits::{self, Enforcement};
 use crate::state::StateDir;
 use crate::sys::BeforeExec;
 
@@ -25,15 +27,24 @@ pub(super) struct NamespaceSidecar {
     name: &'static str,
     child: Child,
     channel: Option<Channel>,
+    log: SidecarLog,
+    notes: Vec<String>,
     _staged: Staged,
 }
+
+/// How long the last lines of a sidecar that has ended may take to be in its log.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Starts a sidecar. Its standard error goes to its log in the bottle's state directory.
 pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<NamespaceSidecar, BackendError> {
     let state = backend.config.state.of(&spec.bottle);
     let user = host_user(&spec.bottle, Role::Sidecar);
     let doing = format!("start the {} sidecar of {}", spec.name, spec.bottle);
-    let log = prepare(&state, spec.name, user).map_err(BackendError::system(doing.as_str()))?;
+    let enforcement = limits::of_a_sidecar(&backend.hierarchy, &spec.bottle, spec.name);
+    let before = prepare(backend, &state, (spec.name, user), &enforcement)
+        .map_err(BackendError::system(doing.as_str()))?;
+    let (log, stderr) = SidecarLog::open(state.log(spec.name), sidecar_log::MOST)
+        .map_err(BackendError::system(doing.as_str()))?;
     let mut staged = Staged { spawner: backend.spawner.clone(), paths: Vec::new() };
     for (what, path) in [("spool", state.spool(spec.name)), ("program", spec.program.clone())] {
         let reached = match StagedTree::open(format!("{}-{}-{what}", spec.bottle, spec.name), &path) {
@@ -55,21 +66,29 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
         arguments,
         program: vec![sidecar_box::program(spec.name)],
         user,
-        before: BeforeExec { limits: crate::limits::of_a_sidecar(), ..BeforeExec::default() },
-        stderr: Stdio::from(log),
+        before,
+        stderr: Stdio::from(stderr),
         deadline: ANSWER,
     };
     let (child, channel) =
         launch::start(&backend.spawner, spec_box).await.map_err(BackendError::system(doing.as_str()))?;
     record(backend, &state, &child).map_err(BackendError::system(doing))?;
-    Ok(NamespaceSidecar { name: spec.name, child, channel: Some(channel), _staged: staged })
+    let (name, notes) = (spec.name, enforcement.notes);
+    Ok(NamespaceSidecar { name, child, channel: Some(channel), log, notes, _staged: staged })
 }
 
-fn prepare(state: &StateDir, name: &str, user: Option<u32>) -> io::Result<File> {
+/// Records and makes the control groups, and gives the sidecar its directory.
+fn prepare(
+    backend: &Namespace,
+    state: &StateDir,
+    (name, user): (&str, Option<u32>),
+    enforcement: &Enforcement,
+) -> io::Result<BeforeExec> {
     if let Some(user) = user {
         chown(state.spool(name), Some(user), Some(user))?;
     }
-    File::options().create(true).append(true).open(state.log(name))
+    let groups = launch::join_groups(backend, state, enforcement)?;
+    Ok(BeforeExec { groups, limits: enforcement.own.clone(), ..BeforeExec::default() })
 }
 
 fn record(backend: &Namespace, state: &StateDir, child: &Child) -> io::Result<()> {
@@ -88,11 +107,18 @@ impl Sidecar for NamespaceSidecar {
 
     fn wait(&mut self) -> BoxFuture<'_, String> {
         Box::pin(async move {
-            match self.child.wait().await {
+            let ended = self.child.wait().await;
+            // Whoever looks into the log next finds its last words there.
+            drop(tokio::time::timeout(LAST_LINES, self.log.end()).await);
+            match ended {
                 Ok(status) => format!("the {} sidecar ended ({status})", self.name),
                 Err(error) => format!("the {} sidecar cannot be watched ({error})", self.name),
             }
         })
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 
     fn kill(&mut self) {

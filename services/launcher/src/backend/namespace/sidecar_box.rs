@@ -19,6 +19,9 @@ const NETWORK: [&str; 7] = [
     "/etc/ssl/certs",
 ];
 
+/// The size of its temporary file system.
+const TEMPORARY: &str = "67108864";
+
 /// Everything that differs from one sidecar to the next.
 pub(super) struct SidecarBox<'a> {
     /// `egress`.
@@ -46,7 +49,7 @@ pub(super) fn arguments(spec: &SidecarBox<'_>) -> Arguments {
     for path in NETWORK {
         a.push(["--ro-bind-try", path, path]);
     }
-    a.push(["--perms", "1777", "--tmpfs", "/tmp"]);
+    a.push(["--size", TEMPORARY, "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/dev"]);
     a.bind("--bind", &spec.spool, SIDECAR_SPOOL);
     a.bind("--ro-bind", &spec.program, &program(spec.name));
     a.push(["--remount-ro", "/", "--chdir", SIDECAR_SPOOL]);
@@ -96,8 +99,10 @@ mod tests {
         --ro-bind-try /etc/pki /etc/pki
         --ro-bind-try /etc/resolv.conf /etc/resolv.conf
         --ro-bind-try /etc/ssl/certs /etc/ssl/certs
+        --size 67108864
         --perms 1777
         --tmpfs /tmp
+        --remount-ro /dev
         --bind /state/egress /spool
         --ro-bind /programs/bot-bottle-egress /.bot-bottle/egress
         --remount-ro /
