@@ -60,6 +60,21 @@ impl Bus {
     }
 }
 
+impl Bus {
+    /// How many jobs of a queue wait or are in somebody's hand. Needs the admin role.
+    ///
+    /// # Errors
+    /// [`BusError::Denied`], [`BusError::Deadline`], or the answer cannot be read.
+    pub async fn unfinished(&self, queue: &Queue) -> Result<u64, BusError> {
+        let doing = format!("counting the jobs of {}", queue.stream);
+        let subject = format!("$JS.API.STREAM.INFO.{}", queue.stream);
+        let answer = self.ask(&doing, subject, async_nats::Request::new(), self.deadline).await?;
+        let read = serde_json::from_slice::<serde_json::Value>(&answer.payload);
+        let count = read.ok().and_then(|info| info["state"]["messages"].as_u64());
+        count.ok_or_else(|| BusError::Client { doing, source: "the server's answer has no count".into() })
+    }
+}
+
 impl<M: Payload> WorkQueue<M> {
     /// Waits for the next job, for as long as it takes; the bus may come and go meanwhile. Dropping the wait loses
     /// nothing: a job that was on its way is there at the next call.
@@ -89,6 +104,27 @@ impl<M: Payload> WorkQueue<M> {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Takes nothing more, and puts back at once what was on its way; without it, such a job comes back only after
+    /// the queue's `ack_wait`.
+    ///
+    /// # Errors
+    /// [`BusError::Deadline`] when the bus is away, or as [`Job::later`].
+    pub async fn close(mut self) -> Result<(), BusError> {
+        let (doing, deadline) = (format!("taking no more from {}", self.ask), self.bus.deadline);
+        let rest = async {
+            let ended = self.jobs.drain().await;
+            ended.map_err(|error| BusError::Client { doing: doing.clone(), source: Box::new(error) })?;
+            while let Some(message) = self.jobs.next().await {
+                if let Some(job) = self.job(message) {
+                    job.later(Duration::ZERO).await?;
+                }
+            }
+            Ok(())
+        };
+        let late = BusError::Deadline { doing: doing.clone(), deadline };
+        tokio::time::timeout(deadline, rest).await.unwrap_or(Err(late))
     }
 
     /// Makes sure that the server was asked for one job; until when the answer is waited for.

@@ -39,6 +39,32 @@ async fn values_change_only_by_the_revision_that_was_read() {
     assert_eq!(policy.history("me-00000").await.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn a_last_value_is_forgotten_and_a_removed_key_leaves_nothing() {
+    let world = World::start().await;
+    let supervisor = world.role(Role::Supervisor).await;
+    let policy = supervisor.bucket(&POLICY);
+    let value = policy_revision("me-00000");
+    let first = policy.create("me-00000", &value).await.unwrap();
+    policy.create("you-00000", &value).await.unwrap();
+    let kept = policy.update_for("me-00000", &value, first, Duration::from_secs(1)).await.unwrap();
+    assert!(matches!(policy.update("me-00000", &value, first).await, Err(BusError::Conflict { .. })));
+    let read = policy.get("me-00000").await.unwrap().unwrap();
+    assert_eq!((read.revision, read.expires), (kept, true));
+    assert!(!policy.get("you-00000").await.unwrap().unwrap().expires);
+    let forgotten = async { while policy.get("me-00000").await.unwrap().is_some() {} };
+    soon("the end of its time", forgotten).await;
+
+    policy.delete("you-00000").await.unwrap();
+    // What is left is the mark of the removal, which has its time as well; of the other key it is what came before.
+    let mut all = world.role(Role::Operator).await.follow::<Stored>("KV_policy", "$KV.policy.>", Since::All).await.unwrap();
+    let mut left = Vec::new();
+    while let Some(record) = all.stored().await.unwrap() {
+        left.push((record.subject, record.message.is_ok()));
+    }
+    assert_eq!(left, [("$KV.policy.me-00000".to_owned(), true), ("$KV.policy.you-00000".to_owned(), false)]);
+}
+
 /// The server has stored the first try, lost its memory of it, and compares revisions at the second.
 #[tokio::test]
 async fn a_write_does_not_conflict_with_its_own_first_try() {

@@ -1,5 +1,6 @@
 //! The private server as a process.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use bus::keys::{BottleMinter, Keys, KeysError};
 use bus::role::Role;
 use bus::server::{Options, Server, ServerError, find};
 use bus::{Bus, Connect};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::{World, options, slug, soon};
 
@@ -152,8 +154,11 @@ async fn the_cluster_configuration_is_valid() {
 #[tokio::test]
 async fn a_killed_owner_takes_the_server_with_it_and_the_next_one_starts() {
     const OWNED: &str = "BOT_BOTTLE_TEST_OWNED_HOME";
+    const READY: &str = "it runs\n";
     if let Some(home) = std::env::var_os(OWNED) {
         let _server = Server::start(options(Path::new(&home))).await.unwrap();
+        // What goes through `println!` is captured.
+        std::io::stdout().write_all(READY.as_bytes()).unwrap();
         std::future::pending::<()>().await;
     }
     let home = tempfile::tempdir().unwrap();
@@ -161,19 +166,16 @@ async fn a_killed_owner_takes_the_server_with_it_and_the_next_one_starts() {
     let mut owner = tokio::process::Command::new("/proc/self/exe")
         .args(["--exact", "private::a_killed_owner_takes_the_server_with_it_and_the_next_one_starts"])
         .env(OWNED, home.path())
-        .stdout(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let running = soon("the server", async {
-        loop {
-            match find(home.path()).unwrap() {
-                Some(running) => break running,
-                None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-            }
-        }
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    soon("the server", async {
+        while !lines.next_line().await.unwrap().expect("the owner ended").ends_with(READY.trim_end()) {}
     })
     .await;
+    let running = find(home.path()).unwrap().unwrap();
     assert_eq!(Some(running.owner), owner.id());
     owner.kill().await.unwrap();
     let next = soon("the next server", Server::start(options(home.path()))).await.unwrap();

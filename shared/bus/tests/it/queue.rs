@@ -40,6 +40,25 @@ async fn a_dead_takers_job_goes_to_another_and_a_finished_one_to_nobody() {
     assert_eq!(left(&world).await, (0, 0));
 }
 
+#[tokio::test]
+async fn a_closed_queue_keeps_nothing_that_was_on_its_way() {
+    // A job that is only forgotten does not come back soon: the queue waits half a minute for it.
+    let world = World::start().await;
+    let operator = world.role(Role::Operator).await;
+    let (one, two) = (world.role(Role::Launcher).await, world.role(Role::Launcher).await);
+    let admin = world.role(Role::Admin).await;
+    let mut closing = one.work_queue::<StartRequest>(&LAUNCHERS).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), closing.next()).await.is_err());
+    operator.publish(&start_request("r1")).await.unwrap();
+    soon("the job's way there", async { while left(&world).await != (0, 1) {} }).await;
+    closing.close().await.unwrap();
+    assert_eq!(admin.unfinished(&LAUNCHERS).await.unwrap(), 1);
+    let mut queue = two.work_queue::<StartRequest>(&LAUNCHERS).await.unwrap();
+    let job = soon("the job", queue.next()).await.unwrap();
+    job.done().await.unwrap();
+    assert_eq!(admin.unfinished(&LAUNCHERS).await.unwrap(), 0);
+}
+
 /// How many jobs wait, and how many are in hand.
 async fn left(world: &World) -> (u64, u64) {
     let admin = Raw::connect(world.server.url(), &world.keys.mint(Role::Admin, None).unwrap()).await;
