@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use base::lifecycle::Lifecycle;
 use boundary::order::Command;
 use bus::Bus;
 use bus::message::Version;
@@ -50,6 +51,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) request: &'a StartRequest,
     /// Which try this is, from 1.
     pub(crate) attempt: u64,
+    /// The launcher's own.
+    life: &'a Lifecycle,
     /// Of the steps so far; some run at the same time.
     times: Mutex<Vec<StepTime>>,
 }
@@ -65,8 +68,13 @@ struct Running {
 }
 
 impl<'a> Launch<'a> {
-    pub(crate) fn new(world: &'a World, bus: Bus, request: &'a StartRequest, attempt: u64) -> Self {
-        Self { world, bus, request, attempt, times: Mutex::default() }
+    pub(crate) fn new(
+        world: &'a World,
+        bus: Bus,
+        (request, attempt): (&'a StartRequest, u64),
+        life: &'a Lifecycle,
+    ) -> Self {
+        Self { world, bus, request, attempt, life, times: Mutex::default() }
     }
 
     /// Step 1.
@@ -79,17 +87,19 @@ impl<'a> Launch<'a> {
         self.step(Step::Resolve, None, async { plan(request, &home, host) }).await
     }
 
-    /// Steps 2 to 8: from the plan to nothing.
+    /// Steps 2 to 8: from the plan to nothing. A launch that has come to nothing when its launcher stops is handed
+    /// back whatever failed: it may have been the stop, and if not, it fails once more elsewhere.
     ///
     /// # Errors
     /// The first step that failed; what was made before was undone, in reverse.
-    pub(crate) async fn perform(self, plan: Plan, stops: Stops) -> Result<Settled, LaunchError> {
+    pub(crate) async fn perform(self, plan: Plan, mut stops: Stops) -> Result<Settled, LaunchError> {
         let mut made = Made::new(self.world, &plan);
         match Box::pin(self.bring_up(plan, &mut made)).await {
             Ok(running) => Ok(Box::pin(self.live(running, stops)).await),
             Err(error) => {
-                made.undo(&error).await;
-                Err(error)
+                let hand_back = self.life.is_stopping() && !live::is_wanted_over(&mut stops);
+                made.undo(&error, hand_back).await;
+                if hand_back { Ok(Settled::HandedBack) } else { Err(error) }
             }
         }
     }
@@ -117,6 +127,10 @@ impl<'a> Launch<'a> {
         };
         self.step(Step::Probe, Some(&plan), probing).await?;
         self.step(Step::Provision, Some(&plan), provision(&plan, &egress.certificate, boundary)).await?;
+        if self.life.is_stopping() {
+            let reason = "its launcher was stopped before the program ran";
+            return Err(LaunchError::new(Step::Run, FailureKind::Internal, reason));
+        }
         let pumps = self
             .step(Step::Run, Some(&plan), start(&self.bus, &plan, self.world.config.output, boundary))
             .await?;

@@ -8,7 +8,7 @@ mod stopping;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base::id::{RequestId, Slug};
+use base::id::{LauncherId, RequestId, Slug};
 use base::lifecycle::Lifecycle;
 use bus::BusError;
 use bus::message::start::StartRequest;
@@ -78,10 +78,16 @@ impl Launcher {
         let shared = Shared {
             world,
             running: Mutex::default(),
-            incarnation: base::id::LauncherId::random().to_string(),
+            incarnation: LauncherId::random().to_string(),
             life: life.clone(),
         };
         Ok((Self { shared: Arc::new(shared), queue, stops }, done))
+    }
+
+    /// Who it is on the bus.
+    #[must_use]
+    pub fn id(&self) -> &LauncherId {
+        self.shared.world.id()
     }
 
     /// Starts serving; ends with the lifecycle it was built with. At a stop every bottle is ended and its request
@@ -102,8 +108,9 @@ async fn take(shared: Arc<Shared>, mut queue: bus::WorkQueue<StartRequest>) {
         // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let job = tokio::select! {
+            biased;
+            () = shared.life.stopping() => break,
             job = queue.next() => job,
-            () = shared.life.stopping() => return,
         };
         match job {
             Ok(job) => {
@@ -118,6 +125,9 @@ async fn take(shared: Arc<Shared>, mut queue: bus::WorkQueue<StartRequest>) {
                 return;
             }
         }
+    }
+    if let Err(error) = queue.close().await {
+        tracing::warn!(error = base::error::chain(&error), "a request on its way here comes back later");
     }
 }
 

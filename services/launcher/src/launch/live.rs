@@ -24,6 +24,11 @@ pub(crate) struct Stop {
 /// Where a run hears of it.
 pub(crate) type Stops = mpsc::Receiver<Stop>;
 
+/// Whether somebody asked for the end for good, and not for another try.
+pub(super) fn is_wanted_over(stops: &mut Stops) -> bool {
+    std::iter::from_fn(|| stops.try_recv().ok()).any(|stop| !stop.hand_back)
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {

@@ -14,6 +14,9 @@ use crate::state::StateDir;
 use crate::step::LaunchError;
 use crate::world::World;
 
+/// What a record says of a bottle whose request is to run again.
+pub(super) const HANDED_BACK: &str = "its launcher was stopped; the request went back to the queue";
+
 /// How long each part may take to be gone.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -49,8 +52,9 @@ impl Made {
         (registered, boundary, egress)
     }
 
-    /// Nothing ran in it, so nothing of it is kept.
-    pub(super) async fn undo(self, error: &LaunchError) {
+    /// Nothing ran in it, so nothing of it is kept. The record of a bottle whose request is handed back says `lost`,
+    /// since `failed` would end the request.
+    pub(super) async fn undo(self, error: &LaunchError, hand_back: bool) {
         let ended = end(&*self.backend, &self.bottle, self.boundary, self.egress).await;
         if self.has_state
             && ended
@@ -61,8 +65,11 @@ impl Made {
         if let Some(mut registered) = self.registered {
             let recorded = registered
                 .change(|record| {
-                    record.state = BottleState::Failed;
+                    record.state = if hand_back { BottleState::Lost } else { BottleState::Failed };
                     add_note(record, &error.reason);
+                    if hand_back {
+                        add_note(record, HANDED_BACK);
+                    }
                 })
                 .await;
             if let Err(error) = recorded {

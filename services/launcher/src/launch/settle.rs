@@ -52,7 +52,7 @@ impl Launch<'_> {
             record.code = Some(ended.code);
             record.state = if ended.hand_back { BottleState::Lost } else { BottleState::Exited };
             if ended.hand_back {
-                add_note(record, "its launcher was stopped; the request went back to the queue");
+                add_note(record, made::HANDED_BACK);
             }
         });
         if ended.hand_back {

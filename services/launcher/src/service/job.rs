@@ -95,7 +95,7 @@ async fn run(
     request: &StartRequest,
     (attempt, revision): (u64, Option<u64>),
 ) -> Result<(), BusError> {
-    let launch = Launch::new(&shared.world, bus.clone(), request, attempt);
+    let launch = Launch::new(&shared.world, bus.clone(), (request, attempt), &shared.life);
     let plan = match launch.resolve().await {
         Ok(plan) => plan,
         Err(error) => {

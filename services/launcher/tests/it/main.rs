@@ -11,5 +11,6 @@ mod launch;
 mod limits;
 mod probe;
 mod seccomp;
+mod stopping;
 mod sidecar;
 mod support;
