@@ -1,12 +1,16 @@
 //! The host services together in one process: a private bus unless `NATS_URL` names one, the supervisor, a launcher.
 
 mod lock;
+mod process;
+mod services;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use base::id::LauncherId;
 use base::lifecycle::{Ending, Lifecycle};
 use bus::keys::{BottleMinter, Keys};
 use bus::role::Role;
@@ -16,17 +20,20 @@ use launcher::backend::namespace::Namespace;
 use launcher::probe::ProbeReach;
 use launcher::{Deps, Launcher, LauncherConfig};
 
-use crate::commands::{doctor, init, list, status};
+use crate::commands::{doctor, init, list};
 use crate::context::{self, Context, OrBus as _};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::interrupt::Interrupts;
 use crate::output;
 
-pub use lock::{Holder, Lock};
+pub use lock::{Holder, Lock, Purpose};
+pub use process::Process;
+pub use services::Services;
+pub use users::{Alone, User};
 
-/// How long another command's services may take to answer.
-const ANSWER: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(20);
+/// After this long, a person is told what a command waits for.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the services get to finish what is in hand.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -41,56 +48,41 @@ pub struct Options {
 
 /// The running services.
 pub struct Host {
-    // Dropped last: the others need the bus to say goodbye.
-    life: Lifecycle,
+    // Two, since a launcher needs the supervisor to its own end.
+    launcher: Lifecycle,
+    supervisor: Lifecycle,
+    launcher_id: Option<LauncherId>,
     url: String,
     server: Option<Server>,
     _lock: Lock,
 }
 
 impl Host {
-    /// Brings up what is missing for a `start`; nothing if the services answer already, or another command is just
-    /// bringing them up.
-    ///
-    /// # Errors
-    /// As [`Host::start`]; or somebody else's services do not answer within half a minute.
-    pub async fn ensure(context: &Context, options: &Options) -> Result<Option<Self>, Failure> {
-        let end = tokio::time::Instant::now() + ANSWER;
-        loop {
-            let foreign = context::named_bus().is_some() || Lock::holder(&context.home)?.is_some();
-            if foreign && status::launcher_is_alive(context).await {
-                return Ok(None);
-            }
-            if let Some(host) = Self::try_start(context, options).await? {
-                return Ok(Some(host));
-            }
-            if tokio::time::Instant::now() > end {
-                let error = anyhow!("another process runs the services of this home, and they do not answer");
-                return Err(Failure::new(Exit::Unavailable, error));
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
     /// Starts everything; returns once all of it answers.
     ///
     /// # Errors
     /// Another process runs the services of this home, something the host must provide is missing, or a service does
     /// not start.
     pub async fn start(context: &Context, options: &Options) -> Result<Self, Failure> {
-        Self::try_start(context, options).await?.ok_or_else(|| in_use(context)).or_exit(Exit::TryAgain)
+        init::make(&context.home)?;
+        Self::try_start(context, options, Purpose::Up)
+            .await?
+            .ok_or_else(|| in_use(context))
+            .or_exit(Exit::TryAgain)
     }
 
     /// Nothing if another process has the services of this home.
-    async fn try_start(context: &Context, options: &Options) -> Result<Option<Self>, Failure> {
-        let programs = programs()?;
-        init::make(&context.home)?;
-        doctor::demand(&LauncherConfig::new(context.home.clone(), programs.clone(), String::new()))?;
-        let Some(lock) = Lock::take(&context.home)? else { return Ok(None) };
+    async fn try_start(
+        context: &Context,
+        options: &Options,
+        purpose: Purpose,
+    ) -> Result<Option<Self>, Failure> {
+        doctor::demand(&LauncherConfig::new(context.home.clone(), programs()?, String::new()))?;
+        let Some(lock) = Lock::take(&context.home, purpose)? else { return Ok(None) };
         let (server, url) = bus(context, options).await?;
-        let life = Lifecycle::new();
-        let host = Self { life, url, server, _lock: lock };
-        match host.start_services(context, options, programs).await {
+        let (launcher, supervisor) = (Lifecycle::new(), Lifecycle::new());
+        let mut host = Self { launcher, supervisor, launcher_id: None, url, server, _lock: lock };
+        match host.start_services(context, options).await {
             Ok(()) => Ok(Some(host)),
             Err(failure) => {
                 host.stop().await;
@@ -99,12 +91,7 @@ impl Host {
         }
     }
 
-    async fn start_services(
-        &self,
-        context: &Context,
-        options: &Options,
-        programs: PathBuf,
-    ) -> Result<(), Failure> {
+    async fn start_services(&mut self, context: &Context, options: &Options) -> Result<(), Failure> {
         let admin = context::connect(&context.home, &self.url, Role::Admin).await?;
         provision(&admin, &layout::Layout::default())
             .await
@@ -112,13 +99,13 @@ impl Host {
             .or_exit(Exit::Unavailable)?;
         let supervisor = supervisor::Config::new(self.identity(context, Role::Supervisor)?);
         let supervisor = supervisor::build(supervisor).await.or_bus()?;
-        supervisor.start(&self.life).await.or_bus()?;
-        let mut launcher = LauncherConfig::new(context.home.clone(), programs, self.url.clone());
+        supervisor.start(&self.supervisor).await.or_bus()?;
+        let mut launcher = LauncherConfig::new(context.home.clone(), programs()?, self.url.clone());
         launcher.targets = options.probe.targets();
         self.start_launcher(context, launcher).await
     }
 
-    async fn start_launcher(&self, context: &Context, config: LauncherConfig) -> Result<(), Failure> {
+    async fn start_launcher(&mut self, context: &Context, config: LauncherConfig) -> Result<(), Failure> {
         let deps = Deps {
             bus: Bus::connect(self.identity(context, Role::Launcher)?).await.or_bus()?,
             minter: BottleMinter::load(&context.home).context("cannot load the key that signs bottles")?,
@@ -126,10 +113,12 @@ impl Host {
             clock: context.clock.clone(),
             observer: launcher::world::nobody(),
         };
-        let (launcher, left) = Launcher::build(config, deps, &self.life).await.or_exit(Exit::Unavailable)?;
+        let (launcher, left) =
+            Launcher::build(config, deps, &self.launcher).await.or_exit(Exit::Unavailable)?;
         if !left.removed.is_empty() {
             tracing::warn!(bottles = left.removed.len(), "removed what a dead launcher had left");
         }
+        self.launcher_id = Some(launcher.id().clone());
         launcher.run();
         Ok(())
     }
@@ -152,54 +141,92 @@ impl Host {
     /// # Errors
     /// Signals cannot be listened for.
     pub async fn run(self) -> anyhow::Result<Ending> {
-        self.life.stop_on_signals().context("cannot listen for signals")?;
-        if let Some(server) = &self.server {
-            tokio::select! {
-                reason = server.lost() => {
-                    tracing::error!(reason, "the private bus is lost");
-                    self.life.stop();
-                    self.finish().await;
-                    return Ok(Ending::Failed);
-                }
-                () = self.life.stopping() => {}
-            }
-        }
-        Ok(self.finish().await)
+        self.launcher.stop_on_signals().context("cannot listen for signals")?;
+        let lost = self.failed().await;
+        let ending = self.stop().await;
+        Ok(if lost { Ending::Failed } else { ending })
     }
 
-    /// Stops everything once no bottle runs any more: other commands may have used these services meanwhile. An
+    /// Completes when one of the services is stopping; whether it is because the bus is lost.
+    pub async fn failed(&self) -> bool {
+        let bus = async {
+            match &self.server {
+                Some(server) => server.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reason = bus => {
+                tracing::error!(reason, "the private bus is lost");
+                true
+            }
+            () = self.launcher.stopping() => false,
+            () = self.supervisor.stopping() => false,
+        }
+    }
+
+    /// Stops everything once nobody uses it any more: other commands may have used these services meanwhile. An
     /// interrupt stops them at once; what still runs then goes back to the queue.
     ///
     /// # Errors
     /// Interrupts cannot be listened for.
     pub async fn retire(self, context: &Context) -> Result<(), Failure> {
         let mut interrupts = Interrupts::listen()?;
-        let idle = async {
-            let mut told = false;
-            while busy(context).await {
-                if !std::mem::replace(&mut told, true) {
-                    output::note("other bottles use these services; interrupt to stop them, too");
-                }
-                tokio::time::sleep(POLL).await;
-            }
+        let told = async {
+            tokio::time::sleep(PATIENCE).await;
+            output::note("others use these services; interrupt to leave them to their own");
+            std::future::pending::<()>().await;
         };
-        tokio::select! { () = idle => {}, () = interrupts.next() => {} }
+        // Held until everything has stopped, so that nobody begins to use what is about to end.
+        let _alone = tokio::select! {
+            alone = self.unused(context) => alone.map(Some),
+            () = interrupts.next() => Ok(None),
+            _ = self.failed() => Ok(None),
+            () = told => Ok(None),
+        };
         self.stop().await;
         Ok(())
     }
 
-    /// Stops everything, in reverse.
-    pub async fn stop(self) {
-        self.life.stop();
-        self.finish().await;
+    /// Waits until nobody uses the services and they have nothing in hand.
+    async fn unused(&self, context: &Context) -> Result<Alone, Failure> {
+        loop {
+            if let Some(alone) = Alone::take(&context.home)?
+                && !self.is_busy(context).await?
+            {
+                return Ok(alone);
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
-    async fn finish(self) -> Ending {
-        let ending = self.life.run(GRACE).await;
+    /// Whether a request waits on the private bus or is in hand. A bus of others has requests of others: there it
+    /// counts whether this launcher's bottles run.
+    async fn is_busy(&self, context: &Context) -> Result<bool, Failure> {
+        if self.server.is_some() {
+            let admin = context::connect(&context.home, &self.url, Role::Admin).await?;
+            return Ok(admin.unfinished(&layout::LAUNCHERS).await.or_bus()? > 0);
+        }
+        let records = list::records(&context.operator().await?).await.or_bus()?;
+        Ok(records
+            .iter()
+            .any(|record| record.state.is_live() && Some(&record.launcher) == self.launcher_id.as_ref()))
+    }
+
+    /// Stops everything, in reverse: a launcher that ends its bottles needs the supervisor, and both need the bus.
+    pub async fn stop(self) -> Ending {
+        self.launcher.stop();
+        let launcher = self.launcher.run(GRACE).await;
+        self.supervisor.stop();
+        let supervisor = self.supervisor.run(GRACE).await;
         if let Some(server) = self.server {
             server.stop().await;
         }
-        ending
+        match (launcher, supervisor) {
+            (Ending::Clean, other) => other,
+            (Ending::Forced, Ending::Failed) => Ending::Failed,
+            (other, _) => other,
+        }
     }
 }
 
@@ -207,12 +234,6 @@ impl Host {
 #[must_use]
 pub fn in_use(context: &Context) -> anyhow::Error {
     anyhow!("the services of {} run already; `bot-bottle down` stops them", context.home.display())
-}
-
-/// Whether bottles run, as far as the registry knows.
-async fn busy(context: &Context) -> bool {
-    let Ok(bus) = context.operator().await else { return false };
-    list::records(&bus).await.is_ok_and(|records| records.iter().any(|record| record.state.is_live()))
 }
 
 /// The bus: the one that is named, or a private one.

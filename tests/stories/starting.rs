@@ -109,6 +109,17 @@ impl Sleeper {
     }
 }
 
+/// Waits until an agent's program runs; its bottle.
+async fn running(home: &Home, agent: &str) -> String {
+    loop {
+        let list = home.run(&["list", "--json"]).await.expect_code(0).json();
+        let is_meant = |one: &&serde_json::Value| one["agent"] == agent && one["state"] == "running";
+        if let Some(found) = list.as_array().unwrap().iter().find(is_meant) {
+            return found["bottle"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_interrupt_ends_the_bottle() {
     let home = Home::empty();
@@ -127,20 +138,70 @@ async fn starts_share_the_services_of_the_first() {
     Sleeper::write(&home, "second");
     let first = Sleeper::start(&home, "first").await;
     let second = Sleeper::start(&home, "second").await;
-    let list = home.run(&["list", "--json"]).await.expect_code(0).json();
-    let bottle = |agent: &str| {
-        list.as_array().unwrap().iter().find(|one| one["agent"] == agent).unwrap()["bottle"].clone()
-    };
+    let [of_first, of_second] = [running(&home, "first").await, running(&home, "second").await];
 
     // The first one's command brought the services up, and stays for the second.
-    home.run(&["stop", bottle("first").as_str().unwrap()]).await.expect_code(0);
+    home.run(&["stop", &of_first]).await.expect_code(0);
     soon("the first one's end", async {
         while home.run(&["list", "--json"]).await.expect_code(0).json().as_array().unwrap().len() != 1 {}
     })
     .await;
-    home.run(&["stop", bottle("second").as_str().unwrap()]).await.expect_code(0);
+    home.run(&["stop", &of_second]).await.expect_code(0);
     assert_eq!(second.code().await, Some(128 + 15));
     assert_eq!(first.code().await, Some(128 + 15));
+}
+
+#[tokio::test]
+async fn starts_at_the_same_time_all_come_to_their_end() {
+    let home = Home::empty();
+    for name in ["one", "two", "three"] {
+        home.write(name, &["echo", name], &EgressPolicy::default());
+    }
+    // Whichever brings the services up retires them as soon as the others allow it.
+    let (one, two, three) = tokio::join!(
+        home.run(&["start", "one", "--yes"]),
+        home.run(&["start", "two", "--yes"]),
+        home.run(&["start", "three", "--yes"]),
+    );
+    one.expect_code(0).expect_out("one\n");
+    two.expect_code(0).expect_out("two\n");
+    three.expect_code(0).expect_out("three\n");
+    assert_eq!(home.path().join("state").read_dir().unwrap().count(), 0);
+    assert!(marked(&home.marker).is_empty());
+}
+
+#[tokio::test]
+async fn starts_one_upon_the_other_all_come_to_their_end() {
+    let home = Home::empty();
+    home.write("quick", &["echo", "done"], &EgressPolicy::default());
+    // Each begins about when the services of another one end.
+    let starts = (0..3).map(async |_| {
+        for _ in 0..3 {
+            home.run(&["start", "quick", "--yes"]).await.expect_code(0).expect_out("done\n");
+        }
+    });
+    futures::future::join_all(starts).await;
+    assert!(marked(&home.marker).is_empty());
+}
+
+#[tokio::test]
+async fn whoever_used_a_killed_starts_services_takes_over() {
+    let home = Home::empty();
+    Sleeper::write(&home, "first");
+    home.write("second", &["sh", "-c", "echo up; sleep 2; echo over"], &EgressPolicy::default());
+    let mut first = Sleeper::start(&home, "first").await;
+    let mut second = Sleeper::start(&home, "second").await;
+    first.command.kill().await.unwrap();
+    // Its program ran no longer than its launcher, and begins anew.
+    for word in ["up", "over"] {
+        let heard = soon("its words", second.words.next_line()).await.unwrap();
+        assert_eq!(heard.as_deref(), Some(word));
+    }
+    // The request of the killed one is on the same queue, and is not given up either.
+    let first = soon("the first one's next bottle", running(&home, "first")).await;
+    home.run(&["stop", &first]).await.expect_code(0);
+    assert_eq!(second.code().await, Some(0));
+    until("the end of every process", || marked(&home.marker).is_empty()).await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use super::logs::{self, Printer, Raw};
 use crate::args::Start;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
-use crate::host::{Host, Options};
+use crate::host::{Options, Services};
 use crate::interrupt::Interrupts;
 use crate::output;
 use crate::words;
@@ -32,15 +32,35 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     if !agreed(&args, &resolved)? {
         return Ok(Exit::Ok);
     }
-    let host = Host::ensure(context, &Options { port: None, probe: args.services.probe }).await?;
+    let options = Options { port: None, probe: args.services.probe };
+    let mut services = Services::ensure(context, &options).await?;
     let outcome = match context.operator().await {
-        Ok(bus) => Run::new(context, bus, &args).follow().await,
+        Ok(bus) => follow(Run::new(context, bus, &args), &options, &mut services).await,
         Err(failure) => Err(failure),
     };
-    if let Some(host) = host {
-        host.retire(context).await?;
-    }
+    services.release(context).await?;
     outcome
+}
+
+/// Follows a run to its end, with other services when those of another `start` are gone.
+async fn follow(mut run: Run<'_>, options: &Options, services: &mut Services) -> Result<Exit, Failure> {
+    let mut interrupts = Interrupts::listen()?;
+    let mut events = run.begin().await?;
+    loop {
+        tokio::select! {
+            exit = run.follow(events, &mut interrupts) => return exit,
+            gone = services.gone() => gone?,
+        }
+        output::note(&format!(
+            "the services of another `start` ended; the request {} is taken up again within half a minute",
+            run.request.id
+        ));
+        *services = tokio::select! {
+            services = Services::ensure(run.context, options) => services?,
+            () = interrupts.next() => return Err(run.left()),
+        };
+        events = run.resume().await?;
+    }
 }
 
 /// Shows what would run, and asks unless told not to.
@@ -88,6 +108,8 @@ struct Run<'a> {
     bus: Bus,
     request: StartRequest,
     json: bool,
+    /// From where the events are read again, should they have to be.
+    since: Since,
     printer: Printer,
     bottle: Option<Slug>,
     stops: u32,
@@ -103,18 +125,35 @@ impl<'a> Run<'a> {
     fn new(context: &'a Context, bus: Bus, args: &Start) -> Self {
         let url = context.bus_url().ok().flatten();
         let printer = Printer::new(Raw::where_no_terminal_is());
-        Self { context, url, bus, request: request(args), json: args.json, printer, bottle: None, stops: 0 }
+        let since = Since::Time(context.clock.now());
+        let (request, json) = (request(args), args.json);
+        Self { context, url, bus, request, json, since, printer, bottle: None, stops: 0 }
     }
 
-    async fn follow(mut self) -> Result<Exit, Failure> {
-        let mut interrupts = Interrupts::listen()?;
-        // Followed before anything is published, so that no event falls between.
-        let mut events = self.bus.follow::<Event>(layout::EVENTS, "bottle.>", Since::Now).await.or_bus()?;
+    /// Makes the request. Its events are followed before it is published, so that none falls between.
+    async fn begin(&self) -> Result<Follow<Event>, Failure> {
+        let events = self.bus.follow::<Event>(layout::EVENTS, "bottle.>", Since::Now).await.or_bus()?;
         let stored = self.bus.publish(&self.request).await.or_bus()?;
         if stored.duplicate {
             let error = anyhow!("the request {} was made already; it is not run twice", self.request.id);
             return Err(Failure::new(Exit::No, error));
         }
+        Ok(events)
+    }
+
+    /// Goes on with other services. What ran was ended with the former ones.
+    async fn resume(&mut self) -> Result<Follow<Event>, Failure> {
+        self.url = self.context.bus_url()?;
+        self.bus = self.context.operator().await?;
+        self.bottle = None;
+        self.bus.follow::<Event>(layout::EVENTS, "bottle.>", self.since).await.or_bus()
+    }
+
+    async fn follow(
+        &mut self,
+        mut events: Follow<Event>,
+        interrupts: &mut Interrupts,
+    ) -> Result<Exit, Failure> {
         let mut pieces: Option<Follow<Output>> = None;
         let wonder = tokio::time::sleep(PATIENCE);
         tokio::pin!(wonder);
@@ -122,10 +161,13 @@ impl<'a> Run<'a> {
         loop {
             tokio::select! {
                 event = events.next() => {
-                    let Ok(event) = event.or_bus()?.message else { continue };
-                    if let Some(end) = self.heed(event, &mut pieces).await? {
+                    let record = event.or_bus()?;
+                    if let Ok(event) = record.message
+                        && let Some(end) = self.heed(event, &mut pieces).await?
+                    {
                         return self.settle(end, pieces).await;
                     }
+                    self.since = Since::Sequence(record.sequence);
                 }
                 piece = next_piece(&mut pieces) => self.show(piece.or_bus()?.message)?,
                 () = interrupts.next() => self.interrupt().await?,
@@ -194,12 +236,14 @@ impl<'a> Run<'a> {
             ),
             (1, Some(_)) => output::note("ending it; interrupt again to kill it"),
             (2, Some(_)) => output::note("killing it; interrupt again to leave it to its launcher"),
-            _ => {
-                let error = anyhow!("interrupted; the request {} stays with the launchers", self.request.id);
-                return Err(Failure::new(Exit::TryAgain, error));
-            }
+            _ => return Err(self.left()),
         }
         self.end().await
+    }
+
+    fn left(&self) -> Failure {
+        let error = anyhow!("interrupted; the request {} stays with the launchers", self.request.id);
+        Failure::new(Exit::TryAgain, error)
     }
 
     async fn end(&self) -> Result<(), Failure> {
@@ -210,7 +254,7 @@ impl<'a> Run<'a> {
         self.bus.request(&stop, Duration::from_secs(5)).await.or_bus().map(drop)
     }
 
-    async fn settle(mut self, end: End, pieces: Option<Follow<Output>>) -> Result<Exit, Failure> {
+    async fn settle(&mut self, end: End, pieces: Option<Follow<Output>>) -> Result<Exit, Failure> {
         let exited = match end {
             End::Failed(failed) => {
                 if self.json {

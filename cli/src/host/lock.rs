@@ -11,6 +11,24 @@ use crate::exit::Failure;
 
 const FILE: &str = "host.lock";
 
+/// What services are run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be there until somebody stops them.
+    Up,
+    /// For a `start`, and whoever else comes by while they run.
+    Start,
+}
+
+impl Purpose {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Start => "start",
+        }
+    }
+}
+
 /// Held for as long as this process runs the services.
 #[derive(Debug)]
 pub struct Lock {
@@ -22,6 +40,8 @@ pub struct Lock {
 pub struct Holder {
     /// Its process id; unknown for the moment between taking the lock and writing it.
     pub pid: Option<i32>,
+    /// What it runs them for; unknown at the same time.
+    pub purpose: Option<Purpose>,
 }
 
 impl Lock {
@@ -29,15 +49,17 @@ impl Lock {
     ///
     /// # Errors
     /// The lock file cannot be used.
-    pub fn take(home: &Path) -> Result<Option<Self>, Failure> {
-        let mut file = open(home)?;
+    pub fn take(home: &Path, purpose: Purpose) -> Result<Option<Self>, Failure> {
+        let mut file = open(home, FILE)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         file.set_len(0).and_then(|()| file.rewind()).context("cannot write the lock file")?;
-        writeln!(file, "{}", std::process::id()).context("cannot write the lock file")?;
+        // In one write, so that nobody reads half of it.
+        let text = format!("{} {}\n", std::process::id(), purpose.word());
+        file.write_all(text.as_bytes()).context("cannot write the lock file")?;
         Ok(Some(Self { _file: file }))
     }
 
@@ -49,7 +71,7 @@ impl Lock {
         if !home.join(FILE).exists() {
             return Ok(None);
         }
-        let mut file = open(home)?;
+        let mut file = open(home, FILE)?;
         match file.try_lock_shared() {
             Ok(()) => return Ok(None),
             Err(TryLockError::WouldBlock) => {}
@@ -57,12 +79,18 @@ impl Lock {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).context("cannot read the lock file")?;
-        Ok(Some(Holder { pid: text.trim().parse().ok() }))
+        Ok(Some(parse(&text)))
     }
 }
 
-fn open(home: &Path) -> Result<File, Failure> {
-    let path = home.join(FILE);
+fn parse(text: &str) -> Holder {
+    let (pid, purpose) = text.trim().split_once(' ').unwrap_or_default();
+    let purpose = [Purpose::Up, Purpose::Start].into_iter().find(|known| known.word() == purpose);
+    Holder { pid: pid.parse().ok(), purpose }
+}
+
+pub(super) fn open(home: &Path, name: &str) -> Result<File, Failure> {
+    let path = home.join(name);
     let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     Ok(file.with_context(|| format!("cannot open {}", path.display()))?)
 }
@@ -75,10 +103,10 @@ mod tests {
     fn one_process_has_the_services() {
         let home = tempfile::tempdir().unwrap();
         assert_eq!(Lock::holder(home.path()).unwrap(), None);
-        let lock = Lock::take(home.path()).unwrap().unwrap();
-        assert!(Lock::take(home.path()).unwrap().is_none());
+        let lock = Lock::take(home.path(), Purpose::Start).unwrap().unwrap();
+        assert!(Lock::take(home.path(), Purpose::Up).unwrap().is_none());
         let pid = i32::try_from(std::process::id()).ok();
-        assert_eq!(Lock::holder(home.path()).unwrap(), Some(Holder { pid }));
+        assert_eq!(Lock::holder(home.path()).unwrap(), Some(Holder { pid, purpose: Some(Purpose::Start) }));
         drop(lock);
         assert_eq!(Lock::holder(home.path()).unwrap(), None);
     }
