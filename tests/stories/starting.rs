@@ -185,6 +185,23 @@ async fn starts_one_upon_the_other_all_come_to_their_end() {
 }
 
 #[tokio::test]
+async fn services_stay_for_whoever_holds_them() {
+    let home = Home::empty();
+    home.write("quick", &["echo", "done"], &EgressPolicy::default());
+    let held = std::fs::File::create(home.path().join("users.lock")).unwrap();
+    held.lock_shared().unwrap();
+    let mut start = home.command(&["start", "quick", "--yes"]).spawn().unwrap();
+    let mut words = BufReader::new(start.stderr.take().unwrap()).lines();
+    soon("its word that it waits", async {
+        while !words.next_line().await.unwrap().unwrap().contains("others use these services") {}
+    })
+    .await;
+    home.run(&["status"]).await.expect_code(0);
+    drop(held);
+    assert_eq!(soon("its end", start.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
 async fn whoever_used_a_killed_starts_services_takes_over() {
     let home = Home::empty();
     Sleeper::write(&home, "first");
