@@ -12,9 +12,11 @@
 //! A change is answered only when the sidecar has said what it now runs, or after a deadline. A revision that the
 //! sidecar refuses is followed by a new one with the policy that it still runs: numbers are never used twice.
 //!
+//! A policy is removed when the registry says that its bottle is over, or has forgotten it.
+//!
 //! All state is in the bucket. Killed at any point, the supervisor leaves at worst a stored revision that was not
-//! pushed: the next one pushes every current revision when it starts, and a sidecar that asks with `policy.get` gets the
-//! current one.
+//! pushed, or one whose bottle is over: the next one pushes or removes every current revision when it starts, and a
+//! sidecar that asks with `policy.get` gets the current one.
 //!
 //! [`Config`] → [`build`] → [`Supervisor::start`] on a [`base::lifecycle::Lifecycle`].
 
@@ -23,6 +25,7 @@ pub mod revision;
 
 mod changes;
 mod gets;
+mod over;
 mod running;
 mod service;
 mod store;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use base::error::chain;
 use base::lifecycle::Lifecycle;
+use bus::layout::BOTTLES;
 use bus::message::Message as _;
 use bus::message::revision::{PolicyChange, PolicyGet, PolicyRunning};
 use bus::{Bus, BusError};
@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::changes::Changes;
 use crate::config::Config;
-use crate::store::Store;
-use crate::{gets, running};
+use crate::{gets, over, running};
 
 /// A supervisor that is connected and not yet answering.
 pub struct Supervisor {
@@ -50,7 +49,7 @@ impl Supervisor {
             confirm_within: self.confirm_within,
             life: life.clone(),
         };
-        // Changes in hand at a stop still need the sidecars' words, so the other two end after the first.
+        // Changes in hand at a stop still need the sidecars' words, so the others end after the first.
         let drained = CancellationToken::new();
         let guard = drained.clone().drop_guard();
         life.spawn_essential(async move {
@@ -59,26 +58,10 @@ impl Supervisor {
         });
         let (open, of_gets) = (drained.clone(), gets::serve(bus.clone(), gets));
         life.spawn_essential(async move { open.run_until_cancelled(of_gets).await.unwrap_or(()) });
-        let of_said = running::serve(bus.clone(), said, heard);
-        life.spawn_essential(async move { drained.run_until_cancelled(of_said).await.unwrap_or(()) });
-        push_all(&bus).await
+        let (open, of_said) = (drained.clone(), running::serve(bus.clone(), said, heard));
+        life.spawn_essential(async move { open.run_until_cancelled(of_said).await.unwrap_or(()) });
+        let of_ends = over::serve(bus.clone(), bus.bucket(&BOTTLES).watch_new().await?);
+        life.spawn_essential(async move { drained.run_until_cancelled(of_ends).await.unwrap_or(()) });
+        over::settle(&bus).await
     }
-}
-
-/// A supervisor before this one may have been killed between storing a revision and pushing it.
-async fn push_all(bus: &Bus) -> Result<(), BusError> {
-    let store = Store::new(bus);
-    for bottle in store.bottles().await? {
-        let Ok(bottle) = bottle.parse() else { continue };
-        match store.current(&bottle).await {
-            Ok(Some(revision)) => store.push(&revision).await?,
-            Ok(None) => {}
-            // One unreadable revision must not keep the others from their sidecars.
-            Err(error @ BusError::Malformed { .. }) => {
-                tracing::error!(bottle = bottle.as_str(), error = chain(&error), "not pushed");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use base::id::Slug;
 use bus::layout::POLICY;
 use bus::message::revision::{PolicyChange, PolicyRevision};
-use bus::{Bus, BusError, KeyValue};
+use bus::{Bus, BusError, KeyValue, Value};
 
 use crate::revision::{Next, Restored, next_revision, restored};
 
@@ -19,7 +19,20 @@ impl Store {
     }
 
     pub(crate) async fn current(&self, bottle: &Slug) -> Result<Option<PolicyRevision>, BusError> {
-        Ok(self.policies.get(bottle.as_str()).await?.map(|stored| stored.value))
+        Ok(self.stored(bottle).await?.map(|stored| stored.value))
+    }
+
+    pub(crate) async fn stored(&self, bottle: &Slug) -> Result<Option<Value<PolicyRevision>>, BusError> {
+        self.policies.get(bottle.as_str()).await
+    }
+
+    /// Removes a bottle's revisions, if there are any.
+    pub(crate) async fn remove(&self, bottle: &Slug) -> Result<(), BusError> {
+        match self.policies.get(bottle.as_str()).await {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) | Err(BusError::Malformed { .. }) => self.policies.delete(bottle.as_str()).await,
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) async fn bottles(&self) -> Result<Vec<String>, BusError> {

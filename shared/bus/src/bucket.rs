@@ -1,8 +1,10 @@
 //! Key-value buckets with typed values.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,11 +31,26 @@ pub struct Value<T> {
     pub value: T,
     /// Its revision.
     pub revision: u64,
+    /// When the bucket stored it.
+    pub at: Timestamp,
+    /// Whether the bucket forgets it by itself; see [`KeyValue::update_for`].
+    pub expires: bool,
+}
+
+impl<T> Value<T> {
+    pub(crate) fn of(value: T, entry: &Entry) -> Self {
+        let expires = entry.headers.get(TIME_TO_LIVE).is_some();
+        Self { value, revision: entry.sequence, at: entry.at, expires }
+    }
 }
 
 /// More than any bucket keeps of a key.
 const MOST_HISTORY: u64 = 64;
 const OPERATION: &str = "KV-Operation";
+const ROLL_UP: &str = "Nats-Rollup";
+const TIME_TO_LIVE: &str = "Nats-TTL";
+/// How long a removal can be seen by those who watch; after that nothing of the key is left.
+const REMOVAL: Duration = Duration::from_secs(60 * 60);
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 
 impl Bus {
@@ -75,9 +92,11 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
     /// # Errors
     /// [`BusError::Conflict`] when it has one, [`BusError::Denied`], [`BusError::Deadline`].
     pub async fn create(&self, key: &str, value: &T) -> Result<u64, BusError> {
-        match self.write(key, value, Some(0)).await {
+        match self.write(key, value, (Some(0), None)).await {
             Err(BusError::Conflict { doing, expected }) => match self.last(key).await? {
-                Some(entry) if is_deletion(&entry) => self.write(key, value, Some(entry.sequence)).await,
+                Some(entry) if is_deletion(&entry) => {
+                    self.write(key, value, (Some(entry.sequence), None)).await
+                }
                 _ => Err(BusError::Conflict { doing, expected }),
             },
             written => written,
@@ -89,7 +108,22 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
     /// # Errors
     /// [`BusError::Conflict`] when it is another, [`BusError::Denied`], [`BusError::Deadline`].
     pub async fn update(&self, key: &str, value: &T, revision: u64) -> Result<u64, BusError> {
-        self.write(key, value, Some(revision)).await
+        self.write(key, value, (Some(revision), None)).await
+    }
+
+    /// The same with a last value, instead of all before it: after `keep` (at least a second) the bucket forgets the
+    /// key, and tells nobody.
+    ///
+    /// # Errors
+    /// As [`KeyValue::update`].
+    pub async fn update_for(
+        &self,
+        key: &str,
+        value: &T,
+        revision: u64,
+        keep: Duration,
+    ) -> Result<u64, BusError> {
+        self.write(key, value, (Some(revision), Some(keep))).await
     }
 
     /// Stores a value, whatever was there. Returns its revision.
@@ -97,16 +131,18 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
     /// # Errors
     /// [`BusError::Denied`], [`BusError::Deadline`].
     pub async fn put(&self, key: &str, value: &T) -> Result<u64, BusError> {
-        self.write(key, value, None).await
+        self.write(key, value, (None, None)).await
     }
 
-    /// Removes a key's value; a key without one stays so.
+    /// Removes a key's value and its history; a key without one stays so.
     ///
     /// # Errors
     /// [`BusError::Denied`], [`BusError::Deadline`].
     pub async fn delete(&self, key: &str) -> Result<(), BusError> {
         let mut headers = self.headers();
-        headers.insert(OPERATION, "DEL");
+        headers.insert(OPERATION, "PURGE");
+        headers.insert(ROLL_UP, "sub");
+        headers.insert(TIME_TO_LIVE, seconds(REMOVAL).as_str());
         let message = Publication { subject: self.subject(key), headers, payload: bytes::Bytes::new() };
         self.bus.store(message, self.bus.deadline).await.map(drop)
     }
@@ -137,11 +173,29 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
         Watch::open(&self.bus, &stream(self.name), prefix, Since::All).await
     }
 
-    async fn write(&self, key: &str, value: &T, expected: Option<u64>) -> Result<u64, BusError> {
+    /// Every change from now on, in order.
+    ///
+    /// # Errors
+    /// [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn watch_new(&self) -> Result<Watch<T>, BusError> {
+        let prefix = self.subject("");
+        Watch::open(&self.bus, &stream(self.name), prefix, Since::Now).await
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        value: &T,
+        (expected, keep): (Option<u64>, Option<Duration>),
+    ) -> Result<u64, BusError> {
         let doing = self.doing("writing", key);
         let mut headers = self.headers();
         if let Some(expected) = expected {
             headers.insert(EXPECTED, expected.to_string().as_str());
+        }
+        if let Some(keep) = keep {
+            headers.insert(ROLL_UP, "sub");
+            headers.insert(TIME_TO_LIVE, seconds(keep).as_str());
         }
         let id = headers.get(MESSAGE_ID).cloned();
         let message = Publication { subject: self.subject(key), headers, payload: to_json(&doing, value)? };
@@ -158,7 +212,7 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
 
     fn value(&self, key: &str, entry: &Entry) -> Result<Value<T>, BusError> {
         from_json(&entry.subject, &entry.payload)
-            .map(|value| Value { value, revision: entry.sequence })
+            .map(|value| Value::of(value, entry))
             .map_err(|malformed| BusError::Malformed { doing: self.doing("reading", key), malformed })
     }
 
@@ -182,6 +236,11 @@ impl<T: Serialize + DeserializeOwned> KeyValue<T> {
     fn doing(&self, what: &str, key: &str) -> String {
         format!("{what} {} in bucket {}", base::inert(key, 80), self.name)
     }
+}
+
+/// A time to live as the server reads it, which takes no less than a second.
+fn seconds(time: Duration) -> String {
+    time.as_secs().max(1).to_string()
 }
 
 /// The stream behind a bucket.

@@ -30,9 +30,14 @@ fn request<R: Request>(name: &'static str, route: &'static str) -> Listing {
     Listing { reply, ..message::<R>(name, route, "answered") }
 }
 
-fn value<T: JsonSchema>(name: &'static str, bucket: &str, route: &'static str) -> Listing {
+fn value<T: JsonSchema>(
+    name: &'static str,
+    bucket: &str,
+    route: &'static str,
+    kept: &'static str,
+) -> Listing {
     let place = format!("bucket `{bucket}`");
-    Listing { name, place, route, kept: "until it is changed", schema: schema_for!(T), reply: None }
+    Listing { name, place, route, kept, schema: schema_for!(T), reply: None }
 }
 
 /// Every message, in the order of the documentation.
@@ -73,8 +78,18 @@ pub fn messages() -> Vec<Listing> {
 #[must_use]
 pub fn records() -> Vec<Listing> {
     vec![
-        value::<record::BottleRecord>("record.bottle", "bottles", "launcher"),
-        value::<record::RequestClaim>("record.request", "requests", "launcher"),
-        value::<record::LauncherRecord>("record.launcher", "launchers", "launcher"),
+        value::<record::BottleRecord>(
+            "record.bottle",
+            "bottles",
+            "launcher",
+            "as long as something of the bottle is, and then 30 days",
+        ),
+        value::<record::RequestClaim>("record.request", "requests", "launcher", "90 days"),
+        value::<record::LauncherRecord>(
+            "record.launcher",
+            "launchers",
+            "launcher",
+            "until its launcher stops",
+        ),
     ]
 }

@@ -56,6 +56,8 @@ pub enum Keep {
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long what happened can be looked up; a bottle that is over and of which nothing is left is remembered as long.
+pub const REMEMBERED: Duration = DAY.saturating_mul(30);
 const GIB: i64 = 1 << 30;
 
 /// Every stream.
@@ -71,7 +73,7 @@ pub const STREAMS: &[StreamSpec] = &[
             "egress.blocked.*",
             "push.*.*",
         ],
-        keep: Keep::Young { age: DAY.saturating_mul(30), bytes: None },
+        keep: Keep::Young { age: REMEMBERED, bytes: None },
     },
     StreamSpec {
         name: OUTPUT,

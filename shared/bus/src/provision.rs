@@ -165,6 +165,7 @@ fn bucket(spec: &BucketSpec, copies: usize) -> Config {
         max_age: spec.age.unwrap_or_default(),
         discard: DiscardPolicy::New,
         allow_rollup: true,
+        allow_message_ttl: true,
         deny_delete: true,
         ..common(format!("KV_{name}"), vec![format!("$KV.{name}.>")], copies)
     }

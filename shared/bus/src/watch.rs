@@ -11,7 +11,7 @@ use crate::envelope::{Malformed, from_json};
 use crate::error::BusError;
 use crate::follow::{Since, Tail};
 
-/// First the current values, then every change. A value that was replaced before it was read is passed over.
+/// Every change, after the current values if those were asked for. A value that was replaced before it was read is passed over.
 pub struct Watch<T> {
     tail: Tail,
     prefix: String,
@@ -65,8 +65,7 @@ impl<T: DeserializeOwned> Watch<T> {
         if is_deletion(entry) {
             return Change { key, value: None };
         }
-        let value =
-            from_json(&entry.subject, &entry.payload).map(|value| Value { value, revision: entry.sequence });
+        let value = from_json(&entry.subject, &entry.payload).map(|value| Value::of(value, entry));
         Change { key, value: Some(value) }
     }
 

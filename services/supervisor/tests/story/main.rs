@@ -6,6 +6,8 @@ mod support;
 
 use std::time::Duration;
 
+use bus::layout::BOTTLES;
+use bus::message::record::{BottleRecord, BottleState};
 use bus::message::revision::{Change, Confirm, PolicyChangeReply, PolicyGet, PolicyGetReply};
 use bus::message::{Message as _, Version};
 use bus::role::Role;
@@ -112,5 +114,35 @@ async fn a_malformed_change_is_answered_with_what_is_wrong() {
     let PolicyChangeReply::Refused { reason } = reply else { panic!("{reply:?}") };
     assert!(reason.starts_with("malformed message on policy.change: "), "{reason}");
     assert_eq!(support::Nonsense { v: 1 }.subject(), "policy.change");
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_goes_when_its_bottle_is_over() {
+    let world = World::start().await;
+    let supervisor = world.supervise(support::SOON).await;
+    let launcher = world.role(Role::Launcher).await;
+    let (mut over, lives) = (support::record("me-00000"), support::record("you-00000"));
+    let bottles = launcher.bucket(&BOTTLES);
+    let recorded = bottles.create("me-00000", &over).await.unwrap();
+    bottles.create("you-00000", &lives).await.unwrap();
+    for (bottle, number) in [("me-00000", 1), ("you-00000", 1), ("me-00000", 2)] {
+        world.store_of(bottle, number, &["a.example"]).await;
+    }
+    over.state = BottleState::Settling;
+    let recorded = bottles.update("me-00000", &over, recorded).await.unwrap();
+    over.state = BottleState::Exited;
+    bottles.update("me-00000", &over, recorded).await.unwrap();
+    soon("the removal", world.until_policies_are(&["you-00000"])).await;
+    supervisor.stop().await;
+
+    // It ends while there is no supervisor.
+    bottles.delete("you-00000").await.unwrap();
+    let recorded = bottles.create("you-00000", &lives).await.unwrap();
+    let lost = BottleRecord { state: BottleState::Lost, ..lives };
+    bottles.update("you-00000", &lost, recorded).await.unwrap();
+    world.store_of("unheard-of-00000", 1, &["a.example"]).await;
+    let supervisor = world.supervise(support::SOON).await;
+    soon("the removal", world.until_policies_are(&["unheard-of-00000"])).await;
     supervisor.stop().await;
 }

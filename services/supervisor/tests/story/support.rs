@@ -7,6 +7,7 @@ use base::id::Slug;
 use base::lifecycle::{Ending, Lifecycle};
 use bus::keys::Keys;
 use bus::layout::{Layout, POLICY};
+use bus::message::record::BottleRecord;
 use bus::message::revision::{
     Change, Confirm, PolicyChange, PolicyChangeReply, PolicyRevision, PolicyRunning, RefusedRevision,
 };
@@ -60,9 +61,19 @@ impl World {
 
     /// Puts a revision into the bucket as a supervisor would that was killed right after it.
     pub(crate) async fn store(&self, revision: u64, hosts: &[&str]) {
+        self.store_of("me-00000", revision, hosts).await;
+    }
+
+    pub(crate) async fn store_of(&self, bottle: &str, revision: u64, hosts: &[&str]) {
         let Change::Replace { policy } = replace(hosts) else { unreachable!() };
-        let revision = PolicyRevision { v: Version, bottle: bottle(), revision, policy };
-        self.role(Role::Supervisor).await.bucket(&POLICY).put("me-00000", &revision).await.unwrap();
+        let revision = PolicyRevision { v: Version, bottle: bottle.parse().unwrap(), revision, policy };
+        self.role(Role::Supervisor).await.bucket(&POLICY).put(bottle, &revision).await.unwrap();
+    }
+
+    /// Ends when these bottles have policies and no others.
+    pub(crate) async fn until_policies_are(&self, bottles: &[&str]) {
+        let operator = self.role(Role::Operator).await;
+        while operator.bucket(&POLICY).keys().await.unwrap() != bottles {}
     }
 
     pub(crate) async fn stored(&self) -> (u64, Vec<String>) {
@@ -122,6 +133,16 @@ impl Sidecar {
         let said = PolicyRunning { v: Version, bottle: bottle(), running, refused };
         self.bus.announce(&said).await.unwrap();
     }
+}
+
+/// What the registry has of a bottle that starts.
+pub(crate) fn record(bottle: &str) -> BottleRecord {
+    serde_json::from_value(serde_json::json!({
+        "v": 1, "bottle": bottle, "request": "r1", "attempt": 1, "agent": "me", "bottles": [], "launcher": "l1",
+        "backend": "namespace", "state": "starting", "label": "me", "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+    }))
+    .unwrap()
 }
 
 pub(crate) fn bottle() -> Slug {

@@ -57,7 +57,7 @@ This page and the schemas beside it are made from the types in `shared/bus/src/m
     text.push_str("| bucket | written by | kept | schema |\n|---|---|---|---|\n");
     rows(&mut text, &records());
     text.push_str(
-        "\nThe bucket `policy` holds what `policy.changed` carries. The object store `transcripts` holds session\n\
+        "\nThe bucket `policy` holds what `policy.changed` carries, until the bottle is over. The object store `transcripts` holds session\n\
          transcripts as NATS object stores do. Streams and their limits: `shared/bus/src/layout.rs`.\n",
     );
     text
