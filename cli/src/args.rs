@@ -146,13 +146,13 @@ pub struct Start {
     #[arg(long)]
     pub dry_run: bool,
     /// A name for lists, at most 64 printable bytes.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = launcher::plan::label)]
     pub label: Option<String>,
     /// A colour for lists: one of the 16 ANSI names.
-    #[arg(long, value_name = "COLOUR")]
+    #[arg(long, value_name = "COLOUR", value_parser = launcher::plan::color)]
     pub color: Option<String>,
     /// The isolation backend.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = launcher::plan::backend)]
     pub backend: Option<String>,
     /// The request's id; the same id twice starts one run.
     #[arg(long, value_name = "ID")]
@@ -206,7 +206,7 @@ pub struct Events {
     #[arg(long, value_name = "BOTTLE")]
     pub bottle: Option<Slug>,
     /// Begin this many minutes ago instead of now.
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     pub since: Option<u32>,
     /// End when everything stored was shown, instead of waiting for more.
     #[arg(long)]
@@ -214,6 +214,10 @@ pub struct Events {
     /// Format.
     #[command(flatten)]
     pub format: Json,
+}
+
+fn minutes(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "give a whole number of minutes, such as 90".to_owned())
 }
 
 /// `info`

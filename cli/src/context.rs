@@ -61,7 +61,13 @@ impl Context {
     pub async fn operator(&self) -> Result<Bus, Failure> {
         let url = self
             .bus_url()?
-            .ok_or_else(|| anyhow!("no bus runs for {}: start it with `bot-bottle up`", self.home.display()))
+            .ok_or_else(|| {
+                let home = self.home.display();
+                anyhow!(
+                    "nothing runs for {home}, and so nobody can be asked: `bot-bottle start AGENT` brings up what it \
+                     needs by itself, `bot-bottle up` runs the services until they are stopped"
+                )
+            })
             .or_exit(Exit::Unavailable)?;
         connect(&self.home, &url, Role::Operator).await
     }

@@ -7,7 +7,7 @@ async fn a_command_says_that_no_bus_runs() {
     let home = Home::empty();
     home.run(&["init", "--bare"]).await.expect_code(0);
     for command in [&["list"][..], &["status"], &["events"], &["stop", "a-00000"], &["logs", "a-00000"]] {
-        home.run(command).await.expect_code(69).expect_err("bot-bottle up");
+        home.run(command).await.expect_code(69).expect_err("bot-bottle up").expect_err("bot-bottle start");
     }
 }
 

@@ -52,14 +52,18 @@ async fn routes_change_while_a_bottle_runs() {
 
     let wrong = world.run(&["routes", "add", &bottle, "{host: https://example.com}"]).await;
     wrong.expect_code(65).expect_err("example.com");
-    world.run(&["routes", "add", &bottle, "{hots: example.com}"]).await.expect_code(65).expect_err("hots");
+    let mistyped = world.run(&["routes", "add", &bottle, "{hots: example.com}"]).await;
+    mistyped.expect_code(65).expect_err("did you mean `host`?");
     world
         .run(&["routes", "remove", &bottle, "api.example.com"])
         .await
         .expect_code(0)
         .expect_out("revision 3");
     world.run(&["routes", "remove", &bottle, "api.example.com"]).await.expect_code(65);
-    world.run(&["routes", "show", "sleeper-00000"]).await.expect_code(66);
+    for command in [&["routes", "show"][..], &["logs"], &["stop"], &["events", "--bottle"]] {
+        let command = [command, &["sleeper-00000"]].concat();
+        world.run(&command).await.expect_code(66).expect_err("there is no bottle sleeper-00000");
+    }
     world.run(&["stop", &bottle]).await.expect_code(0);
     let list = async || world.run(&["list", "--json"]).await.json();
     soon("its end", async { while list().await != serde_json::json!([]) {} }).await;

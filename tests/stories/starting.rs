@@ -78,7 +78,16 @@ async fn each_mistake_has_its_code_and_its_cure() {
     home.run(&["start", "reviewr", "--yes"]).await.expect_code(66).expect_err("did you mean reviewer?");
     home.run(&["start", "orphan", "--yes"]).await.expect_code(66).expect_err("nowhere");
     home.run(&["start", "lost", "--yes"]).await.expect_code(71).expect_err("no-such-program");
-    home.run(&["start", "reviewer", "--nonsense"]).await.expect_code(64);
+    let wrong: [(&[&str], &str); 5] = [
+        (&["start", "reviewer", "--nonsense"], "--nonsense"),
+        (&["start", "reviewer", "--color", "mauve"], "choose one of black"),
+        (&["start", "reviewer", "--label", "a\nb"], "1 to 64 printable bytes"),
+        (&["start", "reviewer", "--backend", "docker"], "this release has namespace"),
+        (&["events", "--since", "abc"], "a whole number of minutes"),
+    ];
+    for (command, cure) in wrong {
+        home.run(command).await.expect_code(64).expect_err(cure);
+    }
     home.write_file("bottles/reviewer.md", "---\negres: {}\n---\n");
     let ran = home.run(&["start", "reviewer", "--yes"]).await;
     ran.expect_code(65).expect_err("bottles/reviewer.md:2:1: egres").expect_err("egress");

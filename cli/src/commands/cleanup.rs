@@ -7,7 +7,7 @@ use bus::role::Role;
 use launcher::LauncherConfig;
 use launcher::backend::namespace::Namespace;
 use launcher::identity::{IdentityError, OwnHome};
-use launcher::reconcile::{Reconciled, reconcile};
+use launcher::reconcile::{Reconciled, reconcile, update_registry};
 use launcher::state::StateRoot;
 
 use crate::args::Cleanup;
@@ -38,6 +38,9 @@ pub async fn run(context: &Context, args: &Cleanup) -> Result<Exit, Failure> {
     let mut done = reconcile(&home, &state, &backend, registry).await.or_exit(Exit::Unavailable)?;
     if args.all {
         remove_kept(&state, &mut done).await?;
+        if let Some(registry) = registry {
+            update_registry(&home, &state, registry).await.or_exit(Exit::Unavailable)?;
+        }
     }
     report(&done, args.format.into())
 }

@@ -7,6 +7,7 @@ use bus::{Record, Since, layout};
 use jiff::{Span, Timestamp};
 use serde::Serialize;
 
+use super::list;
 use crate::args::Events;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
@@ -19,6 +20,9 @@ use crate::words;
 /// The bus does not answer.
 pub async fn run(context: &Context, args: &Events) -> Result<Exit, Failure> {
     let bus = context.operator().await?;
+    if let Some(bottle) = &args.bottle {
+        list::known(&bus, bottle).await?;
+    }
     let since = match args.since {
         Some(minutes) => {
             let ago = Span::new().minutes(i64::from(minutes));

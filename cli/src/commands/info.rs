@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, anyhow};
 use base::id::{AgentName, BottleName};
+use launcher::limits;
 use manifest::{Home, Library, Origin, Preflight, Reach, ResolveError, Resolved, Selection, find_repo};
+
+use policy::PathKind;
 
 use crate::args::Info;
 use crate::context::Context;
@@ -119,18 +122,17 @@ fn identity(preflight: &Preflight) -> String {
 
 fn limits(preflight: &Preflight) -> String {
     // A map of the limits that are set; its values are numbers and short texts.
-    match serde_json::to_value(preflight.limits) {
-        Ok(serde_json::Value::Object(limits)) if !limits.is_empty() => {
-            let shown =
-                |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            limits
-                .iter()
-                .map(|(name, value)| format!("{name} {}", shown(value)))
-                .collect::<Vec<_>>()
-                .join(", ")
-        }
-        _ => "the launcher's own".to_owned(),
-    }
+    let given = match serde_json::to_value(preflight.limits) {
+        Ok(serde_json::Value::Object(limits)) => limits,
+        _ => serde_json::Map::new(),
+    };
+    let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut parts: Vec<_> = given.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
+    let defaults =
+        [("memory", format!("{}G", limits::MEMORY >> 30)), ("processes", limits::PROCESSES.to_string())];
+    let defaults = defaults.iter().filter(|(name, _)| !given.contains_key(*name));
+    parts.extend(defaults.map(|(name, value)| format!("{name} {value} (default)")));
+    parts.join(", ")
 }
 
 fn route(route: &manifest::preflight::RouteLine) -> String {
@@ -138,12 +140,70 @@ fn route(route: &manifest::preflight::RouteLine) -> String {
     if route.injects {
         marks.push("adds a token");
     }
-    if route.restricted {
-        marks.push("some requests only");
-    }
     if route.passthrough {
         marks.push("TLS passes unseen");
     }
-    let marks = if marks.is_empty() { "every request".to_owned() } else { marks.join(", ") };
-    format!("{}://{}:{} ({marks})", route.scheme, route.host, route.port)
+    let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
+    let requests: Vec<String> = route.requests.iter().map(request).collect();
+    let requests = if requests.is_empty() { "every request".to_owned() } else { requests.join(" or ") };
+    format!("{}://{}:{}{marks}: {requests}", route.scheme, route.host, route.port)
+}
+
+/// One way for a request to be allowed: methods, paths and header names, as the bottle's file has them.
+fn request(allowed: &policy::route::Match) -> String {
+    let path = |path: &policy::route::PathMatch| {
+        let kind = match path.kind {
+            PathKind::Prefix => "below ",
+            PathKind::Exact => "",
+            PathKind::Regex => "matching ",
+        };
+        format!("{kind}{}", base::inert(&path.value, 100))
+    };
+    let mut parts = vec![match allowed.methods.as_slice() {
+        [] => "any method".to_owned(),
+        methods => methods.iter().map(|method| base::inert(method, 20)).collect::<Vec<_>>().join(", "),
+    }];
+    if !allowed.paths.is_empty() {
+        parts.push(allowed.paths.iter().map(path).collect::<Vec<_>>().join(", "));
+    }
+    if !allowed.headers.is_empty() {
+        let names: Vec<String> = allowed.headers.iter().map(|header| base::inert(&header.name, 40)).collect();
+        parts.push(format!("with {}", names.join(", ")));
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_sees_what_is_allowed_and_which_limits_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let routes = "[{host: a.example, auth: {scheme: Bearer, token_ref: T}, matches: [\
+                      {methods: [GET, HEAD], paths: [{type: prefix, value: /v1}, {type: exact, value: /me}]}, \
+                      {headers: [{name: X-Kind, value: y}]}]}, {host: b.example, port: 8443}]";
+        let text = format!("---\nlimits: {{cpu: 2, memory: 1G}}\negress: {{routes: {routes}}}\n---\n");
+        write("bottles/b.md", &text);
+        write("agents/a.md", "---\nbottle: b\n---\n");
+        let library = Library::of_home(Home::at(folder.path().to_owned()));
+        let selection = Selection { agent: "a".parse().unwrap(), bottles: vec![], reach: Reach::Home };
+        let shown = render(&preflight(&library.resolve(&selection).unwrap()));
+        insta::assert_snapshot!(shown, @r"
+        agent        a
+        bottles      b
+        provider     none named
+        environment  none
+        skills       none
+        identity     none
+        limits       memory 1G, cpu 2.0, processes 1024 (default)
+        route        https://a.example:443 (adds a token): GET, HEAD below /v1, /me or any method with X-Kind
+        route        https://b.example:8443: every request
+        ");
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use base::id::Slug;
 use base::inert;
 use bus::message::record::{BottleRecord, BottleState};
 use bus::{Bus, BusError, layout};
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::args::List;
 use crate::context::{Context, OrBus as _};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrExit as _};
 use crate::output::{self, Format};
 
 /// Prints the bottles, newest last.
@@ -33,6 +34,16 @@ pub async fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
         output::line(&render(&records, context.clock.now()));
     }
     Ok(Exit::Ok)
+}
+
+/// The record of a bottle that somebody named.
+///
+/// # Errors
+/// There is none, or the bus does not answer.
+pub async fn known(bus: &Bus, bottle: &Slug) -> Result<BottleRecord, Failure> {
+    let found = bus.bucket(&layout::BOTTLES).get(bottle.as_str()).await.or_bus()?;
+    let missing = || anyhow!("there is no bottle {bottle}; `bot-bottle list --all` shows them");
+    found.map(|found| found.value).ok_or_else(missing).or_exit(Exit::NotFound)
 }
 
 /// Every recorded bottle, oldest first. Records that another release wrote are passed over with a note.

@@ -10,6 +10,7 @@ use bus::message::event::Event;
 use bus::message::run::{Output, OutputStream};
 use bus::{Bus, BusError, Follow, Since, layout};
 
+use super::list;
 use crate::args::Logs;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
@@ -21,14 +22,10 @@ use crate::output;
 /// The bus does not answer, or it never heard of that bottle.
 pub async fn run(context: &Context, args: &Logs) -> Result<Exit, Failure> {
     let bus = context.operator().await?;
-    let known = bus.bucket(&layout::BOTTLES).get(args.bottle.as_str()).await.or_bus()?;
-    let Some(record) = known else {
-        let error = anyhow::anyhow!("there is no bottle {}; `bot-bottle list --all` shows them", args.bottle);
-        return Err(Failure::new(Exit::NotFound, error));
-    };
+    let record = list::known(&bus, &args.bottle).await?;
     let mut printer = Printer::new(Raw { stdout: args.raw, stderr: args.raw });
     let mut pieces = follow(&bus, &args.bottle).await.or_bus()?;
-    if args.follow && record.value.state.is_live() {
+    if args.follow && record.state.is_live() {
         until_end(&bus, &args.bottle, &mut pieces, &mut printer).await?;
     }
     drain(&mut pieces, &mut printer).await?;

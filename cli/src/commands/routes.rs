@@ -10,6 +10,7 @@ use bus::layout;
 use bus::message::revision::{Change, Confirm, PolicyChange, PolicyChangeReply, PolicyRevision};
 use policy::Route;
 
+use super::list;
 use crate::args::Routes;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure, OrExit as _};
@@ -28,7 +29,9 @@ pub async fn run(context: &Context, args: Routes) -> Result<Exit, Failure> {
         Routes::Show { bottle, format } => show(&bus, &bottle, format.into()).await,
         Routes::Add { bottle, route } => {
             let route: Route = serde_yaml::from_str(&route)
-                .map_err(|error| anyhow!("the route is not valid: {}", inert(&error.to_string(), 500)))
+                .map_err(|error| {
+                    anyhow!("the route is not valid: {}", inert(&advise(&error.to_string()), 500))
+                })
                 .or_exit(Exit::Input)?;
             change(&bus, &bottle, Change::AddRoute { route: Box::new(route) }).await
         }
@@ -36,7 +39,19 @@ pub async fn run(context: &Context, args: Routes) -> Result<Exit, Failure> {
     }
 }
 
+/// Adds the known key that was probably meant. The parser puts names in backticks, the unknown one first.
+fn advise(problem: &str) -> String {
+    let mut names = problem.split('`').skip(1).step_by(2);
+    let near = problem
+        .contains("unknown field")
+        .then(|| names.next())
+        .flatten()
+        .and_then(|unknown| policy::check::nearest(unknown, names));
+    near.map_or_else(|| problem.to_owned(), |near| format!("{problem}; did you mean `{near}`?"))
+}
+
 async fn current(bus: &Bus, bottle: &Slug) -> Result<PolicyRevision, Failure> {
+    list::known(bus, bottle).await?;
     let stored = bus.bucket(&layout::POLICY).get(bottle.as_str()).await.or_bus()?;
     let missing = || anyhow!("there is no policy of a bottle {bottle}; `bot-bottle list` shows what runs");
     stored.map(|stored| stored.value).ok_or_else(missing).or_exit(Exit::NotFound)
@@ -84,5 +99,21 @@ async fn change(bus: &Bus, bottle: &Slug, change: Change) -> Result<Exit, Failur
         PolicyChangeReply::Refused { reason } => {
             Err(Failure::new(Exit::Input, anyhow!("the change was refused: {}", inert(&reason, 2000))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_answered_with_the_nearest_known_one() {
+        let problem = |yaml: &str| advise(&serde_yaml::from_str::<Route>(yaml).unwrap_err().to_string());
+        assert!(problem("{hots: a.example}").ends_with("did you mean `host`?"));
+        assert!(
+            problem("{host: a.example, matches: [{method: [GET]}]}").ends_with("did you mean `methods`?")
+        );
+        assert!(!problem("{host: a.example, zzzzzz: 1}").contains("did you mean"));
+        assert!(!problem("{host: [").contains("did you mean"));
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bus::message::start::StopRequest;
 
+use super::list;
 use crate::args::Stop;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
@@ -17,6 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The bus does not answer, or nobody runs that bottle.
 pub async fn run(context: &Context, args: &Stop) -> Result<Exit, Failure> {
     let bus = context.operator().await?;
+    list::known(&bus, &args.bottle).await?;
     let request =
         StopRequest { v: Default::default(), bottle: args.bottle.clone(), grace_ms: Some(args.grace * 1000) };
     let reply = match bus.request(&request, DEADLINE).await {

@@ -30,9 +30,9 @@ pub struct Limits {
 }
 
 /// Bytes of memory that a bottle gets whose files say nothing.
-pub(crate) const MEMORY: u64 = 4 << 30;
+pub const MEMORY: u64 = 4 << 30;
 /// Processes and threads of such a bottle.
-pub(crate) const PROCESSES: u64 = 1024;
+pub const PROCESSES: u64 = 1024;
 /// Bytes of memory that a sidecar may fill; by itself it needs a tenth.
 const SIDECAR_MEMORY: u64 = 512 << 20;
 

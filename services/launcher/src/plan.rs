@@ -57,8 +57,8 @@ impl Plan {
 pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Result<Plan, LaunchError> {
     let wrong = |reason: String| LaunchError::new(Step::Resolve, FailureKind::Manifest, reason);
     unsupported(request).map_or(Ok(()), |reason| Err(wrong(reason)))?;
-    let label = request.label.clone().unwrap_or_else(|| request.agent.to_string());
-    check_looks(&label, request.color.as_deref()).map_err(wrong)?;
+    let label = label(request.label.as_deref().unwrap_or(request.agent.as_str())).map_err(wrong)?;
+    let color = request.color.as_deref().map(color).transpose().map_err(wrong)?;
     let library = Library::of_home(home.clone());
     let selection =
         Selection { agent: request.agent.clone(), bottles: request.bottles.clone(), reach: Reach::Home };
@@ -70,7 +70,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
         instructions: resolved.instructions(request.task.as_deref()),
         limits: limits(&resolved.bottle.limits),
         notes: notes(&resolved),
-        color: request.color.clone(),
+        color,
         label,
         argv,
         prompt,
@@ -87,26 +87,46 @@ fn unsupported(request: &StartRequest) -> Option<String> {
         StartRequest { resume: Some(_), .. } => {
             Some("this release cannot resume a session: leave `resume` away".to_owned())
         }
-        StartRequest { backend: Some(name), .. } if name != "namespace" => {
-            Some(format!("there is no backend {}: this release has namespace", base::inert(name, 40)))
-        }
+        StartRequest { backend: Some(name), .. } => backend(name).err(),
         _ => None,
     }
 }
 
-fn check_looks(label: &str, color: Option<&str>) -> Result<(), String> {
-    if label.is_empty() || label.len() > LABEL_BYTES || label.chars().any(char::is_control) {
+/// A label that can be shown in lists (L5).
+///
+/// # Errors
+/// What a label may be.
+pub fn label(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > LABEL_BYTES || text.chars().any(char::is_control) {
         return Err(format!("a label is 1 to {LABEL_BYTES} printable bytes"));
     }
-    let known = |name: &str| COLORS.contains(&name.strip_prefix("bright-").unwrap_or(name));
-    match color {
-        Some(name) if !known(name) => Err(format!(
-            "there is no colour {}: choose one of {}, each also with bright- before it",
-            base::inert(name, 40),
-            COLORS.join(", ")
-        )),
-        _ => Ok(()),
+    Ok(text.to_owned())
+}
+
+/// The name of an ANSI colour (L5).
+///
+/// # Errors
+/// The names there are.
+pub fn color(name: &str) -> Result<String, String> {
+    if COLORS.contains(&name.strip_prefix("bright-").unwrap_or(name)) {
+        return Ok(name.to_owned());
     }
+    Err(format!(
+        "there is no colour {}: choose one of {}, each also with bright- before it",
+        base::inert(name, 40),
+        COLORS.join(", ")
+    ))
+}
+
+/// The name of an isolation backend.
+///
+/// # Errors
+/// The names there are.
+pub fn backend(name: &str) -> Result<String, String> {
+    if name == "namespace" {
+        return Ok(name.to_owned());
+    }
+    Err(format!("there is no backend {}: this release has namespace", base::inert(name, 40)))
 }
 
 fn provider(resolved: &Resolved) -> Result<(Vec<String>, PromptMode), String> {

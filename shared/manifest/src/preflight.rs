@@ -1,6 +1,7 @@
 //! What a person sees before a launch: names, never values (M10).
 
 use base::id::{AgentName, BottleName};
+use policy::route::Match;
 use serde::Serialize;
 
 use crate::agent::Origin;
@@ -48,8 +49,8 @@ pub struct RouteLine {
     pub port: u16,
     /// Whether the proxy adds a credential.
     pub injects: bool,
-    /// Whether only some requests are allowed.
-    pub restricted: bool,
+    /// The requests that are allowed; none given means every request.
+    pub requests: Vec<Match>,
     /// Whether TLS goes through unseen.
     pub passthrough: bool,
 }
@@ -71,7 +72,7 @@ impl From<&Resolved> for Preflight {
             host: route.host().to_string(),
             port: route.port(),
             injects: route.auth().is_some(),
-            restricted: !route.source().matches.is_empty(),
+            requests: route.source().matches.clone(),
             passthrough: route.is_passthrough(),
         });
         let repos =
