@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The handle that a service's parts share. Cheap to clone.
@@ -91,12 +91,6 @@ impl Lifecycle {
     /// Asks for the stop.
     pub fn stop(&self) {
         self.soft.cancel();
-    }
-
-    /// Asks for the stop when the guard is dropped, so that a panic in the holder stops the service too.
-    #[must_use]
-    pub fn stop_on_drop(&self) -> DropGuard {
-        self.soft.clone().drop_guard()
     }
 
     /// Asks for the stop at SIGTERM or SIGINT; the second signal forces it.

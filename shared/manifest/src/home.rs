@@ -1,6 +1,5 @@
 //! Where manifests are (M1, M2).
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -16,38 +15,11 @@ pub struct Home {
     root: PathBuf,
 }
 
-/// Why there is no home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoHome {
-    /// `BOT_BOTTLE_HOME` is set to something else than an absolute path.
-    #[error("BOT_BOTTLE_HOME must be an absolute path; set it to one, or unset it for ~/.bot-bottle")]
-    Relative,
-    /// Neither variable is set.
-    #[error("neither BOT_BOTTLE_HOME nor HOME is set; set one of them")]
-    Unset,
-}
-
 impl Home {
     /// The directory itself, which need not exist.
     #[must_use]
     pub fn at(root: PathBuf) -> Self {
         Self { root }
-    }
-
-    /// `BOT_BOTTLE_HOME`, otherwise `.bot-bottle` in `HOME`. `variable` looks an environment variable up.
-    ///
-    /// # Errors
-    /// When neither names a directory.
-    pub fn locate(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NoHome> {
-        let given = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        match given("BOT_BOTTLE_HOME") {
-            Some(root) if root.is_absolute() => Ok(Self { root }),
-            Some(_) => Err(NoHome::Relative),
-            None => {
-                let home = given("HOME").filter(|home| home.is_absolute()).ok_or(NoHome::Unset)?;
-                Ok(Self { root: home.join(".bot-bottle") })
-            }
-        }
     }
 
     /// The directory.

@@ -28,7 +28,7 @@ pub use agent::{Agent, Origin};
 pub use bottle::Bottle;
 pub use env::EnvValue;
 pub use git::{GitGate, GitUser, RefRules, Repo, RepoKey};
-pub use home::{Home, NoHome, find_repo};
+pub use home::{Home, find_repo};
 pub use library::{Broken, Library, Reach};
 pub use limits::{ByteSize, Cpus, Limits, WallTime};
 pub use load::{parse_agent, parse_bottle};

@@ -76,14 +76,6 @@ pub enum Decision<'p, 'r> {
     },
 }
 
-impl Decision<'_, '_> {
-    /// Whether the request may go.
-    #[must_use]
-    pub fn is_allowed(&self) -> bool {
-        matches!(self, Self::Allow { .. })
-    }
-}
-
 /// Judges one request (E1, E2, E7). Allocates nothing to allow a request whose path already has its normal form.
 #[must_use]
 pub fn decide<'p, 'r>(policy: &'p CheckedPolicy, request: &RequestView<'r>) -> Decision<'p, 'r> {

@@ -1,28 +1,10 @@
-use std::ffi::OsString;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 
 use base::id::AgentName;
-use manifest::{Home, Library, NoHome, Origin, Reach, find_repo};
+use manifest::{Home, Library, Origin, Reach, find_repo};
 use rustix::fs::{FileType, Mode};
 
 use crate::{home, write};
-
-#[test]
-fn where_the_home_is() {
-    let locate = |own: Option<&str>, user: Option<&str>| {
-        Home::locate(|name| match name {
-            "BOT_BOTTLE_HOME" => own.map(OsString::from),
-            "HOME" => user.map(OsString::from),
-            other => panic!("{other} was asked for"),
-        })
-    };
-    assert_eq!(locate(Some("/x"), Some("/home/me")).unwrap().root(), Path::new("/x"));
-    assert_eq!(locate(None, Some("/home/me")).unwrap().root(), Path::new("/home/me/.bot-bottle"));
-    assert_eq!(locate(Some(""), Some("/home/me")).unwrap().root(), Path::new("/home/me/.bot-bottle"));
-    assert_eq!(locate(Some("x"), Some("/home/me")), Err(NoHome::Relative));
-    assert_eq!(locate(None, None), Err(NoHome::Unset));
-}
 
 #[test]
 fn a_home_that_is_not_there_is_empty() {
