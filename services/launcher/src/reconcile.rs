@@ -1,9 +1,10 @@
 //! Removing what dead launchers left (invariant 10).
 
 use base::clock::Clock;
-use base::id::{LauncherId, Slug};
-use bus::Bus;
+use base::id::Slug;
+use bus::layout::{BOTTLES, REMEMBERED};
 use bus::message::record::BottleState;
+use bus::{Bus, BusError, Value};
 
 use crate::backend::Backend;
 use crate::identity::OwnHome;
@@ -66,8 +67,8 @@ pub async fn reconcile(
     for reason in &done.remains {
         tracing::warn!(reason, "something of an earlier launcher is left");
     }
-    if let Some((bus, clock)) = bus {
-        done.lost = mark_lost(bus, clock, home.id()).await?;
+    if let Some(bus) = bus {
+        done.lost = update_registry(home, state, bus).await?;
     }
     Ok(done)
 }
@@ -79,18 +80,39 @@ async fn remove(state: &StateRoot, backend: &dyn Backend, bottle: &Slug) -> Resu
     removed.map_err(|error| format!("cannot remove the state of {bottle}: {error}"))
 }
 
-async fn mark_lost(bus: &Bus, clock: &Clock, launcher: &LauncherId) -> Result<Vec<Slug>, bus::BusError> {
-    let bucket = bus.bucket(&bus::layout::BOTTLES);
+/// Brings the registry up to date with what this home still has of its bottles: one that was live is `lost`, and one that
+/// is over and of which nothing is left will be forgotten. No launcher runs meanwhile. Returns the lost ones.
+///
+/// # Errors
+/// The bus; what was not reached is reached the next time.
+pub async fn update_registry(
+    home: &OwnHome,
+    state: &StateRoot,
+    (bus, clock): (&Bus, &Clock),
+) -> Result<Vec<Slug>, ReconcileError> {
+    let bucket = bus.bucket(&BOTTLES);
     let mut lost = Vec::new();
     for key in bucket.keys().await? {
-        let Some(mut found) = bucket.get(&key).await? else { continue };
-        if &found.value.launcher == launcher && found.value.state.is_live() {
-            found.value.state = BottleState::Lost;
-            found.value.updated_at = clock.now();
-            add_note(&mut found.value, "its launcher died");
-            bucket.update(&key, &found.value, found.revision).await?;
-            lost.push(found.value.bottle);
+        let found = match bucket.get(&key).await {
+            // Whose it is cannot be known.
+            Err(BusError::Malformed { .. }) => None,
+            found => found?,
+        };
+        let Some(Value { mut value, revision, expires, .. }) = found else { continue };
+        let has_state = state.of(&value.bottle).path().exists();
+        if &value.launcher != home.id() || !value.state.is_live() && (has_state || expires) {
+            continue;
         }
+        if value.state.is_live() {
+            value.state = BottleState::Lost;
+            value.updated_at = clock.now();
+            add_note(&mut value, "its launcher died");
+            lost.push(value.bottle.clone());
+        }
+        match has_state {
+            true => bucket.update(&key, &value, revision).await?,
+            false => bucket.update_for(&key, &value, revision, REMEMBERED).await?,
+        };
     }
     Ok(lost)
 }

@@ -4,8 +4,10 @@ use std::io;
 
 use base::clock::Clock;
 use base::id::{LauncherId, RequestId};
+use bus::layout::{BOTTLES, REMEMBERED};
 use bus::message::Version;
 use bus::message::record::{BottleRecord, BottleState};
+use bus::message::run::StateKept;
 use bus::message::start::StartRequest;
 use bus::{Bus, BusError};
 use serde::{Deserialize, Serialize};
@@ -72,7 +74,7 @@ impl Registered {
             code: None,
             note: (!plan.notes.is_empty()).then(|| plan.notes.join("; ")),
         };
-        let revision = bus.bucket(&bus::layout::BOTTLES).create(plan.bottle.as_str(), &record).await?;
+        let revision = bus.bucket(&BOTTLES).create(plan.bottle.as_str(), &record).await?;
         Ok(Self { bus: bus.clone(), clock: clock.clone(), record, revision })
     }
 
@@ -80,8 +82,25 @@ impl Registered {
     pub(crate) async fn change(&mut self, change: impl FnOnce(&mut BottleRecord)) -> Result<(), BusError> {
         change(&mut self.record);
         self.record.updated_at = self.clock.now();
-        let bucket = self.bus.bucket(&bus::layout::BOTTLES);
+        let bucket = self.bus.bucket(&BOTTLES);
         self.revision = bucket.update(self.record.bottle.as_str(), &self.record, self.revision).await?;
+        Ok(())
+    }
+
+    /// Ends it. The registry remembers a bottle for as long as its state is there, and once that is gone for as long as
+    /// its events are kept.
+    pub(crate) async fn end(
+        &mut self,
+        state: StateKept,
+        change: impl FnOnce(&mut BottleRecord),
+    ) -> Result<(), BusError> {
+        if state == StateKept::Kept {
+            return self.change(change).await;
+        }
+        change(&mut self.record);
+        self.record.updated_at = self.clock.now();
+        let (bucket, key) = (self.bus.bucket(&BOTTLES), self.record.bottle.as_str());
+        self.revision = bucket.update_for(key, &self.record, self.revision, REMEMBERED).await?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::id::Slug;
 use bus::message::record::BottleState;
+use bus::message::run::StateKept;
 
 use crate::backend::{Backend, Boundary};
 use crate::egress::Egress;
@@ -56,15 +57,14 @@ impl Made {
     /// since `failed` would end the request.
     pub(super) async fn undo(self, error: &LaunchError, hand_back: bool) {
         let ended = end(&*self.backend, &self.bottle, self.boundary, self.egress).await;
-        if self.has_state
-            && ended
-            && let Err(error) = self.state.remove().await
-        {
-            tracing::warn!(bottle = %self.bottle, error = base::error::chain(&error), "state was not removed");
-        }
+        let state = match (self.has_state, ended) {
+            (true, true) => remove(&self.state).await,
+            (true, false) => StateKept::Kept,
+            (false, _) => StateKept::Removed,
+        };
         if let Some(mut registered) = self.registered {
             let recorded = registered
-                .change(|record| {
+                .end(state, |record| {
                     record.state = if hand_back { BottleState::Lost } else { BottleState::Failed };
                     add_note(record, &error.reason);
                     if hand_back {
@@ -75,6 +75,16 @@ impl Made {
             if let Err(error) = recorded {
                 tracing::warn!(bottle = %self.bottle, error = base::error::chain(&error), "the record is out of date");
             }
+        }
+    }
+}
+
+async fn remove(state: &StateDir) -> StateKept {
+    match state.remove().await {
+        Ok(()) => StateKept::Removed,
+        Err(error) => {
+            tracing::warn!(state = %state.path().display(), error = base::error::chain(&error), "state was not removed");
+            StateKept::Kept
         }
     }
 }

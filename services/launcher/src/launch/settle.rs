@@ -48,7 +48,7 @@ impl Launch<'_> {
             at: self.world.clock.now(),
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         };
-        let recorded = registered.change(|record| {
+        let recorded = registered.end(state, |record| {
             record.code = Some(ended.code);
             record.state = if ended.hand_back { BottleState::Lost } else { BottleState::Exited };
             if ended.hand_back {

@@ -201,7 +201,8 @@ async fn mark_lost(shared: &Shared, bus: &Bus, bottle: &Slug) -> Result<(), BusE
         found.value.state = BottleState::Lost;
         found.value.updated_at = shared.world.clock.now();
         add_note(&mut found.value, "its launcher died; the request is run again");
-        bottles.update(bottle.as_str(), &found.value, found.revision).await?;
+        let remembered = bus::layout::REMEMBERED;
+        bottles.update_for(bottle.as_str(), &found.value, found.revision, remembered).await?;
     }
     Ok(())
 }
