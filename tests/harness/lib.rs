@@ -15,7 +15,7 @@ mod world;
 
 pub use cli::demo::origin::Origin;
 pub use home::Home;
-pub use process::{marked, program};
+pub use process::{all_ended, marked, program};
 pub use ran::Ran;
 pub use world::World;
 
@@ -34,17 +34,4 @@ pub async fn soon<F: Future>(what: &str, event: F) -> F::Output {
         Ok(output) => output,
         Err(_) => panic!("waited {LIMIT:?} for {what}"),
     }
-}
-
-/// Waits until a condition holds that has no event of its own.
-///
-/// # Panics
-/// When it does not hold within [`LIMIT`].
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let poll = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    soon(what, poll).await;
 }

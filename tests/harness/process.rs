@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use cli::host::Process;
+
+use crate::soon;
+
 /// One of the project's programs, as `make programs` built it.
 ///
 /// # Panics
@@ -25,4 +29,25 @@ pub fn marked(marker: &str) -> Vec<u32> {
     };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(is_marked).collect()
+}
+
+/// Waits until no process has this text in its environment any more.
+///
+/// # Panics
+/// When one is left after [`crate::LIMIT`].
+pub async fn all_ended(marker: &str) {
+    let ended = async {
+        loop {
+            let left = marked(marker);
+            if left.is_empty() {
+                return;
+            }
+            for pid in left.into_iter().filter_map(|pid| i32::try_from(pid).ok()) {
+                if let Ok(Some(process)) = Process::find(pid) {
+                    process.ended().await;
+                }
+            }
+        }
+    };
+    soon("the end of every process", ended).await;
 }

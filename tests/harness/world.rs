@@ -3,7 +3,7 @@
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
-use crate::{Home, Ran, marked, soon, until};
+use crate::{Home, Ran, all_ended, soon};
 
 /// A home with its services up.
 #[derive(Debug)]
@@ -74,6 +74,6 @@ impl World {
         let ended = soon("the services' end", self.services.wait()).await;
         let code = ended.ok().and_then(|status| status.code());
         assert_eq!(code, Some(0), "the services ended badly:\n{}", self.log());
-        until("every bottle's end", || marked(&self.home.marker).is_empty()).await;
+        all_ended(&self.home.marker).await;
     }
 }

@@ -1,6 +1,6 @@
 //! The services are killed in the middle of a run (invariant 10).
 
-use harness::{World, marked, soon, until};
+use harness::{World, all_ended, marked, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -16,7 +16,7 @@ async fn a_kill_leaves_nothing_that_cleanup_does_not_remove() {
     soon("the watcher's end", start.wait()).await.unwrap();
 
     world.kill().await;
-    until("every bottle's end", || marked(&world.home.marker).is_empty()).await;
+    all_ended(&world.home.marker).await;
     assert_eq!(world.home.path().join("state").read_dir().unwrap().count(), 1);
     world.run(&["cleanup"]).await.expect_code(0).expect_out("removed sleeper-");
     assert_eq!(world.home.path().join("state").read_dir().unwrap().count(), 0);

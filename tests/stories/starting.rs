@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use harness::{Home, World, marked, soon, until};
+use harness::{Home, World, all_ended, marked, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
@@ -13,7 +13,7 @@ async fn a_program_runs_and_its_code_and_words_come_back() {
     home.write("talker", &["sh", "-c", "echo hello; echo oops >&2; exit 7"], &EgressPolicy::default());
     let ran = home.run(&["start", "talker", "--yes"]).await;
     ran.expect_code(7).expect_out("hello\n").expect_err("oops\n").expect_err("its state was kept");
-    until("the end of every process", || marked(&home.marker).is_empty()).await;
+    all_ended(&home.marker).await;
 
     // Kept, since it failed; and removed when asked to.
     assert_eq!(home.path().join("state").read_dir().unwrap().count(), 1);
@@ -137,7 +137,7 @@ async fn an_interrupt_ends_the_bottle() {
     let pid = i32::try_from(sleeper.command.id().unwrap()).ok().and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::INT).unwrap();
     assert_eq!(sleeper.code().await, Some(128 + 15));
-    until("the end of every process", || marked(&home.marker).is_empty()).await;
+    all_ended(&home.marker).await;
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn whoever_used_a_killed_starts_services_takes_over() {
     let first = soon("the first one's next bottle", running(&home, "first")).await;
     home.run(&["stop", &first]).await.expect_code(0);
     assert_eq!(second.code().await, Some(0));
-    until("the end of every process", || marked(&home.marker).is_empty()).await;
+    all_ended(&home.marker).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base::clock::Clock;
-use base::lifecycle::{Ending, Lifecycle};
+use base::lifecycle::{Ending, Lifecycle, conclude};
 use bus::keys::BottleMinter;
 use bus::{Bus, Connect, Credentials};
 use clap::Parser;
@@ -46,17 +46,7 @@ const GRACE: Duration = Duration::from_secs(60);
 #[tokio::main]
 async fn main() -> ExitCode {
     base::logging::init(base::logging::Format::Auto);
-    match run(Arguments::parse()).await {
-        Ok(Ending::Clean) => ExitCode::SUCCESS,
-        Ok(ending) => {
-            tracing::error!(?ending, "the launcher did not end by itself");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the launcher does not start");
-            ExitCode::FAILURE
-        }
-    }
+    conclude("launcher", run(Arguments::parse()).await)
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<Ending> {

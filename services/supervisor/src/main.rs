@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use base::lifecycle::{Ending, Lifecycle};
+use base::lifecycle::{Ending, Lifecycle, conclude};
 use bus::{Connect, Credentials};
 use clap::Parser;
 use supervisor::Config;
@@ -30,17 +30,7 @@ const GRACE: Duration = Duration::from_secs(10);
 #[tokio::main]
 async fn main() -> ExitCode {
     base::logging::init(base::logging::Format::Auto);
-    match run(Arguments::parse()).await {
-        Ok(Ending::Clean) => ExitCode::SUCCESS,
-        Ok(ending) => {
-            tracing::error!(?ending, "the supervisor did not end cleanly");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            tracing::error!(error = base::error::chain(error.as_ref()), "the supervisor cannot run");
-            ExitCode::FAILURE
-        }
-    }
+    conclude("supervisor", run(Arguments::parse()).await)
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<Ending> {

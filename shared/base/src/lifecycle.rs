@@ -6,7 +6,9 @@
 //!                                        └─second signal, or `grace` over──▶ forced ──▶ ended
 //! ```
 
+use std::error::Error;
 use std::future::Future;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,6 +35,19 @@ pub enum Ending {
     Forced,
     /// An essential task ended or failed by itself.
     Failed,
+}
+
+/// The exit code of a program that ran one service: success after a clean end only. What else came of it is logged.
+#[must_use]
+pub fn conclude(service: &str, outcome: Result<Ending, impl AsRef<dyn Error>>) -> ExitCode {
+    match outcome {
+        Ok(Ending::Clean) => return ExitCode::SUCCESS,
+        Ok(ending) => tracing::error!(service, ?ending, "the service did not end cleanly"),
+        Err(error) => {
+            tracing::error!(service, error = crate::error::chain(error.as_ref()), "the service cannot run");
+        }
+    }
+    ExitCode::FAILURE
 }
 
 impl Lifecycle {
