@@ -106,7 +106,7 @@ impl<'a> Launch<'a> {
 
     async fn bring_up(&self, plan: Plan, made: &mut Made) -> Result<Running, LaunchError> {
         let bottle = plan.bottle.clone();
-        let revision = self.step(Step::Record, Some(&plan), self.record(&plan, made)).await?;
+        let revision = self.step(Step::Record, Some(&plan), Box::pin(self.record(&plan, made))).await?;
         self.observe(&plan, Step::Sidecars).await;
         self.observe(&plan, Step::Boundary).await;
         let (sidecars, boundary) =

@@ -22,7 +22,7 @@ pub enum ReconcileError {
     State(#[source] std::io::Error),
     /// The registry's side.
     #[error("cannot bring the registry up to date")]
-    Bus(#[from] bus::BusError),
+    Bus(#[from] BusError),
 }
 
 /// What was done.
