@@ -9,6 +9,7 @@ pub fn exit(reason: ExitReason) -> &'static str {
         ExitReason::Completed => "ended by itself",
         ExitReason::Stopped => "was stopped",
         ExitReason::TimeLimit => "reached its time limit",
+        ExitReason::DiskLimit => "filled its disk",
         ExitReason::SidecarLost => "was ended: it lost its proxy",
         ExitReason::BoundaryLost => "was lost: its boundary died",
     }

@@ -128,8 +128,11 @@ fn limits(preflight: &Preflight) -> String {
     };
     let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut parts: Vec<_> = given.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
-    let defaults =
-        [("memory", format!("{}G", limits::MEMORY >> 30)), ("processes", limits::PROCESSES.to_string())];
+    let defaults = [
+        ("memory", format!("{}G", limits::MEMORY >> 30)),
+        ("processes", limits::PROCESSES.to_string()),
+        ("wall_time", format!("{}d", limits::WALL.as_secs() / 86_400)),
+    ];
     let defaults = defaults.iter().filter(|(name, _)| !given.contains_key(*name));
     parts.extend(defaults.map(|(name, value)| format!("{name} {value} (default)")));
     parts.join(", ")
@@ -201,7 +204,7 @@ mod tests {
         environment  none
         skills       none
         identity     none
-        limits       memory 1G, cpu 2.0, processes 1024 (default)
+        limits       memory 1G, cpu 2.0, processes 1024 (default), wall_time 7d (default)
         route        https://a.example:443 (adds a token): GET, HEAD below /v1, /me or any method with X-Kind
         route        https://b.example:8443: every request
         ");

@@ -178,6 +178,9 @@ pub trait Boundary: Send {
     /// Waits until the program has ended and everything else in the boundary with it. Cancel-safe.
     fn wait(&mut self) -> BoxFuture<'_, RunEnd>;
 
+    /// Completes, with the reason, when the bottle has filled what it may fill of the host's disk. Cancel-safe.
+    fn filled(&self) -> BoxFuture<'static, String>;
+
     /// Sends a signal to the agent's process group. A boundary that is gone already takes it silently.
     fn signal(&self, signal: Signal);
 

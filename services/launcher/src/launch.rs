@@ -38,9 +38,7 @@ pub(crate) use settle::Settled;
 
 /// How long the supervisor may take to store a revision.
 const SUPERVISOR: Duration = Duration::from_secs(10);
-/// How long a bottle's bus identity lives when its run has no limit.
-const IDENTITY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How much longer than its run it lives.
+/// How much longer than its longest run a bottle's bus identity lives: its launch comes before, its end after.
 const SLACK: Duration = Duration::from_secs(60 * 60);
 
 /// What a request is launched with.
@@ -199,8 +197,7 @@ impl<'a> Launch<'a> {
             );
             return Err(LaunchError::new(Step::Sidecars, FailureKind::Secret, reason));
         }
-        let lifetime = plan.limits.wall.map_or(IDENTITY, |wall| wall + SLACK);
-        let credentials = self.world.minter.mint(&plan.bottle, lifetime);
+        let credentials = self.world.minter.mint(&plan.bottle, plan.wall.saturating_add(SLACK));
         let credentials = credentials
             .map_err(|error| failed(FailureKind::Internal, "making the bottle's bus identity", &error))?;
         let duties = Duties { bottle: plan.bottle.clone(), credentials, revision, policy, needed };

@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod config;
+mod disk;
 mod egress;
 pub mod environment;
 pub mod host;

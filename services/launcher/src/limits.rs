@@ -4,6 +4,7 @@ mod choose;
 mod group;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base::id::Slug;
 use rustix::process::Resource;
@@ -23,16 +24,18 @@ pub struct Limits {
     /// Whether `processes` is only the launcher's default. Such a one is held by a control group or not at all: without
     /// a group it would count the operator's own processes too, who may well have more.
     pub processes_assumed: bool,
-    /// Bytes of each temporary file system.
+    /// Bytes of each temporary file system, and of the home.
     pub disk: Option<u64>,
-    /// Wall time from the program's start.
-    pub wall: Option<std::time::Duration>,
 }
 
 /// Bytes of memory that a bottle gets whose files say nothing.
 pub const MEMORY: u64 = 4 << 30;
 /// Processes and threads of such a bottle.
 pub const PROCESSES: u64 = 1024;
+/// How long such a bottle may run.
+pub const WALL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Bytes that its home may take.
+pub const HOME: u64 = 16 << 30;
 /// Bytes of memory that a sidecar may fill; by itself it needs a tenth.
 const SIDECAR_MEMORY: u64 = 512 << 20;
 
@@ -88,7 +91,7 @@ pub fn plan(limits: &Limits, hierarchy: &Hierarchy, name: &str) -> Enforcement {
     }
     if limits.disk.is_some() {
         plan.notes.push(
-            "disk: the limit holds for /tmp and /dev/shm; the home directory is limited by the host's own quotas only"
+            "disk: the home is measured every few seconds, so that a fast writer may be over the limit for a moment"
                 .to_owned(),
         );
     }
@@ -197,7 +200,6 @@ mod tests {
         processes: Some(64),
         processes_assumed: false,
         disk: None,
-        wall: None,
     };
 
     #[test]

@@ -1,6 +1,7 @@
 //! Step 1: the request and the operator's files become one value.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base::id::Slug;
 use bus::message::run::FailureKind;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub color: Option<String>,
     /// What the bottle may use.
     pub limits: Limits,
+    /// How long it may run, from the program's start.
+    pub wall: Duration,
     /// The environment that the operator's files give the agent.
     pub env: BTreeMap<String, String>,
     /// What the operator asked for and does not get, one sentence each.
@@ -69,6 +72,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
         bottle: Slug::random(&request.agent),
         instructions: resolved.instructions(request.task.as_deref()),
         limits: limits(&resolved.bottle.limits),
+        wall: resolved.bottle.limits.wall_time.map_or(limits::WALL, manifest::WallTime::duration),
         notes: notes(&resolved),
         color,
         label,
@@ -166,7 +170,6 @@ fn limits(given: &manifest::Limits) -> Limits {
         processes: Some(given.processes.map_or(limits::PROCESSES, u64::from)),
         processes_assumed: given.processes.is_none(),
         disk: given.disk.map(manifest::ByteSize::bytes),
-        wall: given.wall_time.map(manifest::WallTime::duration),
     }
 }
 
@@ -222,14 +225,15 @@ mod tests {
     #[test]
     fn a_bottle_without_limits_has_the_launchers() {
         let limits = |line: &str| {
-            plan_with(&BOTTLE.replace("limits: {memory: 1G, cpu: 0.5, wall_time: 90s}\n", line), |_| ())
-                .unwrap()
-                .limits
+            let bottle = BOTTLE.replace("limits: {memory: 1G, cpu: 0.5, wall_time: 90s}\n", line);
+            let plan = plan_with(&bottle, |_| ()).unwrap();
+            (plan.limits, plan.wall)
         };
-        let none = limits("");
+        let (none, wall) = limits("");
         assert_eq!((none.memory, none.processes, none.processes_assumed), (Some(4 << 30), Some(1024), true));
-        assert_eq!((none.cpu_millis, none.disk, none.wall), (None, None, None));
-        let some = limits("limits: {processes: 2000}\n");
+        assert_eq!((none.cpu_millis, none.disk, wall), (None, None, Duration::from_secs(7 * 86_400)));
+        let (some, wall) = limits("limits: {processes: 2000, wall_time: 30d}\n");
+        assert_eq!(wall, Duration::from_secs(30 * 86_400));
         assert_eq!((some.memory, some.processes, some.processes_assumed), (Some(4 << 30), Some(2000), false));
     }
 

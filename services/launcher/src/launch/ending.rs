@@ -21,9 +21,9 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Its time is over.
-    pub(super) fn late(grace: Duration) -> Self {
-        Self { reason: ExitReason::TimeLimit, asked: None, kill_at: Instant::now() + grace, killed: false }
+    /// It has reached a limit.
+    pub(super) fn limited(reason: ExitReason, grace: Duration) -> Self {
+        Self { reason, asked: None, kill_at: Instant::now() + grace, killed: false }
     }
 
     /// Its sidecar is gone: nothing of it may go on. Whoever had asked for the end still gets what they asked for.
@@ -51,9 +51,9 @@ impl Ending {
         self.reason == ExitReason::SidecarLost
     }
 
-    /// A run that had its time is not run again.
+    /// A run that had its time, or its disk, is not run again.
     fn hand_back(self) -> bool {
-        self.asked == Some(true) && self.reason != ExitReason::TimeLimit
+        self.asked == Some(true) && !matches!(self.reason, ExitReason::TimeLimit | ExitReason::DiskLimit)
     }
 }
 
@@ -86,15 +86,17 @@ mod tests {
         for stops in [[LONG, SHORT], [SHORT, LONG]] {
             assert!(after(&stops).unwrap().kill_at < soon, "{stops:?}");
         }
-        assert!(Ending::asked(Some(Ending::late(LONG.grace)), SHORT).kill_at < soon);
+        assert!(
+            Ending::asked(Some(Ending::limited(ExitReason::TimeLimit, LONG.grace)), SHORT).kill_at < soon
+        );
     }
 
     #[test]
     fn who_hands_back() {
         let lost = |before| Some(Ending::without_sidecar(before));
         let asked = |before, stop| Some(Ending::asked(before, stop));
-        let late = Some(Ending::late(Duration::ZERO));
-        use ExitReason::{BoundaryLost, SidecarLost, Stopped, TimeLimit};
+        let limited = |reason| Some(Ending::limited(reason, Duration::ZERO));
+        use ExitReason::{BoundaryLost, DiskLimit, SidecarLost, Stopped, TimeLimit};
         for (ending, reason, hand_back) in [
             (None, BoundaryLost, false),
             (after(&[LAUNCHER]), Stopped, true),
@@ -105,8 +107,9 @@ mod tests {
             (lost(after(&[LAUNCHER])), SidecarLost, true),
             (asked(lost(None), LAUNCHER), SidecarLost, true),
             (asked(lost(after(&[LONG])), LAUNCHER), SidecarLost, false),
-            (late, TimeLimit, false),
-            (asked(late, LAUNCHER), TimeLimit, false),
+            (limited(TimeLimit), TimeLimit, false),
+            (asked(limited(TimeLimit), LAUNCHER), TimeLimit, false),
+            (asked(limited(DiskLimit), LAUNCHER), DiskLimit, false),
         ] {
             let found = ended(RunEnd::Lost, ending);
             assert_eq!((found.reason, found.hand_back), (reason, hand_back), "{ending:?}");

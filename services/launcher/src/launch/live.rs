@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use base::clock::Clock;
 use bus::message::Version;
 use bus::message::record::BottleState;
 use bus::message::run::{ExitReason, Started};
+use jiff::Timestamp;
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
 use super::ending::{Ending, ended};
 use super::{Launch, Running, Settled};
 use crate::backend::RunEnd;
+use crate::record::add_note;
 
 /// Asks for a run's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,10 @@ impl Launch<'_> {
                 tracing::warn!(bottle = %started.bottle, error = base::error::chain(&error), "a start was not told");
             }
         };
-        let limit = running.plan.limits.wall.map(|wall| running.since + wall);
+        let clock = &self.world.clock;
+        let limit = clock.now().checked_add(running.plan.wall).unwrap_or(Timestamp::MAX);
+        let mut filled = running.boundary.filled();
+        let mut note = None;
         let (boundary, sidecar) = (&mut running.boundary, &mut running.egress.process);
         let end = async {
             let mut ending: Option<Ending> = None;
@@ -72,8 +78,13 @@ impl Launch<'_> {
                         ending = Some(Ending::asked(ending, stop));
                         boundary.signal(Signal::TERM);
                     }
-                    () = reached(limit), if ending.is_none() => {
-                        ending = Some(Ending::late(self.world.config.grace));
+                    () = shown(clock, limit), if ending.is_none() => {
+                        ending = Some(Ending::limited(ExitReason::TimeLimit, self.world.config.grace));
+                        boundary.signal(Signal::TERM);
+                    }
+                    why = &mut filled, if ending.is_none() => {
+                        note = Some(why);
+                        ending = Some(Ending::limited(ExitReason::DiskLimit, self.world.config.grace));
                         boundary.signal(Signal::TERM);
                     }
                     () = reached(ending.map(|ending| ending.kill_at)), if ending.is_some_and(|e| !e.killed) => {
@@ -84,6 +95,9 @@ impl Launch<'_> {
             }
         };
         let ((), ended) = tokio::join!(announce, end);
+        if let Some(note) = note {
+            running.registered.amend(|record| add_note(record, &note));
+        }
         // From here on it does not run any more, and whoever asks for its end is told so.
         drop(stops);
         self.settle(running, ended).await
@@ -104,6 +118,17 @@ impl Launch<'_> {
             at: self.world.clock.now(),
             steps: std::mem::take(&mut *self.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
         }
+    }
+}
+
+/// Completes when the clock shows that time or a later one. A bus identity ends by the same clock, which goes on while
+/// the host sleeps; the runtime's timers do not.
+async fn shown(clock: &Clock, at: Timestamp) {
+    const AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+    while let Ok(left) = Duration::try_from(at.duration_since(clock.now()))
+        && !left.is_zero()
+    {
+        tokio::time::sleep(left.min(AT_LEAST_EVERY)).await;
     }
 }
 

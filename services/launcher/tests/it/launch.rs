@@ -170,6 +170,21 @@ fn holds(path: &std::path::Path, word: &str) -> bool {
 }
 
 #[tokio::test]
+async fn a_bottles_bus_identity_outlives_its_longest_run() {
+    let world = World::new().await;
+    let launcher = world.launcher().await;
+    let ask = "import socket; s = socket.create_connection(('egress', 9099), 5); s.sendall(b'left'); print(s.recv(100).decode())";
+    for (id, limits, days) in [("r1", "", 7), ("r2", "limits: {wall_time: 30d}", 30)] {
+        world.agent(&["/usr/bin/python3", "-c", ask], limits);
+        let left: u64 = world.run(id).await.result.unwrap().trim().parse().unwrap();
+        let (run, slack) = (days * 86_400, 60 * 60);
+        assert!((run + slack / 2..=run + slack).contains(&left), "{days} days: {left} seconds");
+    }
+    launcher.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_failure_undoes_what_was_made_and_says_why() {
     let world = World::new().await;
     let given = format!("{:032x}", rand::random::<u128>());
@@ -306,6 +321,13 @@ async fn runs_are_stopped_limited_and_ended_without_their_sidecar() {
 
     world.agent(&["sh", "-c", sleep], "limits: {wall_time: 1s}");
     assert_eq!(world.run("r2").await.reason, ExitReason::TimeLimit);
+
+    world.agent(&["sh", "-c", "head -c 20000000 /dev/zero > x; exec sleep 1000"], "limits: {disk: 8M}");
+    let exited = world.run("r5").await;
+    assert_eq!((exited.reason, exited.state), (ExitReason::DiskLimit, StateKept::Kept));
+    let record =
+        world.operator.bucket(&bus::layout::BOTTLES).get(exited.bottle.as_str()).await.unwrap().unwrap();
+    assert!(record.value.note.unwrap().contains("disk: the home grew over its limit of 8 MiB"));
 
     world.agent(&["/usr/bin/python3", "-c", die], "");
     let exited = world.run("r3").await;

@@ -88,6 +88,8 @@ pub enum ExitReason {
     Stopped,
     /// The wall-time limit was reached (L13).
     TimeLimit,
+    /// Its files grew over their limit, or the host's disk was nearly full (L13).
+    DiskLimit,
     /// A sidecar died; the bottle was ended rather than left without its door.
     SidecarLost,
     /// The boundary or its init died.

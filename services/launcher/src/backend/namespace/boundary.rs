@@ -42,6 +42,8 @@ pub(super) struct NamespaceBoundary {
     listeners: Vec<OwnedFd>,
     mounts: Vec<String>,
     notes: Vec<String>,
+    /// Bytes that the home may take.
+    disk: u64,
     _staged: Staged,
 }
 
@@ -89,6 +91,7 @@ pub(super) async fn create(
         listeners,
         mounts,
         notes: enforcement.notes,
+        disk: spec.limits.disk.unwrap_or(limits::HOME),
         _staged: staged,
     })
 }
@@ -278,6 +281,10 @@ impl Boundary for NamespaceBoundary {
             drop(self.child.wait().await);
             *self.end.get_or_insert_with(|| last_word(self.word.take()))
         })
+    }
+
+    fn filled(&self) -> BoxFuture<'static, String> {
+        Box::pin(crate::disk::filled(self.state.home(), self.disk))
     }
 
     fn signal(&self, signal: Signal) {
