@@ -9,6 +9,7 @@ mod entropy;
 mod error;
 mod expression;
 mod head;
+mod keywords;
 mod merge;
 mod rule;
 mod search;
@@ -21,10 +22,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, StartKind};
-
 use allow::Allow;
 use document::Document;
+use keywords::Keywords;
 pub use error::{RuleError, RuleProblem};
 use rule::Rule;
 
@@ -47,7 +47,7 @@ pub struct Rules {
     rules: Vec<Rule>,
     /// Allow conditions that hold for every rule, or for those they name.
     allows: Vec<Allow>,
-    keywords: AhoCorasick,
+    keywords: Keywords,
     /// By keyword: the rules that wait for it.
     waiting: Vec<Vec<u16>>,
     /// Rules without a keyword.
@@ -129,14 +129,9 @@ impl Rules {
                 always.push(index);
             }
         }
-        let keywords = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .start_kind(StartKind::Unanchored)
-            .kind(Some(AhoCorasickKind::DFA))
-            .prefilter(false)
-            .build(waiting.keys())
+        let (words, waiting): (Vec<_>, _) = waiting.into_iter().unzip();
+        let keywords = Keywords::new(&words)
             .map_err(|error| RuleError::of_file(&file, RuleProblem::Keywords(error)))?;
-        Ok(Self { rules, allows, keywords, waiting: waiting.into_values().collect(), always })
+        Ok(Self { rules, allows, keywords, waiting, always })
     }
 }

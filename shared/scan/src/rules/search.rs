@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use aho_corasick::automaton::OverlappingState;
-
 use super::{Hit, Rules};
 
 /// Where a rule will be tried. Neighbourhoods that touch become one, so no byte is looked at twice by a rule.
@@ -19,12 +17,9 @@ pub(super) fn run(rules: &Rules, text: &[u8], found: &mut dyn FnMut(Hit)) {
         try_rule(rules, *index, text, &Region { bytes: 0..text.len(), anchored: false }, found);
     }
     let mut pending: Vec<Option<Region>> = Vec::new();
-    let mut state = OverlappingState::start();
-    loop {
-        rules.keywords.find_overlapping(text, &mut state);
-        let Some(keyword) = state.get_match() else { break };
-        for index in &rules.waiting[keyword.pattern().as_usize()] {
-            let Some(region) = region_at(rules, *index, keyword.start(), text) else { continue };
+    for keyword in rules.keywords.find(text) {
+        for index in &rules.waiting[keyword.index] {
+            let Some(region) = region_at(rules, *index, keyword.at, text) else { continue };
             if pending.is_empty() {
                 pending.resize(rules.rules.len(), None);
             }

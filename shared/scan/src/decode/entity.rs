@@ -1,0 +1,76 @@
+//! Character references of HTML and XML (WHATWG HTML section 13.5): numbers, and names of characters that tokens have.
+
+use std::ops::Range;
+
+use super::percent::digit;
+use super::{Regions, Sink};
+
+const NAMES: [(&[u8], u8); 17] = [
+    (b"amp", b'&'),
+    (b"lt", b'<'),
+    (b"gt", b'>'),
+    (b"quot", b'"'),
+    (b"apos", b'\''),
+    (b"nbsp", b' '),
+    (b"lowbar", b'_'),
+    (b"UnderBar", b'_'),
+    (b"hyphen", b'-'),
+    (b"dash", b'-'),
+    (b"period", b'.'),
+    (b"plus", b'+'),
+    (b"sol", b'/'),
+    (b"equals", b'='),
+    (b"colon", b':'),
+    (b"Tab", b'\t'),
+    (b"NewLine", b'\n'),
+];
+
+/// The surroundings of every reference.
+pub(super) fn regions(text: &[u8]) -> Vec<Range<usize>> {
+    let mut regions = Regions::default();
+    for at in memchr::memchr_iter(b'&', text) {
+        if reference(&text[at..]).is_some() {
+            regions.add(text, at);
+        }
+    }
+    regions.0
+}
+
+pub(super) fn decode(text: &[u8], part: Range<usize>, out: &mut impl Sink) {
+    let text = &text[..part.end];
+    let mut at = part.start;
+    while at < part.end {
+        let Some((character, width)) = reference(&text[at..]) else {
+            out.put(text[at], at..at + 1);
+            at += 1;
+            continue;
+        };
+        let mut utf8 = [0; 4];
+        for byte in character.encode_utf8(&mut utf8).bytes() {
+            out.put(byte, at..at + width);
+        }
+        at += width;
+    }
+}
+
+/// The character that a reference stands for, and its length. Browsers take numbers without their semicolon, too.
+fn reference(text: &[u8]) -> Option<(char, usize)> {
+    let rest = text.strip_prefix(b"&")?;
+    let Some(number) = rest.strip_prefix(b"#") else {
+        let (name, byte) = NAMES.iter().find(|(name, _)| rest.starts_with(name))?;
+        return (rest.get(name.len()) == Some(&b';')).then(|| (char::from(*byte), name.len() + 2));
+    };
+    let (base, digits, before) = match number {
+        [b'x' | b'X', digits @ ..] => (16, digits, 3),
+        digits => (10, digits, 2),
+    };
+    let mut code = 0u32;
+    let mut count = 0;
+    for byte in digits.iter().take(8) {
+        let Some(value) = digit(*byte).filter(|value| *value < base) else { break };
+        code = code.checked_mul(base.into())?.checked_add(value.into())?;
+        count += 1;
+    }
+    let end = usize::from(digits.get(count) == Some(&b';'));
+    (count > 0).then_some((char::from_u32(code).unwrap_or('\u{fffd}'), before + count + end))
+}

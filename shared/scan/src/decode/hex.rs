@@ -1,0 +1,93 @@
+//! Hexadecimal digits in a run (RFC 4648 section 8), or in pairs at equal distances: `41:42`, `\x41\x42`, `0x41, 0x42`.
+
+use std::ops::Range;
+
+use super::percent::digit;
+use super::{Codec, Sink};
+use crate::classes::Mask;
+use crate::view::{Parts, View};
+
+/// Digits that make a run: 8 bytes.
+const MIN: u32 = 16;
+/// Separated pairs that make a run.
+const MIN_PAIRS: usize = 8;
+/// How far apart pairs may start: `, 0x` between them.
+const MAX_PERIOD: usize = 6;
+
+/// Decodes every run that could be hexadecimal.
+pub(super) fn views(text: &[u8], mask: &Mask, view: &mut View, printable: &mut Mask) {
+    for run in mask.runs::<MIN>() {
+        for skip in 0..2 {
+            view.add_printable(text, Codec::Hex(skip), Parts::One(run.clone()), printable);
+        }
+    }
+    let mut pairs = Pairs::default();
+    for (index, word) in mask.words().iter().enumerate() {
+        let mut alone = alone(mask.words(), index, *word);
+        while alone != 0 {
+            if let Some(done) = pairs.push(index * 64 + alone.trailing_zeros() as usize) {
+                view.add_printable(text, Codec::Hex(0), Parts::Many(done), printable);
+            }
+            alone &= alone - 1;
+        }
+    }
+    if let Some(done) = pairs.take() {
+        view.add_printable(text, Codec::Hex(0), Parts::Many(done), printable);
+    }
+}
+
+/// A bit for each pair of digits that has no digit on either side.
+fn alone(words: &[u64], index: usize, word: u64) -> u64 {
+    let before = if index == 0 { 0 } else { words[index - 1] >> 63 };
+    let wide = u128::from(word) | u128::from(words.get(index + 1).copied().unwrap_or(0)) << 64;
+    let preceded = word << 1 | before;
+    word & (wide >> 1) as u64 & !(wide >> 2) as u64 & !preceded
+}
+
+/// Collects pairs at equal distances.
+#[derive(Default)]
+struct Pairs {
+    starts: Vec<usize>,
+    period: usize,
+}
+
+impl Pairs {
+    /// Adds a pair; gives back the run that it does not belong to.
+    fn push(&mut self, start: usize) -> Option<Vec<Range<usize>>> {
+        let Some(last) = self.starts.last() else {
+            self.starts.push(start);
+            return None;
+        };
+        let distance = start - last;
+        if distance == self.period {
+            self.starts.push(start);
+            return None;
+        }
+        let previous = *last;
+        let done = self.take();
+        if distance <= MAX_PERIOD {
+            self.period = distance;
+            self.starts.push(previous);
+        }
+        self.starts.push(start);
+        done
+    }
+
+    /// The run so far, if it is long enough; starts anew.
+    fn take(&mut self) -> Option<Vec<Range<usize>>> {
+        self.period = 0;
+        let is_run = self.starts.len() >= MIN_PAIRS;
+        let pairs = is_run.then(|| self.starts.iter().map(|start| *start..start + 2).collect());
+        self.starts.clear();
+        pairs
+    }
+}
+
+pub(super) fn decode(text: &[u8], parts: &[Range<usize>], skip: u8, out: &mut impl Sink) {
+    let mut places = parts.iter().cloned().flatten().skip(skip.into());
+    while let (Some(first), Some(second)) = (places.next(), places.next()) {
+        if let (Some(high), Some(low)) = (digit(text[first]), digit(text[second])) {
+            out.put(high << 4 | low, first..second + 1);
+        }
+    }
+}
