@@ -72,11 +72,6 @@ impl Codec {
         }
     }
 
-    /// Whether it makes bytes of any kind from any run of its alphabet, most of them by mistake.
-    pub(crate) fn is_binary(self) -> bool {
-        matches!(self, Self::Base64(_) | Self::Base32(_) | Self::Hex(_))
-    }
-
     /// Decodes the parts of `text`, read as one.
     pub(crate) fn decode<S: Sink>(self, text: &[u8], parts: &[Range<usize>], out: &mut S) {
         match self {
