@@ -70,7 +70,7 @@ fn judge(plain: &[u8], veiled: bool) -> Assessment {
     let phrases = Phrases::get();
     let mut research = None;
     let mut points: Vec<(Signal, u32)> = Vec::new();
-    let mut weigh = |signal, weight| match points.iter_mut().find(|(known, _)| *known == signal) {
+    let mut weigh = |signal: Signal, weight: u32| match points.iter_mut().find(|(known, _)| *known == signal) {
         Some((_, most)) => *most = weight.max(*most),
         None => points.push((signal, weight)),
     };

@@ -11,7 +11,7 @@ use super::Signal;
 const DATA: &str = include_str!("../../injection/phrases.toml");
 
 /// What a space in an expression stands for.
-const GAP: &str = "[\\s`\"'_]{1,4}";
+const GAP: &str = "(?:[\\s`\"'_]{1,4})";
 
 /// One expression and what its match says.
 pub(super) struct Phrase {
@@ -122,6 +122,8 @@ mod tests {
         let phrases = Phrases::read(DATA).unwrap();
         for (entry, phrase) in file.phrase.iter().zip(&phrases.list) {
             assert!(!phrase.expression.is_match(b""), "{}", entry.find);
+            let class = entry.find.split('[').skip(1).filter_map(|class| class.split(']').next());
+            assert!(class.clone().all(|class| !class.contains(' ')), "a space in a class is no gap: {}", entry.find);
             for anchor in entry.anchors.iter().chain(&entry.opened_by) {
                 assert_eq!(*anchor, anchor.to_lowercase());
                 assert!(anchor.len() > 1 || anchor == "@", "{anchor}");

@@ -13,6 +13,9 @@ const SPEAKING: &[&[u8]] = &[
     b"function_calls", b"tool_call", b"developer", b"admin",
 ];
 
+/// Elements within words.
+const INLINE: &[&[u8]] = &[b"b", b"i", b"em", b"strong", b"span", b"a", b"u", b"font", b"wbr", b"mark"];
+
 /// What makes an element invisible, in its opening tag.
 const INVISIBLE: &[&[u8]] = &[
     b"display:none", b"display: none", b"visibility:hidden", b"visibility: hidden", b"font-size:0", b"font-size: 0",
@@ -25,7 +28,7 @@ const TAG: usize = 512;
 /// The plain form of `text`: lower case, letters without accents, single spaces, typographic quotes as plain ones.
 /// [`HIDE`] and [`SHOW`] surround what was hidden.
 pub(super) fn of(text: &[u8]) -> Vec<u8> {
-    let mut plain = Plain { out: Vec::with_capacity(text.len()), tags: 0 };
+    let mut plain = Plain { out: Vec::with_capacity(text.len()), tags: 0, hidden: false };
     let mut left = text;
     while let Some((&byte, rest)) = left.split_first() {
         left = match byte {
@@ -33,6 +36,10 @@ pub(super) fn of(text: &[u8]) -> Vec<u8> {
             b'&' => plain.entity(left, rest),
             b'\\' => plain.escape(left, rest),
             b'*' => rest,
+            b'-' if left.starts_with(b"-->") => {
+                plain.show();
+                &left[3..]
+            }
             0x80.. => plain.wide(left),
             _ => {
                 plain.push(byte);
@@ -47,6 +54,8 @@ struct Plain {
     out: Vec<u8>,
     /// How many letters in tag characters were just decoded.
     tags: usize,
+    /// Whether a comment or an invisible element is open.
+    hidden: bool,
 }
 
 impl Plain {
@@ -61,6 +70,17 @@ impl Plain {
                 }
             }
             _ => self.out.push(byte.to_ascii_lowercase()),
+        }
+    }
+
+    fn hide(&mut self) {
+        self.hidden = true;
+        self.out.push(HIDE);
+    }
+
+    fn show(&mut self) {
+        if std::mem::take(&mut self.hidden) {
+            self.out.push(SHOW);
         }
     }
 
@@ -109,8 +129,7 @@ impl Plain {
     /// HTML tags and comments. What is no tag stays.
     fn tag<'t>(&mut self, from: &'t [u8], rest: &'t [u8]) -> &'t [u8] {
         if let Some(inside) = from.strip_prefix(b"<!--") {
-            self.push(b' ');
-            self.out.push(HIDE);
+            self.hide();
             return inside;
         }
         let name = rest.strip_prefix(b"/").unwrap_or(rest);
@@ -126,11 +145,13 @@ impl Plain {
             return rest;
         }
         let tag = &rest[..end];
-        self.push(b' ');
+        if !INLINE.iter().any(|inline| name.eq_ignore_ascii_case(inline)) {
+            self.push(b' ');
+        }
         if tag[0] == b'/' {
-            self.out.push(SHOW);
+            self.show();
         } else if INVISIBLE.iter().any(|style| contains(tag, style)) {
-            self.out.push(HIDE);
+            self.hide();
         } else {
             self.attributes(tag);
         }

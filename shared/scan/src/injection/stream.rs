@@ -51,6 +51,11 @@ impl Stream {
         &self.found
     }
 
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.buffer.len()
+    }
+
     fn pass(&mut self, end: usize, out: &mut Vec<u8>) {
         if self.found.confidence == Confidence::High || end <= self.held {
             return;

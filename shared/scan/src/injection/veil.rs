@@ -81,7 +81,7 @@ pub(super) struct Veils {
 const CHARACTERS: &[&str] = &[
     "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{ad}", "\u{e0041}", "\u{e0049}", "\u{e0053}", "\u{e0061}", "\u{e0065}",
     "\u{e0069}", "\u{e006e}", "\u{e0072}", "ａ", "ｅ", "ｉ", "ｏ", "Ａ", "Ｉ", "\u{435}", "\u{456}", "&#1", "&#x6", "&#x7", "&#6", "&#7", "&#8", "\\u006", "\\u007",
-    "\\u004", "**ig", "**dis",
+    "\\u004", "**ig", "**dis", "<b>ig", "<wbr>",
 ];
 
 const DIGITS: &[&str] = &["1gn0re", "ign0re", "1gnore", "1nstruct", "instruct10n", "instructi0n", "pr3v", "syst3m", "pr0mpt", "d1sreg", "f0rget"];
