@@ -24,8 +24,8 @@ use std::sync::{Arc, OnceLock};
 
 use allow::Allow;
 use document::Document;
-use keywords::Keywords;
 pub use error::{RuleError, RuleProblem};
+use keywords::Keywords;
 use rule::Rule;
 
 /// The rules that bot-bottle brings, as the file that they are.
@@ -130,8 +130,8 @@ impl Rules {
             }
         }
         let (words, waiting): (Vec<_>, _) = waiting.into_iter().unzip();
-        let keywords = Keywords::new(&words)
-            .map_err(|error| RuleError::of_file(&file, RuleProblem::Keywords(error)))?;
+        let keywords =
+            Keywords::new(&words).map_err(|error| RuleError::of_file(&file, RuleProblem::Keywords(error)))?;
         Ok(Self { rules, allows, keywords, waiting, always })
     }
 }
