@@ -224,8 +224,9 @@ impl Stream {
     }
 }
 
-/// Replaces letters and digits, but not a letter that an escape begins with.
-fn blot(value: &mut [u8]) {
+/// Replaces letters and digits by `1`, but not a letter that an escape begins with: lengths, escapes and quotes stay what
+/// they were.
+pub fn blot(value: &mut [u8]) {
     let mut is_escaped = false;
     for byte in value {
         if byte.is_ascii_alphanumeric() && !is_escaped {
