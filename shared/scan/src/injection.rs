@@ -53,6 +53,13 @@ pub enum Signal {
     Hidden,
 }
 
+impl Signal {
+    /// Whether it only makes sense towards a model that has a user and instructions already.
+    fn is_directed(self) -> bool {
+        !matches!(self, Self::Disclosure | Self::Command | Self::Urgency)
+    }
+}
+
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

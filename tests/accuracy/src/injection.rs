@@ -94,7 +94,11 @@ fn disguised_as(disguise: &str, plain: &str) -> String {
     match disguise {
         "tags" => shifted(0xe0000),
         "cancel" => "\u{e007f}".to_owned(),
-        "wide" => plain.chars().map(|c| if c == ' ' { Some(c) } else { char::from_u32(u32::from(c) + 0xfee0) }).flatten().collect(),
+        "wide" => plain
+            .chars()
+            .map(|c| if c == ' ' { Some(c) } else { char::from_u32(u32::from(c) + 0xfee0) })
+            .flatten()
+            .collect(),
         "zero" => plain.chars().flat_map(|c| [c, '\u{200b}']).collect(),
         "base64" => base64::engine::general_purpose::STANDARD.encode(plain),
         "escape" => plain.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect(),
@@ -172,7 +176,8 @@ pub struct Accuracy {
 /// Judges every text once.
 #[must_use]
 pub fn measure() -> Accuracy {
-    let mut accuracy = Accuracy { tuned: Row::default(), held: Row::default(), fresh: Row::default(), all: Row::default() };
+    let mut accuracy =
+        Accuracy { tuned: Row::default(), held: Row::default(), fresh: Row::default(), all: Row::default() };
     for sample in corpus() {
         let confidence = assess(sample.text.as_bytes()).confidence;
         let part = match sample.part {
@@ -210,7 +215,9 @@ pub fn mistakes() -> Vec<(Sample, Vec<Signal>)> {
 impl fmt::Display for Accuracy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "injection   attacks  recall  (high)   benign  false  (high)   about  false")?;
-        for (name, row) in [("tuned", self.tuned), ("held out", self.held), ("fresh", self.fresh), ("all", self.all)] {
+        for (name, row) in
+            [("tuned", self.tuned), ("held out", self.held), ("fresh", self.fresh), ("all", self.all)]
+        {
             writeln!(
                 f,
                 "{name:<10} {:>8}  {:>6.3}  {:>6.3} {:>8}  {:>5.3}  {:>6.3} {:>7}  {:>5.3}",
@@ -236,7 +243,7 @@ mod tests {
     fn the_corpus_is_what_it_says() {
         let corpus = corpus();
         let of = |kind| corpus.iter().filter(|sample| sample.kind == kind).count();
-        assert_eq!([of(Kind::Attack), of(Kind::About), of(Kind::Benign)], [95, 70, 70]);
+        assert_eq!([of(Kind::Attack), of(Kind::About), of(Kind::Benign)], [125, 90, 90]);
         assert!(corpus.iter().all(|sample| !sample.text.is_empty() && sample.language.len() == 2));
     }
 

@@ -23,13 +23,14 @@ pub(super) struct Phrase {
 /// All of them, ready to use.
 pub(super) struct Phrases {
     pub(super) list: Vec<Phrase>,
-    /// Literals in whose surroundings it is worth to look, for text as it stands.
-    pub(super) openers: AhoCorasick,
+    /// Literals in whose surroundings it is worth to look, in text as it stands.
+    pub(super) openers: Vec<String>,
     /// Every phrase's anchors, for text in plain form.
     anchors: AhoCorasick,
     /// The phrase of each anchor, by pattern.
     owners: Vec<usize>,
     research: AhoCorasick,
+    reports: Regex,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +57,8 @@ struct Entry {
 #[serde(deny_unknown_fields)]
 struct Research {
     words: Vec<String>,
+    /// A sentence's beginning that reports what somebody says or wants of a model.
+    reports: String,
 }
 
 impl Phrases {
@@ -70,10 +73,11 @@ impl Phrases {
         let file: File = toml::from_str(data)?;
         let openers = file.phrase.iter().flat_map(|entry| {
             let own = if entry.opens { entry.anchors.as_slice() } else { &[] };
-            own.iter().chain(&entry.opened_by)
+            own.iter().chain(&entry.opened_by).cloned()
         });
-        let openers = automaton(openers)?;
-        let owned = || file.phrase.iter().enumerate().flat_map(|(at, e)| e.anchors.iter().map(move |a| (at, a)));
+        let openers = openers.collect();
+        let owned =
+            || file.phrase.iter().enumerate().flat_map(|(at, e)| e.anchors.iter().map(move |a| (at, a)));
         let anchors = automaton(owned().map(|(_, anchor)| anchor))?;
         let owners = owned().map(|(at, _)| at).collect();
         let research = automaton(&file.research.words)?;
@@ -82,7 +86,8 @@ impl Phrases {
             Ok(Phrase { signal: entry.signal, points: entry.points, expression })
         };
         let list = file.phrase.iter().map(phrase).collect::<Result<_, regex::Error>>()?;
-        Ok(Self { list, openers, anchors, owners, research })
+        let reports = RegexBuilder::new(&file.research.reports.replace(' ', GAP)).unicode(false).build()?;
+        Ok(Self { list, openers, anchors, owners, research, reports })
     }
 
     /// The phrases that have an anchor in `plain`, each once.
@@ -92,6 +97,12 @@ impl Phrases {
             has[self.owners[found.pattern().as_usize()]] = true;
         }
         self.list.iter().zip(has).filter_map(|(phrase, has)| has.then_some(phrase))
+    }
+
+    /// Whether the sentence that ends in `before` reports speech.
+    pub(super) fn reported(&self, before: &[u8]) -> bool {
+        let sentence = before.windows(2).rposition(|end| end == b". ").map_or(before, |at| &before[at + 2..]);
+        self.reports.is_match(sentence)
     }
 
     /// How many different words of security writing are in `plain`.
@@ -123,7 +134,12 @@ mod tests {
         for (entry, phrase) in file.phrase.iter().zip(&phrases.list) {
             assert!(!phrase.expression.is_match(b""), "{}", entry.find);
             let class = entry.find.split('[').skip(1).filter_map(|class| class.split(']').next());
-            assert!(class.clone().all(|class| !class.contains(' ')), "a space in a class is no gap: {}", entry.find);
+            assert!(
+                class.clone().all(|class| !class.contains(' ')),
+                "a space in a class is no gap: {}",
+                entry.find
+            );
+            assert!(!entry.opens || entry.opened_by.is_empty(), "opened by what: {}", entry.find);
             for anchor in entry.anchors.iter().chain(&entry.opened_by) {
                 assert_eq!(*anchor, anchor.to_lowercase());
                 assert!(anchor.len() > 1 || anchor == "@", "{anchor}");

@@ -9,8 +9,16 @@ pub(super) const SHOW: u8 = 2;
 
 /// Elements that say who speaks and are therefore text.
 const SPEAKING: &[&[u8]] = &[
-    b"system", b"system-reminder", b"system_message", b"important", b"tool_result", b"function_results",
-    b"function_calls", b"tool_call", b"developer", b"admin",
+    b"system",
+    b"system-reminder",
+    b"system_message",
+    b"important",
+    b"tool_result",
+    b"function_results",
+    b"function_calls",
+    b"tool_call",
+    b"developer",
+    b"admin",
 ];
 
 /// Elements within words.
@@ -18,8 +26,17 @@ const INLINE: &[&[u8]] = &[b"b", b"i", b"em", b"strong", b"span", b"a", b"u", b"
 
 /// What makes an element invisible, in its opening tag.
 const INVISIBLE: &[&[u8]] = &[
-    b"display:none", b"display: none", b"visibility:hidden", b"visibility: hidden", b"font-size:0", b"font-size: 0",
-    b"opacity:0", b"color:white", b"color: white", b"color:#fff", b" hidden",
+    b"display:none",
+    b"display: none",
+    b"visibility:hidden",
+    b"visibility: hidden",
+    b"font-size:0",
+    b"font-size: 0",
+    b"opacity:0",
+    b"color:white",
+    b"color: white",
+    b"color:#fff",
+    b" hidden",
 ];
 
 /// The longest tag that is taken for one, in bytes.
@@ -169,8 +186,14 @@ impl Plain {
     }
 
     fn entity<'t>(&mut self, from: &'t [u8], rest: &'t [u8]) -> &'t [u8] {
-        const NAMED: &[(&[u8], u8)] =
-            &[(b"nbsp;", b' '), (b"quot;", b'"'), (b"lt;", b'<'), (b"gt;", b'>'), (b"amp;", b'&'), (b"apos;", b'\'')];
+        const NAMED: &[(&[u8], u8)] = &[
+            (b"nbsp;", b' '),
+            (b"quot;", b'"'),
+            (b"lt;", b'<'),
+            (b"gt;", b'>'),
+            (b"amp;", b'&'),
+            (b"apos;", b'\''),
+        ];
         for (name, byte) in NAMED {
             if let Some(rest) = rest.strip_prefix(*name) {
                 self.push(*byte);

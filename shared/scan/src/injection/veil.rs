@@ -1,12 +1,7 @@
 //! Ways to write a word so that it is not found: what shows that they are in use, and how to see through them.
 
-use std::sync::LazyLock;
-
-use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-use super::phrases::automaton;
 
 /// What a character becomes in plain form.
 pub(super) enum Folded {
@@ -71,51 +66,81 @@ pub(super) enum Veil {
     Base64,
 }
 
-/// Finds the traces that veils leave.
-pub(super) struct Veils {
-    pub(super) traces: AhoCorasick,
-    kinds: Vec<Veil>,
+impl Veil {
+    /// How many kinds there are.
+    pub(super) const COUNT: usize = 4;
 }
 
 /// Zero-width characters, soft hyphens, tag characters, wide and Cyrillic vowels, escaped and numbered letters.
 const CHARACTERS: &[&str] = &[
-    "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{ad}", "\u{e0041}", "\u{e0049}", "\u{e0053}", "\u{e0061}", "\u{e0065}",
-    "\u{e0069}", "\u{e006e}", "\u{e0072}", "ａ", "ｅ", "ｉ", "ｏ", "Ａ", "Ｉ", "\u{435}", "\u{456}", "&#1", "&#x6", "&#x7", "&#6", "&#7", "&#8", "\\u006", "\\u007",
-    "\\u004", "**ig", "**dis", "<b>ig", "<wbr>",
+    "\u{200b}",
+    "\u{200c}",
+    "\u{200d}",
+    "\u{2060}",
+    "\u{ad}",
+    "\u{e0041}",
+    "\u{e0049}",
+    "\u{e0053}",
+    "\u{e0061}",
+    "\u{e0065}",
+    "\u{e0069}",
+    "\u{e006e}",
+    "\u{e0072}",
+    "ａ",
+    "ｅ",
+    "ｉ",
+    "ｏ",
+    "Ａ",
+    "Ｉ",
+    "\u{435}",
+    "\u{456}",
+    "&#1",
+    "&#x6",
+    "&#x7",
+    "&#6",
+    "&#7",
+    "&#8",
+    "\\u006",
+    "\\u007",
+    "\\u004",
+    "**ig",
+    "**dis",
+    "<b>ig",
+    "<wbr>",
 ];
 
-const DIGITS: &[&str] = &["1gn0re", "ign0re", "1gnore", "1nstruct", "instruct10n", "instructi0n", "pr3v", "syst3m", "pr0mpt", "d1sreg", "f0rget"];
+const DIGITS: &[&str] = &[
+    "1gn0re",
+    "ign0re",
+    "1gnore",
+    "1nstruct",
+    "instruct10n",
+    "instructi0n",
+    "pr3v",
+    "syst3m",
+    "pr0mpt",
+    "d1sreg",
+    "f0rget",
+];
 
-const SPACED: &[&str] = &["i g n o r e", "d i s r e g", "f o r g e t", "s y s t e m", "p r o m p t", "i n s t r u c t"];
+const SPACED: &[&str] =
+    &["i g n o r e", "d i s r e g", "f o r g e t", "s y s t e m", "p r o m p t", "i n s t r u c t"];
 
 /// Words whose base64 is looked for, in the letter case they have within a sentence.
 const ENCODED: &[&str] = &["nstructions", "gnore ", "orget ", "isregard", "ystem prompt", "curl http"];
 
-impl Veils {
-    pub(super) fn get() -> &'static Self {
-        static VEILS: LazyLock<Veils> = LazyLock::new(|| {
-            let mut literals: Vec<String> = Vec::new();
-            let mut kinds = Vec::new();
-            for (veil, list) in [(Veil::Characters, CHARACTERS), (Veil::Digits, DIGITS), (Veil::Spaced, SPACED)] {
-                literals.extend(list.iter().map(|&literal| literal.to_owned()));
-                kinds.resize(literals.len(), veil);
-            }
-            literals.extend(ENCODED.iter().flat_map(|word| alignments(word)));
-            kinds.resize(literals.len(), Veil::Base64);
-            Veils { traces: automaton(&literals).expect("a few literals make an automaton"), kinds }
-        });
-        &VEILS
-    }
-
-    pub(super) fn kind(&self, pattern: aho_corasick::PatternID) -> Veil {
-        self.kinds[pattern.as_usize()]
-    }
+/// The traces that veils leave in a text, in any letter case.
+pub(super) fn traces() -> impl Iterator<Item = (Veil, String)> {
+    let lists = [(Veil::Characters, CHARACTERS), (Veil::Digits, DIGITS), (Veil::Spaced, SPACED)];
+    let literals = lists.into_iter().flat_map(|(veil, list)| list.iter().map(move |&literal| (veil, literal.to_owned())));
+    literals.chain(ENCODED.iter().flat_map(|word| alignments(word)).map(|trace| (Veil::Base64, trace)))
 }
 
 /// The letters that a word's base64 always has, for each of the three places it can begin at.
 fn alignments(word: &str) -> impl Iterator<Item = String> {
     (0..3).map(move |before| {
-        let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode([&vec![0; before], word.as_bytes()].concat());
+        let encoded = base64::engine::general_purpose::STANDARD_NO_PAD
+            .encode([&vec![0; before], word.as_bytes()].concat());
         let (from, bits) = ((before * 8).div_ceil(6), (before + word.len()) * 8);
         encoded[from..bits / 6].to_owned()
     })
