@@ -13,7 +13,7 @@ mod veil;
 
 use std::fmt;
 
-pub use stream::Stream;
+pub use stream::{HELD, Stream};
 
 /// How sure it is that a text tries to instruct the model that reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -96,8 +96,7 @@ fn disguised_as(disguise: &str, plain: &str) -> String {
         "cancel" => "\u{e007f}".to_owned(),
         "wide" => plain
             .chars()
-            .map(|c| if c == ' ' { Some(c) } else { char::from_u32(u32::from(c) + 0xfee0) })
-            .flatten()
+            .filter_map(|c| if c == ' ' { Some(c) } else { char::from_u32(u32::from(c) + 0xfee0) })
             .collect(),
         "zero" => plain.chars().flat_map(|c| [c, '\u{200b}']).collect(),
         "base64" => base64::engine::general_purpose::STANDARD.encode(plain),

@@ -34,7 +34,10 @@ impl Triggers {
             let openers = Phrases::get().openers.iter().map(|opener| (None, opener.clone()));
             let (veils, literals): (Vec<_>, Vec<_>) =
                 openers.chain(veil::traces().map(|(veil, trace)| (Some(veil), trace))).unzip();
-            Triggers { automaton: automaton(&literals).expect("a few hundred literals make an automaton"), veils }
+            Triggers {
+                automaton: automaton(&literals).expect("a few hundred literals make an automaton"),
+                veils,
+            }
         });
         &TRIGGERS
     }

@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
-use super::stream::HELD;
-use super::{Confidence, Signal, Stream, assess};
+use super::{Confidence, HELD, Signal, Stream, assess};
 
 #[test]
 fn texts_and_their_signals() {

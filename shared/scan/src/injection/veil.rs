@@ -132,7 +132,9 @@ const ENCODED: &[&str] = &["nstructions", "gnore ", "orget ", "isregard", "ystem
 /// The traces that veils leave in a text, in any letter case.
 pub(super) fn traces() -> impl Iterator<Item = (Veil, String)> {
     let lists = [(Veil::Characters, CHARACTERS), (Veil::Digits, DIGITS), (Veil::Spaced, SPACED)];
-    let literals = lists.into_iter().flat_map(|(veil, list)| list.iter().map(move |&literal| (veil, literal.to_owned())));
+    let literals = lists
+        .into_iter()
+        .flat_map(|(veil, list)| list.iter().map(move |&literal| (veil, literal.to_owned())));
     literals.chain(ENCODED.iter().flat_map(|word| alignments(word)).map(|trace| (Veil::Base64, trace)))
 }
 

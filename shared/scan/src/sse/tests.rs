@@ -92,7 +92,8 @@ fn a_large_event_comes_in_pieces_that_overlap() {
             let events = split(long.as_bytes(), cut, bound);
             assert_eq!(events.concat_raw(), long.as_bytes());
             assert!(events.iter().all(|e| e.1.len() <= bound));
-            let seen = events.iter().position(|e| texts(&[e.clone()])[0].contains(needle)).unwrap();
+            let seen =
+                events.iter().position(|e| texts(std::slice::from_ref(e))[0].contains(needle)).unwrap();
             let before: usize = events[..seen].iter().map(|e| e.0.len()).sum();
             assert!(
                 before < "data: ".len() + at + needle.len(),
