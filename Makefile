@@ -5,18 +5,20 @@
 #   make lint      format, lints, docs
 #   make generated rewrite the generated schemas and pages
 #   make bench     measure; ONLY=name for one benchmark
+#   make accuracy  how much of what must not leave is found, and how much else; SEED=number for other texts
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install lint generated bench prerequisites tools programs
+.PHONY: help demo test build install lint generated bench accuracy prerequisites tools programs
 
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 ONLY ?=
+SEED ?=
 
 help:
-	@sed -n '1,9s/^# \{0,1\}//p' Makefile
+	@sed -n '1,10s/^# \{0,1\}//p' Makefile
 
 # What the machine must have: system packages, then the pinned programs under .tools.
 prerequisites:
@@ -68,3 +70,6 @@ generated:
 bench: build
 	$(CARGO) build --locked --release -p bot-bottle-bench
 	$(if $(ONLY),ONLY=$(ONLY)) target/release/bot-bottle-bench
+
+accuracy: tools
+	$(CARGO) run --locked --quiet --package bot-bottle-accuracy -- $(SEED)

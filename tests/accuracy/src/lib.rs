@@ -4,6 +4,7 @@
 //! the repository. The makers of tokens follow the providers' documents and know nothing of the scanner's rules.
 
 pub mod disguise;
+pub mod injection;
 pub mod known;
 pub mod measure;
 pub mod negatives;

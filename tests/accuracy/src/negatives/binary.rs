@@ -75,6 +75,12 @@ pub(super) const KINDS: &[Kind] = &[
             "",
         )
     }),
+    ("base64 of small numbers", |r| {
+        let length = r.between(2000, 9000);
+        let small: Vec<u8> =
+            (0..length).map(|_| if r.below(3) == 0 { 0 } else { r.bytes(1)[0] >> r.below(8) }).collect();
+        STANDARD.encode(small).into_bytes()
+    }),
     ("UTF-16 text", |r| paragraphs(r).encode_utf16().flat_map(u16::to_le_bytes).collect()),
     ("git pack", |r| {
         let length = r.between(3000, 15_000);
