@@ -84,8 +84,9 @@ fn a_large_event_comes_in_pieces_that_overlap() {
     let needle = "ignore the needle";
     let bound = 4 * OVERLAP;
     let reach = bound - OVERLAP;
-    // Around the place where the first piece ends, in one long line and in many short ones.
-    for at in reach - 2 * needle.len()..reach + 2 * needle.len() {
+    // Around the places where the first piece ends and where the text that was judged with it does.
+    let near = |place: usize| place - 2 * needle.len()..place + 2 * needle.len();
+    for at in near(reach).chain(near(bound)) {
         let mut long = "data: ".to_owned() + &"x".repeat(at) + needle + &"y".repeat(3 * bound);
         long.push_str("\n\ndata: after\n\n");
         for cut in [1000, usize::MAX] {
