@@ -121,7 +121,7 @@ impl Surface {
 #[must_use]
 pub fn split(rng: &mut Rng, surface: Surface, value: &str) -> Sample {
     let cut = rng.between(value.len() / 3, value.len() * 2 / 3);
-    let (first, second) = (value[..cut].as_bytes(), value[cut..].as_bytes());
+    let (first, second) = value.as_bytes().split_at(cut);
     let (between, first, second, shape) = match surface {
         Surface::Multipart => {
             let between = format!("\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n");

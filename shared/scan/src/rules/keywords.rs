@@ -58,6 +58,7 @@ impl Keywords {
             let before = &text[at.saturating_sub(self.longest)..at];
             before.iter().fold(self.start, |state, byte| self.step(state, *byte))
         });
+        #[expect(clippy::needless_range_loop, reason = "the place is the same in every lane")]
         for at in 0..quarter {
             for lane in 0..LANES {
                 states[lane] = self.step(states[lane], lanes[lane][at]);
