@@ -4,6 +4,7 @@
 
 mod child;
 mod client;
+mod duel;
 mod load;
 pub(crate) mod origin;
 pub(crate) mod rival;
@@ -16,7 +17,7 @@ use child::Child;
 use client::Way;
 use sidecar::Sidecar;
 
-use crate::report::{Number, Over, Report, median};
+use crate::report::{Number, Report, median};
 
 /// The first argument that makes this program the origin.
 pub(crate) const ORIGIN: &str = "egress-origin";
@@ -27,8 +28,6 @@ const DOMAIN: &str = "bench.example.com";
 /// The host of all requests that need no new one.
 const HOST: &str = "api.bench.example.com";
 
-const ROUNDS: usize = 7;
-const RUN: Duration = Duration::from_millis(1500);
 const NEW_HOSTS: usize = 60;
 const STARTS: usize = 15;
 const MIB: f64 = 1024.0 * 1024.0;
@@ -52,15 +51,7 @@ pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
     let origin = Child::start(ORIGIN, &[]).await.context("starting the origin")?;
     let direct = Way::direct(&origin)?;
     if report.wants(&[RPS, P50]) {
-        let rival = Child::start(RIVAL, &[&origin.address.to_string(), &origin.certificate]).await?;
-        let (rival, ours) = (Way::through(&rival, &origin)?, Sidecar::start(&origin)?);
-        let ours = ours.way(&origin)?;
-        if report.wants(&[RPS]) {
-            requests_per_second(report, &ours, &rival).await?;
-        }
-        if report.wants(&[P50]) {
-            added_latency(report, &ours, &rival, &direct).await?;
-        }
+        duel::run(report, &origin, &direct).await?;
     }
     if report.wants(&[NEW_HOST]) {
         new_host(report, &origin, &direct).await?;
@@ -71,41 +62,6 @@ pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
     if report.wants(&[BODY]) {
         large_body(report, &origin).await?;
     }
-    Ok(())
-}
-
-async fn requests_per_second(report: &mut Report, ours: &Way, rival: &Way) -> anyhow::Result<()> {
-    let mut lowest: Option<Number> = None;
-    for connections in [1, 32] {
-        let (mut of_ours, mut of_rival) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            of_rival.push(load::run(rival, connections, RUN).await?.per_second());
-            of_ours.push(load::run(ours, connections, RUN).await?.per_second());
-        }
-        let (of_ours, of_rival) = (median(of_ours), median(of_rival));
-        report.remark(&format!("{connections:2} connections: {of_ours:.0}/s, hudsucker {of_rival:.0}/s"));
-        let over = Some(Over { name: "hudsucker", value: of_rival, unit: "requests/s" });
-        let number = Number { value: of_ours / of_rival, unit: "ratio", over };
-        if lowest.as_ref().is_none_or(|lowest| number.value < lowest.value) {
-            lowest = Some(number);
-        }
-    }
-    report.add(RPS, lowest.context("no run")?);
-    Ok(())
-}
-
-async fn added_latency(report: &mut Report, ours: &Way, rival: &Way, direct: &Way) -> anyhow::Result<()> {
-    let (mut of_ours, mut of_rival, mut of_direct) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        of_direct.push(load::run(direct, 1, RUN).await?.p50());
-        of_rival.push(load::run(rival, 1, RUN).await?.p50());
-        of_ours.push(load::run(ours, 1, RUN).await?.p50());
-    }
-    let direct = median(of_direct);
-    let (ours, rival) = (median(of_ours) - direct, median(of_rival) - direct);
-    report.remark(&format!("added: {ours:.1} µs, hudsucker {rival:.1} µs; direct {direct:.1} µs"));
-    let over = Some(Over { name: "hudsucker", value: rival, unit: "µs" });
-    report.add(P50, Number { value: ours / rival, unit: "ratio", over });
     Ok(())
 }
 

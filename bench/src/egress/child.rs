@@ -14,6 +14,8 @@ pub(crate) struct Child {
     pub(crate) address: SocketAddr,
     /// Whom to trust there, PEM.
     pub(crate) certificate: String,
+    /// Its process id, as long as this lives.
+    pub(crate) pid: u32,
     _process: tokio::process::Child,
 }
 
@@ -44,7 +46,8 @@ impl Child {
             .await?
             .with_context(|| format!("{part} said nothing"))?;
         let Hello { address, certificate } = serde_json::from_str(&line)?;
-        Ok(Self { address, certificate, _process: process })
+        let pid = process.id().with_context(|| format!("{part} has ended"))?;
+        Ok(Self { address, certificate, pid, _process: process })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -28,7 +29,8 @@ pub(crate) struct Way {
     /// The origin's port, which every URL names: the rival dials no other.
     port: u16,
     tls: TlsConnector,
-    is_proxy: bool,
+    /// The process id of the proxy that is asked for a tunnel.
+    proxy: Option<u32>,
 }
 
 /// A kept-alive HTTP/1.1 connection.
@@ -43,7 +45,7 @@ impl Way {
         address: SocketAddr,
         certificate: &str,
         origin: &Child,
-        is_proxy: bool,
+        proxy: Option<u32>,
     ) -> anyhow::Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(certificate.as_bytes())?)?;
@@ -55,17 +57,32 @@ impl Way {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A client's first request to a host is measured; it knows nothing from an earlier one.
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { address, port: origin.address.port(), tls: TlsConnector::from(Arc::new(config)), is_proxy })
+        Ok(Self { address, port: origin.address.port(), tls: TlsConnector::from(Arc::new(config)), proxy })
     }
 
     /// Straight to the origin.
     pub(crate) fn direct(origin: &Child) -> anyhow::Result<Self> {
-        Self::new(origin.address, &origin.certificate, origin, false)
+        Self::new(origin.address, &origin.certificate, origin, None)
     }
 
     /// Through a proxy.
     pub(crate) fn through(proxy: &Child, origin: &Child) -> anyhow::Result<Self> {
-        Self::new(proxy.address, &proxy.certificate, origin, true)
+        Self::new(proxy.address, &proxy.certificate, origin, Some(proxy.pid))
+    }
+
+    /// The processor time that the proxy has used so far; none without one.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
+        let Some(proxy) = self.proxy else { return Ok(Duration::ZERO) };
+        let mut nanos = 0;
+        for thread in std::fs::read_dir(format!("/proc/{proxy}/task"))? {
+            // A thread may end in between; then its time is lost, as is that of all that ended before.
+            let text = std::fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+            nanos += text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanos))
     }
 
     /// A new connection to a host.
@@ -73,7 +90,7 @@ impl Way {
         let authority = format!("{host}:{}", self.port);
         let mut stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
-        if self.is_proxy {
+        if self.proxy.is_some() {
             open_tunnel(&mut stream, &authority).await?;
         }
         let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;

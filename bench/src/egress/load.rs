@@ -13,8 +13,11 @@ const WARM_UP: usize = 50;
 
 /// What a run brought.
 pub(crate) struct Outcome {
+    /// Sorted.
     latencies: Vec<Duration>,
     time: Duration,
+    /// The proxy's.
+    processor: Duration,
 }
 
 impl Outcome {
@@ -22,9 +25,13 @@ impl Outcome {
         self.latencies.len() as f64 / self.time.as_secs_f64()
     }
 
+    /// The processor time that the proxy spent on each request, in microseconds.
+    pub(crate) fn processor_micros(&self) -> f64 {
+        self.processor.as_secs_f64() * 1e6 / self.latencies.len() as f64
+    }
+
     /// The median latency in microseconds.
-    pub(crate) fn p50(mut self) -> f64 {
-        self.latencies.sort_unstable();
+    pub(crate) fn p50(&self) -> f64 {
         self.latencies.get(self.latencies.len() / 2).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e6)
     }
 }
@@ -34,21 +41,26 @@ impl Outcome {
 /// # Errors
 /// A request does not get its answer.
 pub(crate) async fn run(way: &Way, connections: usize, time: Duration) -> anyhow::Result<Outcome> {
-    let mut ready = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        let mut connection = way.connect(HOST).await.context("connecting")?;
-        for _ in 0..WARM_UP {
-            connection.get("/").await?;
-        }
-        ready.push(connection);
-    }
+    let ready = (0..connections).map(|_| connect(way));
+    let ready = try_join_all(ready).await?;
+    let before = way.processor_time()?;
     let begun = Instant::now();
     let tasks = ready.into_iter().map(|connection| async move {
         #[expect(clippy::disallowed_methods, reason = "it is joined right here")]
         tokio::spawn(ask(connection, begun + time)).await.context("a task of the load")?
     });
-    let latencies = try_join_all(tasks).await?.concat();
-    Ok(Outcome { latencies, time: begun.elapsed() })
+    let mut latencies = try_join_all(tasks).await?.concat();
+    let (time, processor) = (begun.elapsed(), way.processor_time()?.saturating_sub(before));
+    latencies.sort_unstable();
+    Ok(Outcome { latencies, time, processor })
+}
+
+async fn connect(way: &Way) -> anyhow::Result<Connection> {
+    let mut connection = way.connect(HOST).await.context("connecting")?;
+    for _ in 0..WARM_UP {
+        connection.get("/").await?;
+    }
+    Ok(connection)
 }
 
 async fn ask(mut connection: Connection, end: Instant) -> anyhow::Result<Vec<Duration>> {

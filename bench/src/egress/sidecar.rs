@@ -58,7 +58,7 @@ impl Sidecar {
     /// # Errors
     /// Its certificate is none.
     pub(crate) fn way(&self, origin: &Child) -> anyhow::Result<Way> {
-        Way::new(self.address, &self.certificate, origin, true)
+        Way::new(self.address, &self.certificate, origin, Some(self.process.id()))
     }
 
     /// A field of the process's status, in bytes.
@@ -83,6 +83,7 @@ fn handover(origin: &Child, spool: &TempDir) -> anyhow::Result<EgressHandover> {
             "tls": { "ca": "/origin.pem" },
             "auth": { "scheme": "Bearer", "token_ref": "TOKEN" },
             "matches": [{ "paths": [{ "type": "prefix", "value": "/" }], "methods": ["GET", "POST"] }],
+            "dlp": { "outbound_detectors": false, "inbound_detectors": false },
         },
         { "host": "www.example.org" },
     ] });
@@ -93,6 +94,7 @@ fn handover(origin: &Child, spool: &TempDir) -> anyhow::Result<EgressHandover> {
         revision: 1,
         policy: serde_json::from_value(policy)?,
         secrets: BTreeMap::from([("TOKEN".to_owned(), Secret::new("t".repeat(40)))]),
+        canary: None,
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.certificate.clone())]),
         spool: spool.path().to_owned(),
         // Every request is recorded, and without a bus the records of a whole run stay on disk.

@@ -27,7 +27,8 @@ struct Inner {
 
 impl Bell {
     pub(crate) fn new() -> Self {
-        let inner = Arc::new(Inner::default());
+        let inner = Inner { is_rung: AtomicBool::new(true), ..Inner::default() };
+        let inner = Arc::new(inner);
         Self { waker: Waker::from(Arc::clone(&inner)), inner }
     }
 
@@ -50,6 +51,21 @@ impl Bell {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Polls only if the inner future has been woken since the last time. For futures that stand beside a busy one
+    /// and have nothing to do most of the time.
+    pub(crate) fn poll_woken<T>(
+        &self,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.inner.task.register(cx.waker());
+        if !self.inner.is_rung.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        self.inner.is_rung.store(false, Ordering::SeqCst);
+        poll(&mut Context::from_waker(&self.waker))
     }
 
     /// Does something that wakes the inner futures just before they are polled anyway.
@@ -104,6 +120,26 @@ mod tests {
         assert_eq!((polled, polls, count.0.load(Ordering::SeqCst)), (Poll::Pending, 3, 0));
         kept.unwrap().wake();
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn one_that_is_polled_when_woken_is_polled_at_first_and_after_each_wake() {
+        let (bell, count) = (Bell::new(), Arc::new(Count::default()));
+        let waker = Waker::from(Arc::clone(&count));
+        let (mut polls, mut kept) = (0, None);
+        let mut poll = || {
+            let polled = bell.poll_woken(&Context::from_waker(&waker), |cx| {
+                polls += 1;
+                kept = Some(cx.waker().clone());
+                Poll::<()>::Pending
+            });
+            (polled, polls, kept.clone())
+        };
+        let (polled, polls, kept) = poll();
+        assert_eq!((polled, polls), (Poll::Pending, 1));
+        assert_eq!(poll().1, 1);
+        kept.unwrap().wake();
+        assert_eq!((poll().1, count.0.load(Ordering::SeqCst)), (2, 1));
     }
 
     #[test]

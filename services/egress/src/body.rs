@@ -1,8 +1,8 @@
 //! Bodies on their way through: counted, bounded, never collected.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,11 +12,15 @@ use http::header::HeaderName;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::connection::Source;
+use crate::framing::Flaw;
 use crate::headers::strip_trailers;
+use crate::inspect::Judged;
 use crate::record::Exchange;
+use crate::refusal::Refusal;
+use crate::timer::Timer;
 
 /// What the agent gets: a text of ours, or a stream from its origin.
 pub(crate) enum Body {
@@ -47,6 +51,8 @@ pub(crate) enum Cut {
     Stalled,
     #[error("the other side ended the body early")]
     Broken,
+    #[error("the body holds what must not leave")]
+    Refused,
 }
 
 /// What a request's body has done so far.
@@ -57,6 +63,7 @@ pub(crate) struct Progress {
     ended: AtomicBool,
     too_large: AtomicBool,
     broken: AtomicBool,
+    refusal: Mutex<Option<Refusal>>,
 }
 
 impl Progress {
@@ -84,10 +91,64 @@ impl Progress {
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
+
+    /// It must not go on, for this reason.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    /// Why it must not go on; told once.
+    pub(crate) fn take_refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// A request's body on its way to the origin.
-pub(crate) struct Outbound {
+pub(crate) enum Outbound {
+    /// As it comes.
+    Plain(Plain),
+    /// As far as it was judged.
+    Judged(Judged),
+}
+
+impl Outbound {
+    /// What it has done so far, also when somebody else owns it.
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        match self {
+            Self::Plain(plain) => plain.progress(),
+            Self::Judged(judged) => judged.progress(),
+        }
+    }
+}
+
+impl http_body::Body for Outbound {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut *self {
+            Self::Plain(plain) => Pin::new(plain).poll_frame(cx),
+            Self::Judged(judged) => judged.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Plain(plain) => plain.is_end_stream(),
+            Self::Judged(judged) => judged.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Plain(plain) => plain.size_hint(),
+            Self::Judged(judged) => judged.size_hint(),
+        }
+    }
+}
+
+/// A request's body as the agent sends it.
+pub(crate) struct Plain {
     source: Incoming,
     progress: Arc<Progress>,
     limit: u64,
@@ -95,7 +156,7 @@ pub(crate) struct Outbound {
     stall: Stall,
 }
 
-impl Outbound {
+impl Plain {
     /// `limit` bytes may pass; trailers lose what `strip_trailers` removes, the guarded headers among it.
     pub(crate) fn new(
         source: Incoming,
@@ -112,9 +173,18 @@ impl Outbound {
     pub(crate) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
     }
+
+    /// What the agent is told when its body was cut before it left.
+    pub(crate) fn refusal(&self, cut: Cut) -> Refusal {
+        match cut {
+            Cut::TooLarge => Refusal::BodyTooLarge(self.limit),
+            Cut::Stalled => Refusal::Malformed("its body stood still for too long".to_owned()),
+            Cut::Broken | Cut::Refused => Refusal::Framing(Flaw::BrokenBody),
+        }
+    }
 }
 
-impl http_body::Body for Outbound {
+impl http_body::Body for Plain {
     type Data = Bytes;
     type Error = Cut;
 
@@ -232,13 +302,13 @@ impl http_body::Body for Body {
 /// Notices that a stream stands still. The timer is set only while somebody waits.
 struct Stall {
     limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     waiting: bool,
 }
 
 impl Stall {
     fn new(limit: Duration) -> Self {
-        Self { limit, timer: None, waiting: false }
+        Self { limit, timer: Timer::default(), waiting: false }
     }
 
     fn moved(&mut self) {
@@ -246,13 +316,11 @@ impl Stall {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
-        let deadline = Instant::now() + self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if !self.waiting {
             self.waiting = true;
-            timer.as_mut().reset(deadline);
+            self.timer.set(Instant::now() + self.limit);
         }
-        timer.as_mut().poll(cx).map(|()| Cut::Stalled)
+        self.timer.poll(cx).map(|()| Cut::Stalled)
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Config {
     pub policy: EgressPolicy,
     /// `token_ref` → token.
     pub secrets: BTreeMap<String, Secret>,
+    /// The bottle's canary (E11).
+    pub canary: Option<Secret>,
     /// `tls.ca` → PEM.
     pub authorities: BTreeMap<String, String>,
     /// A directory for records that the bus has not taken.
@@ -49,9 +51,10 @@ impl Config {
             );
         }
         let bus = handover.bus.map(BusConfig::new).transpose()?;
-        let EgressHandover { bottle, revision, policy, secrets, authorities, spool, limits, .. } = handover;
+        let EgressHandover { bottle, revision, policy, secrets, canary, authorities, spool, limits, .. } =
+            handover;
         check_limits(&limits)?;
-        Ok((Self { bottle, revision, policy, secrets, authorities, spool, limits }, bus))
+        Ok((Self { bottle, revision, policy, secrets, canary, authorities, spool, limits }, bus))
     }
 }
 
@@ -77,6 +80,8 @@ pub fn check_limits(limits: &EgressLimits) -> anyhow::Result<()> {
         ("idle_seconds", limits.idle_seconds == 0),
         ("handshake_seconds", limits.handshake_seconds == 0),
         ("certificates", limits.certificates == 0),
+        ("hold_seconds", limits.hold_seconds == 0),
+        ("decoded_bytes", limits.decoded_bytes == 0),
         ("spool_bytes", limits.spool_bytes == 0),
     ];
     if let Some((name, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {

@@ -8,6 +8,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use base::lifecycle::Lifecycle;
 use bytes::Bytes;
@@ -19,10 +20,12 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::bell::Bell;
-use crate::body::Outbound;
+use crate::body::{Outbound, Progress};
 use crate::dial::Dialled;
+use crate::patience::patiently;
 use crate::pool::Shelf;
 use crate::socket::Doubt;
+use crate::timer::Timer;
 
 /// A byte stream to an origin: TCP, or TLS over it.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -36,6 +39,8 @@ pub(crate) struct Http1 {
     driver: Driver,
     bell: Bell,
     doubt: Doubt,
+    /// For each answer in turn.
+    timer: Timer,
 }
 
 /// What moves the bytes of a connection.
@@ -62,6 +67,8 @@ pub(crate) enum Unsent {
     Request(Box<Request<Outbound>>),
     /// It was sent, at least in part.
     Error(hyper::Error),
+    /// It was sent, and the idle time passed in silence.
+    Silence,
 }
 
 impl From<TrySendError<Request<Outbound>>> for Unsent {
@@ -81,7 +88,7 @@ impl Http1 {
     pub(crate) async fn begin(dialled: Dialled, header_bytes: usize) -> hyper::Result<Self> {
         let (sender, driver) = builder(header_bytes).handshake(TokioIo::new(dialled.stream)).await?;
         let driver = Driver { connection: Box::pin(driver), is_over: false };
-        Ok(Self { sender, driver, bell: Bell::new(), doubt: dialled.doubt })
+        Ok(Self { sender, driver, bell: Bell::new(), doubt: dialled.doubt, timer: Timer::default() })
     }
 
     /// Whether a rested connection can take a request. Whatever the origin sent meanwhile, unasked, makes it unfit: it
@@ -101,21 +108,26 @@ impl Http1 {
     ///
     /// # Errors
     /// With the request, if it can be sent again elsewhere.
-    pub(crate) async fn send(&mut self, request: Request<Outbound>) -> Result<Response<Incoming>, Unsent> {
-        let mut answer = std::pin::pin!(self.bell.muffle(|| self.sender.try_send_request(request)));
-        poll_fn(|cx| {
-            self.bell.poll(cx, |cx| {
-                self.driver.drive(cx);
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Outbound>,
+        progress: &Progress,
+        idle: Duration,
+    ) -> Result<Response<Incoming>, Unsent> {
+        let Self { sender, driver, bell, timer, .. } = self;
+        let mut answer = std::pin::pin!(bell.muffle(|| sender.try_send_request(request)));
+        let driven = poll_fn(|cx| {
+            bell.poll(cx, |cx| {
+                driver.drive(cx);
                 answer.as_mut().poll(cx)
             })
-        })
-        .await
-        .map_err(Unsent::from)
+        });
+        Ok(patiently(timer, idle, progress, driven).await.ok_or(Unsent::Silence)??)
     }
 
     /// Gives the connection to a task of its own; it ends with the exchange.
-    pub(crate) fn release(self, life: &Lifecycle) {
-        let Self { mut sender, driver: Driver { mut connection, .. }, .. } = self;
+    pub(crate) fn release(self: Box<Self>, life: &Lifecycle) {
+        let Self { mut sender, driver: Driver { mut connection, .. }, .. } = *self;
         life.spawn(async move {
             // The sender keeps the connection open: now for its answer, afterwards for nothing.
             tokio::select! {
@@ -155,8 +167,14 @@ impl Http2 {
     ///
     /// # Errors
     /// With the request, if it can be sent again elsewhere.
-    pub(crate) async fn send(&mut self, request: Request<Outbound>) -> Result<Response<Incoming>, Unsent> {
-        self.0.try_send_request(request).await.map_err(Unsent::from)
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Outbound>,
+        progress: &Progress,
+        idle: Duration,
+    ) -> Result<Response<Incoming>, Unsent> {
+        let answer = self.0.try_send_request(request);
+        Ok(patiently(&mut Timer::default(), idle, progress, answer).await.ok_or(Unsent::Silence)??)
     }
 }
 
@@ -192,21 +210,21 @@ pub(crate) enum Source {
     /// From a connection that somebody else drives.
     Driven(Incoming),
     /// From a connection that is driven by whoever reads the body, and rests afterwards.
-    Driving(Box<Driving>),
+    Driving(Driving),
 }
 
 /// A body and the connection it comes from.
 pub(crate) struct Driving {
     body: Incoming,
-    connection: Option<Http1>,
+    connection: Option<Box<Http1>>,
     shelf: Arc<Shelf>,
     ended: bool,
 }
 
 impl Source {
     /// The body of an answer that came over `connection`, which rests on `shelf` afterwards.
-    pub(crate) fn driving(body: Incoming, connection: Http1, shelf: Arc<Shelf>) -> Self {
-        Self::Driving(Box::new(Driving { body, connection: Some(connection), shelf, ended: false }))
+    pub(crate) fn driving(body: Incoming, connection: Box<Http1>, shelf: Arc<Shelf>) -> Self {
+        Self::Driving(Driving { body, connection: Some(connection), shelf, ended: false })
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
@@ -236,13 +254,13 @@ impl Driving {
         let Self { body, connection, .. } = self;
         let frame = match connection {
             None => ready!(Pin::new(body).poll_frame(cx)),
-            Some(Http1 { driver, bell, .. }) => ready!(bell.poll(cx, |cx| {
+            Some(connection) => ready!(connection.bell.poll(cx, |cx| {
                 let frame = Pin::new(&mut *body).poll_frame(cx);
                 if frame.is_ready() {
                     return frame;
                 }
                 // The body has asked for more; now its connection can read it.
-                driver.drive(cx);
+                connection.driver.drive(cx);
                 Pin::new(&mut *body).poll_frame(cx)
             })),
         };

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
@@ -12,19 +11,22 @@ use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use policy::{AllowedHost, Decision, NormalPath, RequestView, decide};
-use tokio::time::timeout;
 
-use crate::body::{Body, Inbound, Outbound, Progress, announces_over};
+use crate::body::{Body, Inbound, Outbound, Plain, Progress, announces_over};
 use crate::connection::{Source, Unsent, send_upgrade};
 use crate::dial::{Dialer, Offer, Speaks};
 use crate::framing::Flaw;
 use crate::gateway::{Call, Gateway};
 use crate::headers::{has_token, strip, strip_twins};
 use crate::identify::Target;
+use crate::inject::Credential;
+use crate::inspect::{Inspection, Judging, inspect_head};
 use crate::normal::normalise;
+use crate::patience::patiently;
 use crate::refusal::Refusal;
 use crate::running::{Equipped, Running};
 use crate::session::{Kind, Session};
+use crate::timer::Timer;
 
 /// An allowed request and where it goes.
 struct Outgoing<'a> {
@@ -33,6 +35,7 @@ struct Outgoing<'a> {
     target: &'a Target,
     host: AllowedHost,
     path: PathAndQuery,
+    revision: u64,
 }
 
 /// Sends a request to its origin, if the policy allows it.
@@ -43,13 +46,12 @@ pub(crate) async fn forward(
     session: &Session,
     running: &Running,
     target: &Target,
-    request: Request<Incoming>,
+    (mut parts, body): (Parts, Incoming),
     becomes: Option<OnUpgrade>,
     call: &mut Call,
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &*session.gateway;
-    let becomes = becomes.filter(|_| request.headers().contains_key(UPGRADE));
-    let (mut parts, body) = request.into_parts();
+    let becomes = becomes.filter(|_| parts.headers.contains_key(UPGRADE));
     normalise(&mut parts)?;
     if becomes.is_some() && !body.is_end_stream() {
         return Err(Refusal::Malformed("a request for an upgrade has no body".to_owned()));
@@ -57,14 +59,15 @@ pub(crate) async fn forward(
     if let Some(limit) = announces_over(&parts.headers, gateway.limits.body_bytes) {
         return Err(Refusal::BodyTooLarge(limit));
     }
-    let outgoing = admit(gateway, running, target, &parts)?;
+    let mut outgoing = admit(gateway, running, target, &parts)?;
     let exchange = gateway.recorder.admit(&call.asked, target.port, running.revision).await?;
     let exchange = call.exchange.insert(exchange);
 
     let guarded = Arc::clone(&outgoing.equipped.guarded);
     strip_twins(&mut parts.headers, &guarded);
-    let body = Outbound::new(body, gateway.limits.body_bytes, gateway.idle(), guarded);
+    let body = Plain::new(body, gateway.limits.body_bytes, gateway.idle(), guarded);
     exchange.follow(body.progress());
+    let body = outgoing.inspect(&mut parts, body, call).await?;
     let request = Request::from_parts(parts, body);
     match becomes {
         None => outgoing.send(request).await.and_then(|response| outgoing.deliver(response, call)),
@@ -97,6 +100,7 @@ fn admit<'a>(
             target,
             host,
             path: judged(uri, &path)?,
+            revision: running.revision,
         }),
     }
 }
@@ -118,6 +122,31 @@ fn judged(uri: &Uri, path: &NormalPath<'_>) -> Result<PathAndQuery, Refusal> {
 }
 
 impl Outgoing<'_> {
+    /// Scan out: the head, and the body as far as it can be collected; nothing was dialled yet.
+    async fn inspect(
+        &mut self,
+        parts: &mut Parts,
+        body: Plain,
+        call: &mut Call,
+    ) -> Result<Outbound, Refusal> {
+        let scanner = Arc::clone(&self.gateway.scanner);
+        let scanning = self.equipped.scanning;
+        if !scanner.looks_for_anything(scanning) {
+            return Ok(Outbound::Plain(body));
+        }
+        let inspection = Inspection::new(scanner, scanning, Arc::clone(&call.asked), self.revision);
+        if let Some(exchange) = &mut call.exchange {
+            exchange.watch(inspection.notes());
+        }
+        let replaced = self.equipped.credential.as_ref().map(Credential::header);
+        inspect_head(&inspection, parts, &mut self.path, replaced).await?;
+        if body.is_end_stream() {
+            return Ok(Outbound::Plain(body));
+        }
+        let judging = Judging::new(body, inspection, &parts.headers)?;
+        Box::pin(judging.collect()).await.map(Outbound::Judged)
+    }
+
     /// Dial and forward. A rested connection may turn out to be closed; then the request, which did not leave, takes
     /// the next one.
     async fn send(&self, mut request: Request<Outbound>) -> Result<Response<Source>, Refusal> {
@@ -132,11 +161,12 @@ impl Outgoing<'_> {
                 None => Box::pin(upstream.fresh(&self.host, self.dialer())).await?,
             };
             self.prepare(&mut request, line.speaks())?;
-            match self.patiently(&progress, line.send(request, upstream.life())).await? {
+            match line.send(request, &progress, self.gateway.idle(), upstream.life()).await {
                 Ok(response) => return Ok(response),
                 Err(Unsent::Request(again)) if is_rested => request = *again,
                 Err(Unsent::Request(_)) => return Err(self.failed("it hung up at once")),
                 Err(Unsent::Error(error)) => return Err(self.broken(&error, &progress)),
+                Err(Unsent::Silence) => return Err(self.silent()),
             }
         }
     }
@@ -187,8 +217,8 @@ impl Outgoing<'_> {
 
     /// Whether the agent wrote `Host` in the one form already, as most do.
     fn is_named_by(&self, headers: &HeaderMap) -> bool {
-        self.target.port == self.target.scheme.default_port()
-            && headers.get(HOST).is_some_and(|host| host.as_bytes() == self.host.as_str().as_bytes())
+        let named = headers.get(HOST).and_then(|host| host.to_str().ok());
+        named.is_some_and(|named| self.target.is_written(named))
     }
 
     fn authority(&self) -> String {
@@ -232,7 +262,7 @@ impl Outgoing<'_> {
         as_websocket(request.headers_mut());
         let progress = request.body().progress();
         let asked = send_upgrade(dialled.stream, request, self.gateway.limits.header_bytes, upstream.life());
-        let answer = self.patiently(&progress, asked).await?;
+        let answer = self.within(&progress, asked).await?;
         let mut response = answer.map_err(|error| self.broken(&error, &progress))?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return self.deliver(response.map(Source::Driven), call);
@@ -240,7 +270,7 @@ impl Outgoing<'_> {
         if !has_token(response.headers(), &UPGRADE, "websocket") {
             return Err(self.failed("it switched to another protocol than WebSocket"));
         }
-        let origin = self.patiently(&progress, hyper::upgrade::on(&mut response)).await?;
+        let origin = self.within(&progress, hyper::upgrade::on(&mut response)).await?;
         let origin = origin.map_err(|error| self.broken(&error, &progress))?;
         let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
         exchange.answered(response.status().as_u16());
@@ -251,25 +281,21 @@ impl Outgoing<'_> {
         Ok(Response::from_parts(parts, Body::empty()))
     }
 
-    /// Waits for an answer as long as the request's body moves, and for the idle time after that.
-    async fn patiently<T>(&self, progress: &Progress, answer: impl Future<Output = T>) -> Result<T, Refusal> {
-        let mut answer = std::pin::pin!(answer);
-        let idle: Duration = self.gateway.idle();
-        let mut frames = progress.frames();
-        loop {
-            if let Ok(answer) = timeout(idle, answer.as_mut()).await {
-                return Ok(answer);
-            }
-            let now = progress.frames();
-            if now == frames {
-                let seconds = self.gateway.limits.idle_seconds;
-                return Err(Refusal::UpstreamTimeout { host: self.host.to_string(), seconds });
-            }
-            frames = now;
-        }
+    /// Waits as long as [`patiently`] does.
+    async fn within<T>(&self, progress: &Progress, answer: impl Future<Output = T>) -> Result<T, Refusal> {
+        let waited = patiently(&mut Timer::default(), self.gateway.idle(), progress, answer).await;
+        waited.ok_or_else(|| self.silent())
+    }
+
+    fn silent(&self) -> Refusal {
+        let seconds = self.gateway.limits.idle_seconds;
+        Refusal::UpstreamTimeout { host: self.host.to_string(), seconds }
     }
 
     fn broken(&self, error: &hyper::Error, progress: &Progress) -> Refusal {
+        if let Some(refusal) = progress.take_refusal() {
+            return refusal;
+        }
         match self.gateway.limits.body_bytes {
             Some(limit) if progress.is_too_large() => Refusal::BodyTooLarge(limit),
             _ if progress.is_broken() => Refusal::Framing(Flaw::BrokenBody),

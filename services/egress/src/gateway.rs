@@ -12,6 +12,7 @@ use http::request::Parts;
 use crate::ca::Authority;
 use crate::dial::Dialer;
 use crate::identify::{Door, path};
+use crate::inspect::Scanner;
 use crate::record::{Exchange, Recorder};
 use crate::refusal::{Asked, PATH_LIMIT, Reader, Refusal};
 use crate::running::Live;
@@ -24,7 +25,8 @@ const METHOD_LIMIT: usize = 32;
 pub(crate) struct Gateway {
     pub(crate) live: Arc<Live>,
     pub(crate) ca: Authority,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) scanner: Arc<Scanner>,
     pub(crate) dialer: Dialer,
     pub(crate) limits: EgressLimits,
     pub(crate) life: Lifecycle,
@@ -32,7 +34,7 @@ pub(crate) struct Gateway {
 
 /// One request on its way through the stages, as far as its record is concerned.
 pub(crate) struct Call {
-    pub(crate) asked: Asked,
+    pub(crate) asked: Arc<Asked>,
     /// From its admission on.
     pub(crate) exchange: Option<Exchange>,
 }
@@ -52,7 +54,7 @@ impl Gateway {
         match call.exchange.take() {
             // Its record says that it was allowed, and by its status of 0 that nothing came of it.
             Some(exchange) if refusal.was_allowed() => drop(exchange),
-            Some(exchange) => exchange.refuse(&refusal, &call.asked),
+            Some(exchange) => exchange.refuse(&refusal),
             None => {
                 let revision = self.live.current().revision;
                 if let Err(worse) = self.recorder.refuse(&refusal, &call.asked, status, revision).await {
@@ -65,7 +67,7 @@ impl Gateway {
 
     /// Records what went wrong on a connection that cannot be answered any more.
     pub(crate) async fn record_silent(&self, refusal: Refusal, door: &Door, status: u16) {
-        let mut call = Call { asked: Asked::of_connection(door), exchange: None };
+        let mut call = Call { asked: Arc::new(Asked::of_connection(door)), exchange: None };
         let refusal = self.record(refusal, &mut call, status).await;
         tracing::debug!(rule = refusal.rule(), exchange.id = %call.asked.id, "closed a connection");
     }

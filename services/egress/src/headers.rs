@@ -27,6 +27,10 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 /// What the sender nominates in `Connection` and what is removed anyway, but never what routes or frames a message: a
 /// client could otherwise make the proxy forget its `Host` or its length.
 pub(crate) fn strip(headers: &mut HeaderMap) {
+    // Most messages have none of them, and looking is cheaper than removing what is not there.
+    if !headers.keys().any(|name| *name == CONNECTION || HOP_BY_HOP.contains(name)) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         for name in nominated(headers) {
             headers.remove(name);

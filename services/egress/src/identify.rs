@@ -47,6 +47,21 @@ pub(crate) struct Target {
     pub(crate) port: u16,
 }
 
+impl Target {
+    /// Whether a text is this destination's host and port, in the one form that most clients send and that needs no
+    /// parsing: the port left out where it is the default, and only there.
+    pub(crate) fn is_written(&self, text: &str) -> bool {
+        let name = self.host.as_str();
+        // An address in brackets needs them.
+        let Some(rest) = text.strip_prefix(name).filter(|_| !name.contains(':')) else { return false };
+        if self.port == self.scheme.default_port() {
+            return rest.is_empty();
+        }
+        let port = rest.strip_prefix(':').filter(|port| port.starts_with(|first| matches!(first, '1'..='9')));
+        port.is_some_and(|port| port.parse() == Ok(self.port))
+    }
+}
+
 /// The name under which the proxy itself answers (E8).
 pub(crate) const HELPER: &str = "_egress.local";
 /// The names under which a client that knows no proxy reaches it directly.
@@ -138,6 +153,9 @@ fn host_header(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 /// Whether what else names the destination, if it does, names this one.
 fn agree(target: &Target, named: Option<&str>, what: &str) -> Result<(), Refusal> {
     let Some(text) = named else { return Ok(()) };
+    if target.is_written(text) {
+        return Ok(());
+    }
     let (host, port) = parse(text)?;
     let port = port.unwrap_or(target.scheme.default_port());
     if host == target.host && port == target.port {
@@ -241,6 +259,41 @@ mod tests {
             ("TRACE", "http://a.example/x", &["a.example"], "method"),
         ] {
             assert_eq!(ask(&Door::Front, method, uri, hosts), want, "{method} {uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_parsing_says_what_parsing_says() {
+        for (host, port, written) in [
+            ("a.example", 8443, Some("a.example:8443")),
+            ("a.example", 443, Some("a.example")),
+            ("192.0.2.1", 443, Some("192.0.2.1")),
+            ("::1", 443, None),
+        ] {
+            let target = Target { scheme: Scheme::Https, host: Host::parse(host).unwrap(), port };
+            for text in [
+                "a.example",
+                "a.example:443",
+                "a.example:8443",
+                "a.example:08443",
+                "a.example:+8443",
+                "a.example:8443:8443",
+                "a.example:84430",
+                "a.example:",
+                "a.example.",
+                "a.example.evil.example",
+                "A.example",
+                "u@a.example",
+                "192.0.2.1",
+                "::1",
+                "[::1]",
+                "::1:443",
+                "",
+            ] {
+                assert_eq!(target.is_written(text), written == Some(text), "{host} {port} {text}");
+                let parsed = parse(text).map(|(host, port)| super::target(Scheme::Https, (host, port)));
+                assert!(!target.is_written(text) || parsed.is_ok_and(|parsed| parsed == target), "{text}");
+            }
         }
     }
 

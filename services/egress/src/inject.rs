@@ -37,6 +37,11 @@ impl Credential {
         Ok(Self { name: auth.header.clone(), value })
     }
 
+    /// The header that it comes in.
+    pub(crate) fn header(&self) -> &HeaderName {
+        &self.name
+    }
+
     /// Puts the credential into a request that goes out on a verified connection of its route. The agent's own
     /// `Authorization` goes in any case, also where the credential has another name.
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {

@@ -1,9 +1,8 @@
 //! Carries records to the bus: refusals at once, allowed requests by the second, and by way of the disk while the bus
 //! is away.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::id::Slug;
@@ -13,6 +12,7 @@ use bus::message::egress::{Allowed, Log};
 use bus::{Bus, BusError, Link};
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::record::{Queue, Record};
@@ -45,24 +45,38 @@ impl Destination {
     }
 }
 
-/// The one owner of the spool.
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// The bus has it.
+    Arrived,
+    /// The bus will never take it, for this reason.
+    Refused(String),
+    /// Perhaps later.
+    Unknown,
+}
+
+/// The one user of the spool.
 pub(crate) struct Keeper {
     bottle: Slug,
     destination: Destination,
-    spool: Spool,
+    spool: Arc<Mutex<Spool>>,
     /// Set while no further record can be kept.
     full: Arc<AtomicBool>,
+    /// The last one, and the last one of which the spool knows.
     batch: u64,
+    noted: u64,
     lines: Vec<Allowed>,
     /// In order; neither delivered nor spooled yet.
-    waiting: VecDeque<Parcel>,
+    waiting: Vec<Parcel>,
 }
 
 impl Keeper {
     pub(crate) fn new(bottle: Slug, destination: Destination, spool: Spool, full: Arc<AtomicBool>) -> Self {
         full.store(spool.is_full(), Ordering::Relaxed);
         let batch = spool.last_batch();
-        Self { bottle, destination, spool, full, batch, lines: Vec::new(), waiting: VecDeque::new() }
+        let spool = Arc::new(Mutex::new(spool));
+        Self { bottle, destination, spool, full, batch, noted: batch, lines: Vec::new(), waiting: Vec::new() }
     }
 
     /// Runs until the lifecycle stops and every request in hand has brought its record; what the bus has not taken by
@@ -83,6 +97,9 @@ impl Keeper {
             if is_second || !self.waiting.is_empty() {
                 self.deliver().await;
             }
+            if is_second {
+                self.sync().await;
+            }
         }
         queue.close();
         while !queue.is_empty() {
@@ -92,14 +109,15 @@ impl Keeper {
         }
         self.close_batch();
         self.deliver().await;
+        self.sync().await;
     }
 
     fn take(&mut self, records: impl Iterator<Item = Record>) {
         for record in records {
             match record {
-                Record::Blocked(blocked) => self.waiting.push_back(Parcel::Blocked(*blocked)),
+                Record::Blocked(blocked) => self.waiting.push(Parcel::Blocked(*blocked)),
                 Record::Allowed(line) => {
-                    self.lines.push(*line);
+                    self.lines.push(line.into());
                     if self.lines.len() >= BATCH {
                         self.close_batch();
                     }
@@ -113,33 +131,49 @@ impl Keeper {
             return;
         }
         self.batch += 1;
-        if let Err(error) = self.spool.note_batch(self.batch) {
-            tracing::warn!(%error, "cannot note the number of the last batch");
-        }
         let lines = std::mem::take(&mut self.lines);
         let log = Log { v: Version, bottle: self.bottle.clone(), batch: self.batch, lines };
-        self.waiting.push_back(Parcel::Log(log));
+        self.waiting.push(Parcel::Log(log));
     }
 
     async fn deliver(&mut self) {
+        self.note_batch().await;
         self.replay().await;
-        while self.spool.is_empty() && !self.waiting.is_empty() {
-            let count = self.waiting.len().min(WINDOW);
-            let sent =
-                send(&self.destination, self.waiting.make_contiguous().get(..count).unwrap_or_default())
-                    .await;
-            self.waiting.drain(..sent);
-            if sent < count {
+        while !self.waiting.is_empty() && self.is_all_delivered() {
+            let mut window = std::mem::take(&mut self.waiting);
+            let rest = window.split_off(window.len().min(WINDOW));
+            let (mut window, settled) = self.settle(window).await;
+            let is_all = settled == window.len();
+            self.waiting = window.split_off(settled);
+            self.waiting.extend(rest);
+            if !is_all {
                 break;
             }
         }
-        self.put_away();
+        self.put_away().await;
+    }
+
+    /// Before a batch is sent, so that its number is never used twice.
+    async fn note_batch(&mut self) {
+        let batch = self.batch;
+        if batch == self.noted {
+            return;
+        }
+        match self.on_disk(move |spool| spool.note_batch(batch)).await {
+            Ok(()) => self.noted = batch,
+            Err(error) => tracing::warn!(%error, "cannot note the number of the last batch"),
+        }
+    }
+
+    /// Whether nothing is on disk. Nobody else uses the spool, so this waits for nothing.
+    fn is_all_delivered(&self) -> bool {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Sends what is on disk, as long as the bus takes it.
     async fn replay(&mut self) {
-        while !self.spool.is_empty() && self.destination.is_there() {
-            let (parcels, place) = match self.spool.next(WINDOW) {
+        while !self.is_all_delivered() && self.destination.is_there() {
+            let (parcels, place) = match self.on_disk(|spool| spool.next(WINDOW)).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::error!(%error, "cannot read the spooled records");
@@ -147,58 +181,111 @@ impl Keeper {
                 }
             };
             // Parcels that the bus got twice are one to it, by their keys.
-            if send(&self.destination, &parcels).await < parcels.len() {
+            let (parcels, settled) = self.settle(parcels).await;
+            if settled < parcels.len() {
                 return;
             }
-            if let Err(error) = self.spool.delivered(place) {
+            if let Err(error) = self.on_disk(move |spool| spool.delivered(place)).await {
                 tracing::error!(%error, "cannot note which spooled records were delivered");
                 return;
             }
         }
     }
 
-    /// Spools what could not be sent, and says whether more may come.
-    fn put_away(&mut self) {
-        let mut is_full = false;
-        if !self.waiting.is_empty() {
-            match self.spool.append(self.waiting.make_contiguous()) {
-                Ok(()) => self.waiting.clear(),
-                Err(error) => {
-                    tracing::error!(%error, "cannot spool records; requests are refused until it works again");
-                    is_full = true;
+    /// Sends messages, and parks what the bus refuses for good. How many of them, from the first on, need nothing more.
+    async fn settle(&mut self, parcels: Vec<Parcel>) -> (Vec<Parcel>, usize) {
+        let fates = send(&self.destination, &parcels).await;
+        if fates.iter().all(|fate| *fate == Fate::Arrived) {
+            let settled = fates.len();
+            return (parcels, settled);
+        }
+        self.on_disk(move |spool| {
+            for (index, (parcel, fate)) in parcels.iter().zip(&fates).enumerate() {
+                let Fate::Refused(reason) = fate else { continue };
+                tracing::error!(
+                    reason,
+                    "the bus refuses a record for good; it is kept in the spool's file `refused`"
+                );
+                if let Err(error) = spool.park(parcel, reason) {
+                    tracing::error!(%error, "cannot keep it there; it is tried again");
+                    return (parcels, index);
                 }
             }
-        }
-        is_full |= self.spool.is_full();
+            (parcels, fates.len())
+        })
+        .await
+    }
+
+    /// Spools what could not be sent, and says whether more may come.
+    async fn put_away(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (waiting, is_full) = self
+            .on_disk(|spool| {
+                if waiting.is_empty() {
+                    return (waiting, spool.is_full());
+                }
+                match spool.append(&waiting) {
+                    Ok(()) => (Vec::new(), spool.is_full()),
+                    Err(error) => {
+                        tracing::error!(%error, "cannot spool records; requests are refused until it works again");
+                        (waiting, true)
+                    }
+                }
+            })
+            .await;
+        self.waiting = waiting;
         if self.full.swap(is_full, Ordering::Relaxed) != is_full {
             tracing::warn!(is_full, "the spool of records changed its state");
         }
     }
+
+    async fn sync(&self) {
+        if let Err(error) = self.on_disk(Spool::sync).await {
+            tracing::error!(%error, "cannot bring the spooled records to the disk");
+        }
+    }
+
+    /// Does something with the spool, where waiting for the disk delays no request.
+    ///
+    /// # Panics
+    /// When `work` does: without its records the proxy must not go on.
+    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> T + Send + 'static) -> T {
+        let spool = Arc::clone(&self.spool);
+        let done = spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
+        match done.await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime has ended; so does this, at its next await.
+            Err(_) => std::future::pending().await,
+        }
+    }
 }
 
-/// Sends messages; how many of them, from the first on, have surely arrived.
-async fn send(destination: &Destination, parcels: &[Parcel]) -> usize {
+/// Sends messages; what became of them, from the first on, up to one that may have to be sent again.
+async fn send(destination: &Destination, parcels: &[Parcel]) -> Vec<Fate> {
     if !destination.is_there() {
-        return 0;
+        return Vec::new();
     }
     match destination {
         Destination::Channel(channel) => {
-            for (index, parcel) in parcels.iter().enumerate() {
+            let mut fates = Vec::new();
+            for parcel in parcels {
                 if channel.send(parcel.clone()).await.is_err() {
-                    return index;
+                    break;
                 }
+                fates.push(Fate::Arrived);
             }
-            parcels.len()
+            fates
         }
         Destination::Bus(bus) => {
-            let Some(bus) = bus.borrow().clone() else { return 0 };
+            let Some(bus) = bus.borrow().clone() else { return Vec::new() };
             let sent = join_all(parcels.iter().map(|parcel| publish(&bus, parcel))).await;
-            sent.iter().take_while(|arrived| **arrived).count()
+            sent.into_iter().take_while(|fate| *fate != Fate::Unknown).collect()
         }
     }
 }
 
-async fn publish(bus: &Bus, parcel: &Parcel) -> bool {
+async fn publish(bus: &Bus, parcel: &Parcel) -> Fate {
     let publication = async {
         match parcel {
             Parcel::Blocked(blocked) => bus.publish_within(blocked, CONFIRM).await,
@@ -206,12 +293,35 @@ async fn publish(bus: &Bus, parcel: &Parcel) -> bool {
         }
     };
     match timeout(CONFIRM * 2, publication).await {
-        Ok(Ok(_)) => true,
+        Ok(Ok(_)) => Fate::Arrived,
+        Ok(Err(error)) => fate(&error),
+        Err(_) => Fate::Unknown,
+    }
+}
+
+fn fate(error: &BusError) -> Fate {
+    match error {
         // Expected while the bus is away; the spool has it.
-        Ok(Err(BusError::Deadline { .. })) | Err(_) => false,
-        Ok(Err(error)) => {
-            tracing::warn!(error = base::error::chain(&error), "the bus does not take a record");
-            false
-        }
+        BusError::Deadline { .. } => {}
+        // A server that cannot store anything at the moment says 503; all else is about this message.
+        BusError::Refused { code, .. } if *code != 503 => return Fate::Refused(base::error::chain(error)),
+        error => tracing::warn!(error = base::error::chain(error), "the bus does not take a record"),
+    }
+    Fate::Unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_about_the_message_itself_is_for_good() {
+        let refused = |code| {
+            let answer = "message size exceeds maximum allowed".to_owned();
+            fate(&BusError::Refused { doing: "publishing".to_owned(), answer, code })
+        };
+        assert!(matches!(refused(10054), Fate::Refused(reason) if reason.contains("exceeds")));
+        assert_eq!(refused(503), Fate::Unknown);
+        assert_eq!(fate(&BusError::Closed { doing: "publishing".to_owned() }), Fate::Unknown);
     }
 }

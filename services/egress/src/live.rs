@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::id::Slug;
 use base::lifecycle::Lifecycle;
 use bus::message::Version;
+use bus::message::proposal::Resolved;
 use bus::message::revision::{PolicyGet, PolicyGetReply, PolicyRevision, PolicyRunning, RefusedRevision};
 use bus::{Bus, BusError, Connect, Link};
 use tokio::sync::watch;
@@ -74,6 +75,7 @@ async fn listen(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), Bus
     let mut link = bus.link();
     let subject = format!("policy.changed.{bottle}");
     let mut changes = bus.subscribe::<PolicyRevision>(&subject).await?;
+    let mut answers = bus.subscribe::<Resolved>(&format!("proposal.resolved.{bottle}")).await?;
     let mut question = Some(Instant::now());
     let mut pause = PAUSE;
     loop {
@@ -81,6 +83,10 @@ async fn listen(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), Bus
             change = changes.next() => match change?.message {
                 Ok(revision) => take(bus, bottle, policies, &revision).await,
                 Err(malformed) => tracing::error!(%malformed, "a pushed policy cannot be read; the old one stays"),
+            },
+            answer = answers.next() => match answer?.message {
+                Ok(resolved) => policies.resolve(resolved),
+                Err(malformed) => tracing::error!(%malformed, "an answer to a proposal cannot be read"),
             },
             Ok(()) = link.changed() => {
                 if *link.borrow_and_update() == Link::Up {

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use policy::{AllowedHost, Host};
 use tokio::time::Instant;
 
-use crate::body::Outbound;
+use crate::body::{Outbound, Progress};
 use crate::connection::{Http1, Http2, Source, Unsent};
 use crate::dial::{Dialer, Dialled, Link, Offer, Speaks};
 use crate::refusal::Refusal;
@@ -31,7 +31,7 @@ pub(crate) struct Upstream {
 /// The connections of one host.
 #[derive(Default)]
 pub(crate) struct Shelf {
-    resting: Mutex<Vec<(Http1, Instant)>>,
+    resting: Mutex<Vec<(Box<Http1>, Instant)>>,
     shared: Mutex<Option<Http2>>,
 }
 
@@ -61,7 +61,7 @@ impl Upstream {
         }
         while let Some(mut http1) = shelf.take() {
             if http1.is_fit().await {
-                return Some(Line::Http1(Box::new(http1), shelf));
+                return Some(Line::Http1(http1, shelf));
             }
         }
         None
@@ -118,7 +118,7 @@ impl Upstream {
 
 impl Shelf {
     /// Keeps a connection whose answer has ended.
-    pub(crate) fn rest(&self, connection: Http1) {
+    pub(crate) fn rest(&self, connection: Box<Http1>) {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         if resting.len() < SHELF_LIMIT {
             resting.push((connection, Instant::now()));
@@ -126,7 +126,7 @@ impl Shelf {
     }
 
     /// The connection that rested last: it is the least likely to be closed.
-    fn take(&self) -> Option<Http1> {
+    fn take(&self) -> Option<Box<Http1>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner).pop().map(|(connection, _)| connection)
     }
 
@@ -148,28 +148,30 @@ impl Line {
         }
     }
 
-    /// Sends the request; the connection goes with the answer's body.
+    /// Sends the request, whose body's progress is given, and waits for the head of the answer for as long as
+    /// [`patiently`](crate::patience::patiently) does; the connection goes with the answer's body.
     ///
     /// # Errors
     /// With the request, if it can be sent again elsewhere.
     pub(crate) async fn send(
         self,
         request: Request<Outbound>,
+        progress: &Progress,
+        idle: Duration,
         life: &Lifecycle,
     ) -> Result<Response<Source>, Unsent> {
-        let progress = request.body().progress();
         match self {
             Self::Http1(mut http1, shelf) => {
-                let (head, body) = http1.send(request).await?.into_parts();
+                let (head, body) = http1.send(request, progress, idle).await?.into_parts();
                 let source = if progress.has_ended() {
-                    Source::driving(body, *http1, shelf)
+                    Source::driving(body, http1, shelf)
                 } else {
                     http1.release(life);
                     Source::Driven(body)
                 };
                 Ok(Response::from_parts(head, source))
             }
-            Self::Http2(mut http2) => Ok(http2.send(request).await?.map(Source::Driven)),
+            Self::Http2(mut http2) => Ok(http2.send(request, progress, idle).await?.map(Source::Driven)),
         }
     }
 }

@@ -6,10 +6,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base::Secret;
 use base::clock::Clock;
 use base::lifecycle::Lifecycle;
+use bus::message::proposal::Resolved;
 use futures::FutureExt as _;
+use rand::Rng as _;
+use rand::distr::Alphanumeric;
 use rustls::crypto::CryptoProvider;
+use scan::{Detectors, Known, Rules};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval, sleep};
@@ -18,6 +23,7 @@ use crate::ca::Authority;
 use crate::config::{Config, check_limits};
 use crate::dial::Dialer;
 use crate::gateway::Gateway;
+use crate::inspect::{Holds, Scanner};
 use crate::keeper::{Destination, Keeper};
 use crate::own;
 use crate::record::{Queue, Recorder};
@@ -42,7 +48,7 @@ pub struct Proxy {
 
 /// The handle through which a running proxy's policy changes.
 #[derive(Clone)]
-pub struct Policies(pub(crate) Arc<Live>);
+pub struct Policies(pub(crate) Arc<Live>, Arc<Holds>);
 
 /// Builds a proxy. Nothing listens, dials or writes records yet; whatever can be wrong is found here.
 ///
@@ -59,9 +65,10 @@ pub fn build(
     own::addresses()
         .context("reading this host's own addresses from /proc/net, to keep requests away from them")?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let limits = config.limits;
+    let limits = config.limits.clone();
     let full = Arc::new(AtomicBool::new(false));
     let spool = Spool::open(&config.spool, limits.spool_bytes).context("opening the spool of records")?;
+    let scanner = Arc::new(scanner(&config, &destination, &clock)?);
     let keeper = Keeper::new(config.bottle.clone(), destination, spool, Arc::clone(&full));
     let (recorder, records) = Recorder::new(config.bottle, clock.clone(), full);
     let chest = Chest {
@@ -75,8 +82,26 @@ pub fn build(
     let within = Duration::from_secs(limits.handshake_seconds);
     let dialer = Dialer::new(System::new(Arc::clone(&provider)), within, limits.connections);
     let ca = authority(provider, clock, limits.certificates)?;
-    let gateway = Arc::new(Gateway { live, ca, recorder, dialer, limits, life: life.clone() });
+    let gateway = Arc::new(Gateway { live, ca, recorder, scanner, dialer, limits, life: life.clone() });
     Ok(Proxy { gateway, keeper, records })
+}
+
+/// The detectors, with all secrets that this proxy holds, and the way to a person.
+fn scanner(config: &Config, destination: &Destination, clock: &Clock) -> anyhow::Result<Scanner> {
+    let known =
+        |name: &str, value: &Secret, is_canary| Known { name: name.into(), value: value.clone(), is_canary };
+    let secrets = config.secrets.iter().map(|(name, value)| known(name, value, false));
+    let canary = config.canary.iter().map(|value| known("canary", value, true));
+    let key = Secret::new(rand::rng().sample_iter(Alphanumeric).take(43).map(char::from).collect());
+    let detectors = Detectors::new(Rules::standard(), secrets.chain(canary).collect(), key)
+        .context("preparing the detectors")?;
+    let bus = match destination {
+        Destination::Bus(bus) => Some(bus.clone()),
+        Destination::Channel(_) => None,
+    };
+    let patience = Duration::from_secs(config.limits.hold_seconds);
+    let holds = Arc::new(Holds::new(config.bottle.clone(), clock.clone(), bus, patience));
+    Ok(Scanner::new(detectors, config.canary.is_some(), holds, &config.limits))
 }
 
 fn authority(provider: Arc<CryptoProvider>, clock: Clock, limit: usize) -> anyhow::Result<Authority> {
@@ -93,7 +118,7 @@ impl Proxy {
     /// Where its policy can be changed.
     #[must_use]
     pub fn policies(&self) -> Policies {
-        Policies(Arc::clone(&self.gateway.live))
+        Policies(Arc::clone(&self.gateway.live), Arc::clone(&self.gateway.scanner.holds))
     }
 
     /// Accepts connections until the lifecycle stops. Returns at once; the lifecycle owns the tasks.
@@ -116,6 +141,11 @@ impl Policies {
     /// It is invalid or not newer; the old one goes on.
     pub fn offer(&self, revision: u64, policy: &policy::EgressPolicy) -> Result<(), crate::InvalidPolicy> {
         self.0.offer(revision, policy)
+    }
+
+    /// A person has answered a question.
+    pub fn resolve(&self, resolved: Resolved) {
+        self.1.resolve(resolved);
     }
 
     /// The revision that runs.

@@ -8,11 +8,13 @@ use std::time::Duration;
 use base::clock::Clock;
 use base::id::Slug;
 use bus::message::Version;
-use bus::message::egress::{Allowed, Blocked};
+use bus::message::egress::{Allowed, Blocked, Found};
+use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::body::Progress;
+use crate::inspect::Notes;
 use crate::refusal::{Asked, Refusal};
 
 /// Requests in hand and records on their way, together.
@@ -23,16 +25,50 @@ const MANY: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Record {
     /// Let through.
-    Allowed(Box<Allowed>),
+    Allowed(Passed),
     /// Refused.
     Blocked(Box<Blocked>),
 }
 
-/// Where decisions are noted. Cheap to clone.
-#[derive(Clone)]
+/// What is known of a request that was let through. Its line of the log is written where it delays nobody.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    asked: Arc<Asked>,
+    at: Timestamp,
+    port: u16,
+    status: u16,
+    sent: u64,
+    received: u64,
+    duration: Duration,
+    revision: u64,
+    found: Vec<Found>,
+}
+
+impl From<Passed> for Allowed {
+    fn from(passed: Passed) -> Self {
+        let Asked { id, method, scheme, host, path, .. } = Arc::unwrap_or_clone(passed.asked);
+        Self {
+            id,
+            at: passed.at,
+            method,
+            scheme: scheme.to_owned(),
+            host,
+            port: passed.port,
+            path,
+            status: passed.status,
+            sent: passed.sent,
+            received: passed.received,
+            duration_ms: u64::try_from(passed.duration.as_millis()).unwrap_or(u64::MAX),
+            revision: passed.revision,
+            found: passed.found,
+        }
+    }
+}
+
+/// Where decisions are noted.
 pub(crate) struct Recorder {
     queue: Arc<Queue>,
     full: Arc<AtomicBool>,
@@ -51,10 +87,11 @@ pub(crate) struct Queue {
 /// A request that was let through. Its record is written when this is dropped.
 pub(crate) struct Exchange {
     /// Until it is recorded.
-    pending: Option<(OwnedSemaphorePermit, Box<Allowed>)>,
-    recorder: Recorder,
+    pending: Option<(OwnedSemaphorePermit, Passed)>,
+    recorder: Arc<Recorder>,
     begun: Instant,
     sent: Option<Arc<Progress>>,
+    notes: Option<Arc<Notes>>,
 }
 
 impl Queue {
@@ -74,8 +111,9 @@ impl Queue {
 
     /// All that waits, in order; their places are free again.
     pub(crate) fn take(&self) -> impl Iterator<Item = Record> + use<> {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        waiting.into_iter().map(|(record, _)| record)
+        let next = Vec::with_capacity(MANY);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *waiting, next).into_iter().map(|(record, _)| record)
     }
 
     /// Gives no more places.
@@ -91,37 +129,40 @@ impl Queue {
 
 impl Recorder {
     /// A recorder and its queue. While `full` is set, nothing may happen.
-    pub(crate) fn new(bottle: Slug, clock: Clock, full: Arc<AtomicBool>) -> (Self, Arc<Queue>) {
+    pub(crate) fn new(bottle: Slug, clock: Clock, full: Arc<AtomicBool>) -> (Arc<Self>, Arc<Queue>) {
         let places = Arc::new(Semaphore::new(PLACES));
         let queue = Arc::new(Queue { places, waiting: Mutex::default(), ready: Notify::new() });
-        (Self { queue: Arc::clone(&queue), full, bottle, clock }, queue)
+        (Arc::new(Self { queue: Arc::clone(&queue), full, bottle, clock }), queue)
     }
 
     /// Gives a request its place.
     ///
     /// # Errors
     /// [`Refusal::RecordsFull`], [`Refusal::Busy`], [`Refusal::Stopping`].
-    pub(crate) async fn admit(&self, asked: &Asked, port: u16, revision: u64) -> Result<Exchange, Refusal> {
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        asked: &Arc<Asked>,
+        port: u16,
+        revision: u64,
+    ) -> Result<Exchange, Refusal> {
         let place = self.place().await?;
-        let line = Box::new(Allowed {
-            id: asked.id.clone(),
+        let passed = Passed {
+            asked: Arc::clone(asked),
             at: self.clock.now(),
-            method: asked.method.clone(),
-            scheme: asked.scheme.to_owned(),
-            host: asked.host.clone(),
             port,
-            path: asked.path.clone(),
             status: 0,
             sent: 0,
             received: 0,
-            duration_ms: 0,
+            duration: Duration::ZERO,
             revision,
-        });
+            found: Vec::new(),
+        };
         Ok(Exchange {
-            pending: Some((place, line)),
-            recorder: self.clone(),
+            pending: Some((place, passed)),
+            recorder: Arc::clone(self),
             begun: Instant::now(),
             sent: None,
+            notes: None,
         })
     }
 
@@ -170,6 +211,7 @@ impl Recorder {
             reason: refusal.to_string(),
             status,
             revision,
+            found: refusal.found().cloned(),
         })
     }
 }
@@ -178,6 +220,11 @@ impl Exchange {
     /// Follows the request's body.
     pub(crate) fn follow(&mut self, sent: Arc<Progress>) {
         self.sent = Some(sent);
+    }
+
+    /// Follows what is found in it.
+    pub(crate) fn watch(&mut self, notes: Arc<Notes>) {
+        self.notes = Some(notes);
     }
 
     /// Notes the origin's status.
@@ -199,15 +246,16 @@ impl Exchange {
     }
 
     /// The request was refused after all.
-    pub(crate) fn refuse(mut self, refusal: &Refusal, asked: &Asked) {
-        if let Some((place, line)) = self.pending.take() {
+    pub(crate) fn refuse(mut self, refusal: &Refusal) {
+        if let Some((place, passed)) = self.pending.take() {
             let status = refusal.status().as_u16();
-            let record = Record::Blocked(self.recorder.blocked(refusal, asked, status, line.revision));
+            let record =
+                Record::Blocked(self.recorder.blocked(refusal, &passed.asked, status, passed.revision));
             self.recorder.queue.push(record, place);
         }
     }
 
-    fn edit(&mut self, change: impl FnOnce(&mut Allowed)) {
+    fn edit(&mut self, change: impl FnOnce(&mut Passed)) {
         if let Some((_, line)) = &mut self.pending {
             change(line);
         }
@@ -216,11 +264,14 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let Some((place, mut line)) = self.pending.take() else { return };
+        let Some((place, mut passed)) = self.pending.take() else { return };
         if let Some(sent) = &self.sent {
-            line.sent = sent.bytes();
+            passed.sent = sent.bytes();
         }
-        line.duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.recorder.queue.push(Record::Allowed(line), place);
+        if let Some(notes) = &self.notes {
+            passed.found = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        passed.duration = self.begun.elapsed();
+        self.recorder.queue.push(Record::Allowed(passed), place);
     }
 }

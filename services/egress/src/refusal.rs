@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use base::id::ExchangeId;
+use base::id::{ExchangeId, ProposalId};
+use bus::message::egress::Found;
+use bus::message::proposal::Outcome;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
@@ -54,6 +56,46 @@ pub enum Refusal {
     /// The policy says no (E1, E2, E7).
     #[error("{0}")]
     Policy(#[from] policy::Refusal),
+    /// A detector found something that must not leave (E9, E11).
+    #[error("{}", secret(.0))]
+    Secret(Box<Found>),
+    /// A person was asked whether it may leave, and has not answered yet.
+    #[error(
+        "{}; a person was asked (proposal {proposal}) and has not answered yet: wait, then try again",
+        secret(found)
+    )]
+    Unanswered {
+        /// What.
+        found: Box<Found>,
+        /// The question.
+        proposal: ProposalId,
+    },
+    /// A person was asked, and it may not leave.
+    #[error("{}; proposal {proposal} was {}{}", secret(found), ended(*outcome), because(reason.as_deref()))]
+    Denied {
+        /// What.
+        found: Box<Found>,
+        /// The question.
+        proposal: ProposalId,
+        /// The answer.
+        outcome: Outcome,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A person would have to be asked, and none can be.
+    #[error("{}, and no person can be asked: {why}", secret(found))]
+    NobodyToAsk {
+        /// What.
+        found: Box<Found>,
+        /// Why not.
+        why: String,
+    },
+    /// An encoded line end in the path or query, with a header after it (E9).
+    #[error("the path or query holds an encoded line end with a header after it")]
+    HeaderInjection,
+    /// It cannot be judged, so it does not leave (invariant 3).
+    #[error("the request cannot be scanned for secrets: {0}")]
+    Unscannable(String),
     /// The host resolves to an address that must not be dialled.
     #[error("{host} is at {address}, and {objection}; a route may allow it with allow_private")]
     Address {
@@ -154,6 +196,12 @@ impl Refusal {
             Self::BodyTooLarge(_) => "body-too-large",
             Self::Policy(refusal) => refusal.rule(),
             Self::Address { .. } => "address",
+            Self::Secret(found) if found.is_certain => "canary",
+            Self::Secret(_) | Self::Unanswered { .. } | Self::Denied { .. } | Self::NobodyToAsk { .. } => {
+                "secret"
+            }
+            Self::HeaderInjection => "header-injection",
+            Self::Unscannable(_) => "unscannable",
             Self::NoSuchPage => "no-such-page",
             Self::NotProxied => "not-proxied",
             Self::RecordsFull => "records-full",
@@ -179,7 +227,15 @@ impl Refusal {
             Self::HeadTimeout(_) | Self::HandshakeTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Identity(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Upgrade(_) | Self::Policy(_) | Self::Address { .. } => StatusCode::FORBIDDEN,
+            Self::Upgrade(_)
+            | Self::Policy(_)
+            | Self::Address { .. }
+            | Self::Secret(_)
+            | Self::Unanswered { .. }
+            | Self::Denied { .. }
+            | Self::NobodyToAsk { .. }
+            | Self::HeaderInjection
+            | Self::Unscannable(_) => StatusCode::FORBIDDEN,
             Self::Expectation(_) => StatusCode::EXPECTATION_FAILED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
@@ -204,6 +260,25 @@ impl Refusal {
                 | Self::Upstream { .. }
                 | Self::UpstreamTimeout { .. }
         )
+    }
+
+    /// What a detector found, if that is why.
+    pub(crate) fn found(&self) -> Option<&Found> {
+        match self {
+            Self::Secret(found)
+            | Self::Unanswered { found, .. }
+            | Self::Denied { found, .. }
+            | Self::NobodyToAsk { found, .. } => Some(found),
+            _ => None,
+        }
+    }
+
+    /// The question that a person was asked about it.
+    fn proposal(&self) -> Option<&ProposalId> {
+        match self {
+            Self::Unanswered { proposal, .. } | Self::Denied { proposal, .. } => Some(proposal),
+            _ => None,
+        }
     }
 
     /// Whether a person could allow it, so that asking makes sense.
@@ -263,6 +338,10 @@ struct Told<'a> {
     port: Option<u16>,
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<&'a Found>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposal: Option<&'a ProposalId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ask: Option<Ask<'a>>,
 }
 
@@ -307,6 +386,8 @@ fn as_json(refusal: &Refusal, asked: &Asked, ask: Option<Ask<'_>>) -> String {
         host: &asked.host,
         port: asked.port,
         path: &asked.path,
+        found: refusal.found(),
+        proposal: refusal.proposal(),
         ask,
     };
     // Strings and numbers always serialise.
@@ -322,4 +403,30 @@ fn as_text(refusal: &Refusal, asked: &Asked, ask: bool) -> String {
         let _ = writeln!(text, "To ask for it, call the MCP tool egress-block with id {}.", asked.id);
     }
     text
+}
+
+/// What was found, in words.
+fn secret(found: &Found) -> String {
+    let what = if found.is_certain {
+        "the bottle's canary".to_owned()
+    } else {
+        format!("a secret ({})", found.detector)
+    };
+    let through =
+        if found.via.is_empty() { String::new() } else { format!(", seen through {}", found.via.join(", ")) };
+    format!("the request's {} holds {what}{through}", found.surface)
+}
+
+fn ended(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Approved => "approved",
+        Outcome::Modified => "modified",
+        Outcome::Rejected => "rejected",
+        Outcome::Expired => "not answered in time",
+        Outcome::Withdrawn => "withdrawn",
+    }
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }

@@ -11,6 +11,7 @@ use rustls::crypto::CryptoProvider;
 
 use crate::dial::Link;
 use crate::inject::Credential;
+use crate::inspect::Scanning;
 use crate::pool::Upstream;
 use crate::trust::Trust;
 
@@ -30,6 +31,7 @@ pub(crate) struct Equipped {
     pub(crate) credential: Option<Credential>,
     /// The headers whose value the route decides about or brings.
     pub(crate) guarded: Arc<[HeaderName]>,
+    pub(crate) scanning: Scanning,
     host: HostPattern,
 }
 
@@ -172,7 +174,8 @@ impl Chest {
                 None => Arc::new(Upstream::new(link, self.header_bytes, self.life.clone())),
             };
             let guarded = route.guarded_headers().cloned().collect();
-            routes.push(Equipped { upstream, credential, guarded, host: route.host().clone() });
+            let scanning = Scanning::new(route.source().dlp.as_ref());
+            routes.push(Equipped { upstream, credential, guarded, scanning, host: route.host().clone() });
         }
         Ok(Running { revision, policy: checked, routes })
     }
@@ -209,12 +212,6 @@ fn refuse_unsupported(route: &CheckedRoute) -> Result<(), InvalidPolicy> {
         matches!(detectors, None | Some(policy::Detectors::Off(false)))
     };
     match &route.source().dlp {
-        Some(dlp) if dlp.outbound_on_match.is_some() => {
-            refuse("dlp.outbound_on_match", "this proxy does not scan requests; leave it out")
-        }
-        Some(dlp) if !off(&dlp.outbound_detectors) => {
-            refuse("dlp.outbound_detectors", "this proxy does not scan requests; write false or leave it out")
-        }
         Some(dlp) if !off(&dlp.inbound_detectors) => {
             refuse("dlp.inbound_detectors", "this proxy does not scan answers; write false or leave it out")
         }

@@ -1,6 +1,7 @@
 //! One connection from the agent, from its acceptance to its end: HTTP, then perhaps a tunnel, HTTP in it, then
 //! perhaps a WebSocket.
 
+use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::bell::Bell;
 use crate::ca;
 use crate::connection::{MIN_BUFFER, Owned};
 use crate::gateway::Gateway;
@@ -128,14 +130,21 @@ async fn speak_http1<S: Agent>(gateway: &Arc<Gateway>, door: Door, wire: Wire<S>
         .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
+    let mut watch = std::pin::pin!(async {
+        tokio::select! {
+            expired = gauge.expired(gateway.idle(), gateway.handshake()) => Some(expired),
+            () = gateway.life.stopping() => None,
+        }
+    });
+    let bell = Bell::new();
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        expired = gauge.expired(gateway.idle(), gateway.handshake()) => {
-            Box::pin(note_expired(&session, expired)).await;
-            return None;
-        }
-        () = gateway.life.stopping() => {
+        event = poll_fn(|cx| bell.poll_woken(cx, |cx| watch.as_mut().poll(cx))) => {
+            if let Some(expired) = event {
+                Box::pin(note_expired(&session, expired)).await;
+                return None;
+            }
             connection.as_mut().graceful_shutdown();
             timeout(DRAIN, connection).await.unwrap_or(Ok(()))
         }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -60,13 +61,14 @@ impl Session {
 /// Answers one request; the only place where a refusal becomes a reply.
 pub(crate) async fn answer(
     session: Arc<Session>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    let becomes = (request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE))
+        .then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
-    let mut call = Call { asked: Asked::of_request(&session.door, &parts), exchange: None };
+    let mut call = Call { asked: Arc::new(Asked::of_request(&session.door, &parts)), exchange: None };
     let reader = Reader::of(&parts.headers);
-    let request = Request::from_parts(parts, body);
-    match try_answer(&session, request, &mut call).await {
+    match try_answer(&session, (parts, body), becomes, &mut call).await {
         Ok(response) => Ok(response),
         Err(refusal) => {
             let status = refusal.status().as_u16();
@@ -78,7 +80,8 @@ pub(crate) async fn answer(
 
 async fn try_answer(
     session: &Session,
-    mut request: Request<Incoming>,
+    (mut parts, body): (Parts, Incoming),
+    becomes: Option<OnUpgrade>,
     call: &mut Call,
 ) -> Result<Response<Body>, Refusal> {
     if let Some(gauge) = &session.gauge {
@@ -88,9 +91,6 @@ async fn try_answer(
         return Err(Refusal::Stopping);
     }
     let running = session.gateway.live.current();
-    let becomes = (request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE))
-        .then(|| hyper::upgrade::on(&mut request));
-    let (mut parts, body) = request.into_parts();
     let target = match identify(&session.door, &parts)? {
         Intent::Forward(target) => target,
         Intent::Connect(host, port) => return open(session, host, port, becomes),
@@ -99,10 +99,11 @@ async fn try_answer(
             Local::Mounted(target) => target,
         },
     };
-    call.asked.scheme = target.scheme.as_str();
-    call.asked.port = Some(target.port);
-    target.host.as_str().clone_into(&mut call.asked.host);
-    forward(session, &running, &target, Request::from_parts(parts, body), becomes, call).await
+    let asked = Arc::make_mut(&mut call.asked);
+    asked.scheme = target.scheme.as_str();
+    asked.port = Some(target.port);
+    target.host.as_str().clone_into(&mut asked.host);
+    forward(session, &running, &target, (parts, body), becomes, call).await
 }
 
 /// Opens a tunnel to anywhere: what it may carry is decided inside it, where a refusal can be read.

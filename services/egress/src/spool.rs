@@ -1,5 +1,6 @@
 //! Records on disk while the bus is away: one file, appended to, replayed in order, emptied when all of it is
-//! delivered. It survives the process, not a power failure.
+//! delivered. It survives the process, and a power failure but for its last second. What the bus refuses for good is
+//! kept beside it, for a person to look at.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
@@ -23,11 +24,23 @@ pub enum Parcel {
 /// The file, and how much of it was delivered.
 pub(crate) struct Spool {
     file: File,
+    /// Whether the file may hold what the disk does not.
+    unsynced: bool,
     mark: PathBuf,
     batch: PathBuf,
+    refused: PathBuf,
     length: u64,
     delivered: u64,
+    /// Bytes of what the bus refused.
+    parked: u64,
     limit: u64,
+}
+
+/// What the bus refused, as it is kept.
+#[derive(Serialize)]
+struct Parked<'a> {
+    reason: &'a str,
+    parcel: &'a Parcel,
 }
 
 impl Spool {
@@ -43,7 +56,9 @@ impl Spool {
         let length = end_line(&mut file).with_context(|| format!("reading {}", path.display()))?;
         let mark = directory.join("delivered");
         let delivered = number(&mark).filter(|mark| *mark <= length).unwrap_or(0);
-        Ok(Self { file, mark, batch: directory.join("batch"), length, delivered, limit })
+        let (batch, refused) = (directory.join("batch"), directory.join("refused"));
+        let parked = std::fs::metadata(&refused).map_or(0, |file| file.len());
+        Ok(Self { file, unsynced: false, mark, batch, refused, length, delivered, parked, limit })
     }
 
     /// Whether nothing waits.
@@ -53,7 +68,7 @@ impl Spool {
 
     /// Whether no further record may come to be.
     pub(crate) fn is_full(&self) -> bool {
-        self.length >= self.limit
+        self.length.saturating_add(self.parked) >= self.limit
     }
 
     /// Appends messages, also over the limit: what has happened is recorded.
@@ -72,6 +87,31 @@ impl Spool {
             return Err(error);
         }
         self.length += text.len() as u64;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Brings what was appended to the disk itself. It may take long.
+    ///
+    /// # Errors
+    /// The disk's own; then it is tried again the next time.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced {
+            self.file.sync_data()?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// Keeps a message that the bus will never take, with the reason, in a file of its own.
+    ///
+    /// # Errors
+    /// The disk is full or gone.
+    pub(crate) fn park(&mut self, parcel: &Parcel, reason: &str) -> io::Result<()> {
+        let mut text = serde_json::to_vec(&Parked { reason, parcel })?;
+        text.push(b'\n');
+        OpenOptions::new().create(true).append(true).open(&self.refused)?.write_all(&text)?;
+        self.parked += text.len() as u64;
         Ok(())
     }
 
@@ -184,6 +224,20 @@ mod tests {
         let mut spool = Spool::open(home.path(), 1000).unwrap();
         spool.append(&[log(2)]).unwrap();
         assert_eq!(spool.next(10).unwrap().0, [log(1), log(2)]);
+    }
+
+    #[test]
+    fn what_the_bus_refuses_is_kept_and_counts() {
+        let home = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(home.path(), 10).unwrap();
+        spool.park(&log(1), "too large").unwrap();
+        assert!(spool.is_empty() && spool.is_full());
+        let kept = std::fs::read_to_string(home.path().join("refused")).unwrap();
+        assert!(
+            kept.starts_with(r#"{"reason":"too large","parcel":{"is":"log""#) && kept.ends_with('\n'),
+            "{kept}"
+        );
+        assert!(Spool::open(home.path(), 10).unwrap().is_full());
     }
 
     #[test]

@@ -38,6 +38,10 @@ pub(crate) fn full(text: &'static str) -> AnyBody {
     Full::new(Bytes::from_static(text.as_bytes())).boxed()
 }
 
+pub(crate) fn bytes(bytes: impl Into<Bytes>) -> AnyBody {
+    Full::new(bytes.into()).boxed()
+}
+
 /// A connection to the proxy's port.
 pub(crate) async fn dial(proxy: &Via) -> TcpStream {
     let stream = TcpStream::connect(proxy.address).await.unwrap();
@@ -109,7 +113,7 @@ pub(crate) async fn tls_to_host(proxy: &Via, alpn: &str) -> TlsStream<TcpStream>
 
 pub(crate) struct Http1 {
     pub(crate) sender: http1::SendRequest<AnyBody>,
-    _driver: JoinSet<()>,
+    driver: JoinSet<()>,
 }
 
 pub(crate) struct Http2 {
@@ -129,7 +133,12 @@ impl Http1 {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async { drop(driver.with_upgrades().await) });
-        Self { sender, _driver: tasks }
+        Self { sender, driver: tasks }
+    }
+
+    /// Waits until the connection is closed.
+    pub(crate) async fn ended(&mut self) {
+        limited(self.driver.join_next()).await;
     }
 
     pub(crate) async fn send(&mut self, request: Request<AnyBody>) -> Response<Incoming> {

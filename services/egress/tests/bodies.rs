@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::agent::{self, Http1, Http2, limited, read, rule};
-use crate::origin::{HOST, Origin, Speaks, stream_of, until};
+use crate::origin::{HOST, Origin, Speaks, stream_of};
 use crate::proxy::{Proxy, route};
 
 const MIB: u64 = 1024 * 1024;
@@ -136,7 +136,7 @@ async fn early_answers_leave_no_connections_behind() {
         agent.write_all(b"56789").await.unwrap();
         agents.push(agent);
     }
-    until("the end of the connections", || *open.borrow() == 0).await;
+    limited(open.subscribe().wait_for(|open| *open == 0)).await.unwrap();
 }
 
 /// Answers each connection as soon as its head is there, and then reads on until the other side closes.

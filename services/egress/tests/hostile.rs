@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent::{self, Http1, Http2, Via, first_answer, limited, raw, raw_over};
-use crate::origin::{HOST, Origin, Speaks, until};
+use crate::origin::{HOST, Origin, Speaks};
 use crate::proxy::{Proxy, route};
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn limits_refuse_what_is_over_them() {
     // The second waits until the first has been idle for too long.
     let second = raw(&proxy, b"GET /health HTTP/1.1\r\nHost: egress\r\nConnection: close\r\n\r\n").await;
     assert!(second.starts_with("HTTP/1.1 200"), "{second}");
-    until("the end of the first connection", || first.sender.is_closed()).await;
+    first.ended().await;
     // An origin that never answers is not waited for.
     let (status, text) = Http1::new(&proxy).await.get("/never").await;
     assert_eq!((status, agent::rule(&text).as_str()), (504, "upstream-timeout"));

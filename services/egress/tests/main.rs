@@ -14,5 +14,6 @@ mod local;
 mod policies;
 mod records;
 mod requests;
+mod scanning;
 mod sidecar;
 mod upgrades;

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _, stream};
@@ -31,6 +30,8 @@ pub(crate) struct Seen {
     pub(crate) headers: http::HeaderMap,
     pub(crate) trailers: Option<http::HeaderMap>,
     pub(crate) received: u64,
+    /// Its first mebibyte.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
@@ -160,6 +161,7 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<R
         headers: request.headers().clone(),
         trailers: None,
         received: 0,
+        body: Vec::new(),
     };
     let path = request.uri().path().to_owned();
     if path == "/ws" {
@@ -173,6 +175,7 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<R
         let frame = frame?;
         if let Some(data) = frame.data_ref() {
             seen.received += data.len() as u64;
+            seen.body.extend_from_slice(&data[..data.len().min((1 << 20) - seen.body.len())]);
         } else if let Ok(trailers) = frame.into_trailers() {
             seen.trailers = Some(trailers);
         }
@@ -251,18 +254,6 @@ fn upgrade(request: &mut Request<Incoming>) -> Reply {
         reply.headers_mut().insert(name, value.parse().unwrap());
     }
     reply
-}
-
-/// Polls until something is so, with a limit.
-pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let waiting = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not happen"));
 }
 
 /// A body of `count` chunks of 64 KiB that is made as it is read.

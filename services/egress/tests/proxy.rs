@@ -22,6 +22,11 @@ pub(crate) fn token() -> String {
     ["real", "token", "0123456789"].join("-")
 }
 
+/// What only somebody who collects secrets sends.
+pub(crate) fn canary() -> String {
+    ["Zq7", "canary", "Kd82Lw0PxT5rVbN3mYhGfC1"].concat()
+}
+
 pub(crate) struct Proxy {
     via: Via,
     pub(crate) policies: Policies,
@@ -123,6 +128,7 @@ pub(crate) fn config(
         revision: 1,
         policy: policy(routes),
         secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
+        canary: Some(Secret::new(canary())),
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
         spool: spool.to_owned(),
         limits,

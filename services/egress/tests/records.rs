@@ -1,6 +1,7 @@
 //! Records and policies over a real bus that comes and goes.
 
 use std::collections::BTreeSet;
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,12 +19,14 @@ use bus::{Bus, Connect, Follow, Since};
 use egress::config::BusConfig;
 use egress::{Destination, live};
 use handover::sidecar::EgressLimits;
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use serde_json::{Value, json};
+use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::agent::{Http1, Via, limited, rule};
-use crate::origin::{Origin, Speaks, until};
+use crate::origin::{Origin, Speaks};
 use crate::proxy::{config, policy, route};
 
 const BOTTLE: &str = "agent-abcde";
@@ -108,6 +111,27 @@ fn slug() -> Slug {
     BOTTLE.parse().unwrap()
 }
 
+/// Waits until the files of a directory are as they should be, and looks whenever one changes.
+async fn until(directory: &Path, mut is_so: impl FnMut() -> bool) {
+    let changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+    inotify::add_watch(&changes, directory, WatchFlags::MODIFY | WatchFlags::CREATE).unwrap();
+    let changes = AsyncFd::new(changes).unwrap();
+    limited(async {
+        while !is_so() {
+            let mut ready = changes.readable().await.unwrap();
+            let mut space = [MaybeUninit::uninit(); 4096];
+            let mut events = inotify::Reader::new(changes.get_ref(), &mut space);
+            while events.next().is_ok() {}
+            ready.clear_ready();
+        }
+    })
+    .await;
+}
+
+fn is_empty(spool: &Path) -> bool {
+    std::fs::metadata(spool.join("records")).unwrap().len() == 0
+}
+
 async fn blocked_paths(follow: &mut Follow<Blocked>, count: usize) -> Vec<String> {
     let mut paths = Vec::new();
     while paths.len() < count {
@@ -139,13 +163,13 @@ async fn records_reach_the_bus_in_order_whatever_happens_to_it() {
         agent.get(path).await;
     }
     let waits = |text: &str| std::fs::read_to_string(spool.path().join("records")).unwrap().contains(text);
-    until("spooling", || waits(r#""path":"/2""#) && waits(r#""path":"/""#)).await;
+    until(spool.path(), || waits(r#""path":"/2""#) && waits(r#""path":"/""#)).await;
     // The process ends while the bus is away; another one goes on with what it left.
     proxy.stop().await;
     let proxy = world.proxy(&origin, &[one_path(&origin)], spool.path(), EgressLimits::default()).await;
     let mut agent = Http1::new(&proxy.via).await;
     assert_eq!(agent.get("/3").await.0, 403);
-    until("spooling", || waits(r#""path":"/3""#)).await;
+    until(spool.path(), || waits(r#""path":"/3""#)).await;
 
     world.come_back().await;
     assert_eq!(blocked_paths(&mut follow, 3).await, ["/1", "/2", "/3"]);
@@ -159,7 +183,7 @@ async fn records_reach_the_bus_in_order_whatever_happens_to_it() {
         ids.extend(log.lines.into_iter().map(|line| line.id.to_string()));
     }
     assert_eq!(batches, (1..=batches.len() as u64).collect::<Vec<_>>());
-    until("an empty spool", || std::fs::metadata(spool.path().join("records")).unwrap().len() == 0).await;
+    until(spool.path(), || is_empty(spool.path())).await;
     proxy.stop().await;
 }
 
@@ -185,15 +209,8 @@ async fn a_full_spool_lets_nothing_through_until_the_bus_is_back() {
     assert_eq!((status, rule(&text).as_str()), (503, "records-full"));
     assert!(origin.seen().is_empty());
     world.come_back().await;
-    let mut status = 503;
-    for _ in 0..1000 {
-        status = agent.get("/").await.0;
-        if status == 200 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(status, 200);
+    until(spool.path(), || is_empty(spool.path())).await;
+    limited(async { while agent.get("/").await.0 != 200 {} }).await;
     proxy.stop().await;
 }
 

@@ -1,9 +1,10 @@
 //! The real program, as the launcher starts it.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,11 +14,13 @@ use handover::Channel;
 use handover::sidecar::{EgressHandover, EgressLimits, Listeners, SidecarAnswer};
 use http::Request;
 use http_body_util::BodyExt;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::unix::AsyncFd;
 
 use crate::agent::{self, Http1, Via, limited, read};
-use crate::origin::{HOST, Origin, Speaks, stream_of, until};
+use crate::origin::{HOST, Origin, Speaks, stream_of};
 use crate::proxy::{policy, route, token};
 
 const MIB: u64 = 1024 * 1024;
@@ -25,7 +28,7 @@ const MIB: u64 = 1024 * 1024;
 struct Sidecar {
     child: Child,
     channel: Option<Channel>,
-    _spool: TempDir,
+    spool: TempDir,
 }
 
 impl Sidecar {
@@ -38,7 +41,7 @@ impl Sidecar {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bot-bottle-egress"));
         command.stdin(Stdio::from(OwnedFd::from(theirs.into_socket()))).stderr(Stdio::piped()).env_clear();
         set(&mut command);
-        Self { child: command.spawn().unwrap(), channel: Some(ours), _spool: tempfile::tempdir().unwrap() }
+        Self { child: command.spawn().unwrap(), channel: Some(ours), spool: tempfile::tempdir().unwrap() }
     }
 
     fn channel(&mut self) -> &mut Channel {
@@ -53,8 +56,9 @@ impl Sidecar {
             revision: 1,
             policy: policy(routes),
             secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
+            canary: None,
             authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
-            spool: self._spool.path().to_owned(),
+            spool: self.spool.path().to_owned(),
             limits: EgressLimits::default(),
         };
         self.channel().send(&handover, &[]).unwrap();
@@ -70,13 +74,9 @@ impl Sidecar {
     }
 
     async fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        until("the end of the sidecar", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        })
-        .await;
-        status.unwrap()
+        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::NONBLOCK).unwrap();
+        let _ = limited(AsyncFd::new(process).unwrap().readable()).await.unwrap();
+        self.child.wait().unwrap()
     }
 
     /// The most memory that the process ever had, in bytes.
@@ -146,7 +146,7 @@ async fn it_ends_with_its_launcher_and_shows_its_secret_to_nobody() {
     std::io::Read::read_to_string(&mut sidecar.child.stderr.take().unwrap(), &mut log).unwrap();
     assert!(!log.contains(&token()) && !log.contains("panicked"), "{log}");
     // Without a bus, what happened waits on disk.
-    let spooled = std::fs::read_to_string(sidecar._spool.path().join("records")).unwrap();
+    let spooled = std::fs::read_to_string(sidecar.spool.path().join("records")).unwrap();
     assert!(spooled.contains(r#""path":"/""#) && !spooled.contains(&token()), "{spooled}");
 }
 
@@ -154,14 +154,17 @@ async fn it_ends_with_its_launcher_and_shows_its_secret_to_nobody() {
 async fn nobody_looks_into_its_memory() {
     // To root nothing is closed; so it runs as somebody else where that is possible.
     let is_root = rustix::process::geteuid().is_root();
-    let sidecar = Sidecar::start_with(|command| {
+    let mut sidecar = Sidecar::start_with(|command| {
         if is_root {
             command.uid(65534).gid(65534);
         }
     });
+    std::fs::set_permissions(sidecar.spool.path(), Permissions::from_mode(0o777)).unwrap();
+    let origin = Origin::start(Speaks::Tls).await;
+    assert!(matches!(sidecar.hand_over(&origin, &[]), SidecarAnswer::Ready { .. }));
     // Of a process that is not dumpable the kernel gives the files to root (proc(5)).
     let place = format!("/proc/{}/mem", sidecar.child.id());
-    until("its memory is closed", || std::fs::metadata(&place).is_ok_and(|file| file.uid() == 0)).await;
+    assert_eq!(std::fs::metadata(&place).unwrap().uid(), 0);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use base::Secret;
 use base::id::Slug;
 use bus::Credentials;
 use handover::sidecar::{BusAccess, EgressHandover, EgressLimits, Listeners, SidecarAnswer};
@@ -46,6 +47,7 @@ pub(crate) struct Duties {
     pub(crate) revision: u64,
     pub(crate) policy: EgressPolicy,
     pub(crate) needed: Needed,
+    pub(crate) canary: Secret,
 }
 
 /// A sidecar that is ready and waits for its listening socket.
@@ -100,6 +102,7 @@ fn handover(config: &LauncherConfig, duties: Duties) -> EgressHandover {
         revision: duties.revision,
         policy: duties.policy,
         secrets: duties.needed.secrets,
+        canary: Some(duties.canary),
         authorities: duties.needed.authorities,
         spool: SIDECAR_SPOOL.into(),
         limits: EgressLimits::default(),

@@ -24,6 +24,7 @@ use bus::message::start::StartRequest;
 
 use self::made::Made;
 use crate::backend::{AGENT_HOME, AGENT_WORKSPACE, BottleFile, Boundary, BoundarySpec, Place};
+use crate::canary::Canary;
 use crate::egress::{self, Duties, Egress};
 use crate::environment::{PROMPT_FILE, PROXY_PORT, environment, trust_files};
 use crate::output::Pumps;
@@ -104,11 +105,12 @@ impl<'a> Launch<'a> {
 
     async fn bring_up(&self, plan: Plan, made: &mut Made) -> Result<Running, LaunchError> {
         let bottle = plan.bottle.clone();
+        let canary = Canary::random(&plan.env);
         let revision = self.step(Step::Record, Some(&plan), Box::pin(self.record(&plan, made))).await?;
         self.observe(&plan, Step::Sidecars).await;
         self.observe(&plan, Step::Boundary).await;
         let (sidecars, boundary) =
-            tokio::join!(timed(self.sidecars(&plan, revision)), timed(self.boundary(&plan)));
+            tokio::join!(timed(self.sidecars(&plan, revision, &canary)), timed(self.boundary(&plan)));
         self.note_time(Step::Sidecars, sidecars.1);
         self.note_time(Step::Boundary, boundary.1);
         // Both are kept before either is looked at, so that a failure of one undoes the other.
@@ -130,7 +132,11 @@ impl<'a> Launch<'a> {
             return Err(LaunchError::new(Step::Run, FailureKind::Internal, reason));
         }
         let pumps = self
-            .step(Step::Run, Some(&plan), start(&self.bus, &plan, self.world.config.output, boundary))
+            .step(
+                Step::Run,
+                Some(&plan),
+                start(&self.bus, (&plan, &canary), self.world.config.output, boundary),
+            )
             .await?;
         tracing::info!(%bottle, request = %self.request.id, "the program runs");
         let notes = [boundary.notes(), egress.process.notes()].concat();
@@ -180,7 +186,7 @@ impl<'a> Launch<'a> {
     }
 
     /// Step 3.
-    async fn sidecars(&self, plan: &Plan, revision: u64) -> Result<Egress, LaunchError> {
+    async fn sidecars(&self, plan: &Plan, revision: u64, canary: &Canary) -> Result<Egress, LaunchError> {
         let failed = |kind, doing: &str, error: &dyn std::error::Error| {
             LaunchError::caused(Step::Sidecars, kind, doing, error)
         };
@@ -200,7 +206,8 @@ impl<'a> Launch<'a> {
         let credentials = self.world.minter.mint(&plan.bottle, plan.wall.saturating_add(SLACK));
         let credentials = credentials
             .map_err(|error| failed(FailureKind::Internal, "making the bottle's bus identity", &error))?;
-        let duties = Duties { bottle: plan.bottle.clone(), credentials, revision, policy, needed };
+        let bottle = plan.bottle.clone();
+        let duties = Duties { bottle, credentials, revision, policy, needed, canary: canary.value.clone() };
         let egress = egress::start(&*self.world.backend, &self.world.config, duties).await;
         egress.map_err(|error| failed(FailureKind::Sidecar, "starting the egress sidecar", &error))
     }
@@ -295,7 +302,7 @@ fn git_identity(plan: &Plan) -> String {
 /// Step 7.
 async fn start(
     bus: &Bus,
-    plan: &Plan,
+    (plan, canary): (&Plan, &Canary),
     output: u64,
     boundary: &mut Box<dyn Boundary>,
 ) -> Result<Pumps, LaunchError> {
@@ -306,14 +313,15 @@ async fn start(
     let pumps = Pumps::start(bus, &plan.bottle, output)
         .map_err(|error| failed("preparing the program's output", &error))?;
     let (pumps, [stdout, stderr]) = pumps;
-    let started = boundary.run(command(plan), [stdin, stdout, stderr]).await;
+    let started = boundary.run(command(plan, canary), [stdin, stdout, stderr]).await;
     started.map_err(|error| failed("starting the program", &error))?;
     Ok(pumps)
 }
 
-fn command(plan: &Plan) -> Command {
+fn command(plan: &Plan, canary: &Canary) -> Command {
     let mut argv = plan.argv.clone();
     let mut env = environment(&plan.bottle, &plan.env);
+    env.insert(canary.name.to_owned(), canary.value.expose().to_owned());
     match plan.prompt {
         manifest::PromptMode::Argument => argv.push(plan.instructions.clone()),
         manifest::PromptMode::File => {

@@ -5,6 +5,7 @@
 //! isolates a bottle is behind [`backend::Backend`]. The launcher never interprets what an agent wrote.
 
 pub mod backend;
+mod canary;
 pub mod config;
 mod disk;
 mod egress;

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::io::retry_on_intr;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -122,8 +123,11 @@ impl Channel {
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(ChannelError::TooLarge);
         }
-        let sent = sendmsg(&self.socket, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)
-            .map_err(io::Error::from)?;
+        // With a deadline on the socket no call resumes by itself after a signal, such as that of a child's end.
+        let sent = retry_on_intr(|| {
+            sendmsg(&self.socket, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)
+        })
+        .map_err(io::Error::from)?;
         self.socket.write_all(&length[sent..])?;
         self.socket.write_all(&body)?;
         Ok(())
@@ -151,9 +155,10 @@ impl Channel {
     fn receive_start(&self, buffer: &mut [u8; 4]) -> Result<(usize, Vec<OwnedFd>), ChannelError> {
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_LIMIT))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received =
+        let received = retry_on_intr(|| {
             recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC)
-                .map_err(io::Error::from)?;
+        })
+        .map_err(io::Error::from)?;
         let mut descriptors = Vec::new();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {

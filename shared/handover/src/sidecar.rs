@@ -44,6 +44,9 @@ pub struct EgressHandover {
     /// `token_ref` as written in the policy → the token.
     #[serde(with = "exposed_map")]
     pub secrets: BTreeMap<String, Secret>,
+    /// The bottle's canary (E11): a secret of no use that only a leak can bring to the proxy.
+    #[serde(default, with = "exposed_option")]
+    pub canary: Option<Secret>,
     /// `tls.ca` as written in the policy → PEM text.
     pub authorities: BTreeMap<String, String>,
     /// A directory of its own for records that the bus has not taken yet.
@@ -71,6 +74,10 @@ pub struct EgressLimits {
     pub handshake_seconds: u64,
     /// Leaf certificates kept.
     pub certificates: usize,
+    /// Seconds a request in which something was found waits for a person's answer.
+    pub hold_seconds: u64,
+    /// Bytes that a compressed body may unpack into, where bodies are scanned.
+    pub decoded_bytes: u64,
     /// Bytes of records spooled on disk while the bus is away; over it requests are refused.
     pub spool_bytes: u64,
 }
@@ -85,6 +92,8 @@ impl Default for EgressLimits {
             idle_seconds: 300,
             handshake_seconds: 15,
             certificates: 1024,
+            hold_seconds: 60,
+            decoded_bytes: 4 << 30,
             spool_bytes: 64 * 1024 * 1024,
         }
     }
@@ -136,6 +145,21 @@ mod exposed {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
         String::deserialize(from).map(Secret::new)
+    }
+}
+
+mod exposed_option {
+    use base::Secret;
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    use super::exposed::Exposed;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Exposed::from).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Secret::new))
     }
 }
 

@@ -38,6 +38,43 @@ pub struct Blocked {
     pub status: u16,
     /// The policy revision that decided.
     pub revision: u64,
+    /// What a detector found in it, if that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
+}
+
+/// Something that a detector found in a request or an answer. Never the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// The detector, and its rule or the name of the secret: `token_patterns/<rule>`, `known_secrets/<name>`, `canary`,
+    /// `entropy`, `naive_injection_detection`.
+    pub detector: String,
+    /// Where: `host`, `path`, `query`, `headers`, `body`, `trailers`, `WebSocket message`, `answer`.
+    pub surface: String,
+    /// The decoders that uncovered it, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whether it cannot be a mistake: the bottle's canary.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_certain: bool,
+}
+
+/// What became of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Refused.
+    Blocked,
+    /// Held for a person, and refused for want of a yes.
+    Held,
+    /// Let through, as a person had allowed.
+    Approved,
+    /// Let through without it.
+    Redacted,
+    /// Let through.
+    Warned,
 }
 
 /// `egress.log.<bottle>`: the requests of about one second that were allowed; one line each, never sampled.
@@ -81,6 +118,9 @@ pub struct Allowed {
     pub duration_ms: u64,
     /// The policy revision that decided.
     pub revision: u64,
+    /// What detectors found in it, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
 }
 
 impl Message for Blocked {

@@ -4,6 +4,7 @@ use base::id::{ProposalId, Slug};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::{Message, Request, Version, time_schema};
 
@@ -30,6 +31,26 @@ pub struct Proposed {
     /// When.
     #[schemars(schema_with = "time_schema")]
     pub at: Timestamp,
+}
+
+/// The [`Proposed::hash`] of a content: SHA-256, in hex, of its JSON without spaces and with its keys in order.
+#[must_use]
+pub fn content_hash(content: &serde_json::Value) -> String {
+    hex::encode(Sha256::digest(in_order(content).to_string()))
+}
+
+/// The same value with the keys of every object in order, whatever order they were read in.
+fn in_order(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Array(items) => items.iter().map(in_order).collect(),
+        serde_json::Value::Object(members) => {
+            let mut members: Vec<_> =
+                members.iter().map(|(key, value)| (key.clone(), in_order(value))).collect();
+            members.sort_by(|a, b| a.0.cmp(&b.0));
+            serde_json::Value::Object(members.into_iter().collect())
+        }
+        plain => plain.clone(),
+    }
 }
 
 /// What a proposal is about (S2).
@@ -180,5 +201,21 @@ impl Message for Resolved {
 
     fn dedup_key(&self) -> Option<String> {
         Some(format!("resolved-{}", self.proposal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_has_one_hash_whatever_the_order_of_its_keys() {
+        let read = |text: &str| content_hash(&serde_json::from_str(text).unwrap());
+        assert_eq!(
+            read(r#"{"a":1,"b":{"c":[{"d":2,"e":3}]}}"#),
+            read(r#"{"b":{"c":[{"e":3,"d":2}]},"a":1}"#)
+        );
+        assert_ne!(read(r#"{"a":[1,2]}"#), read(r#"{"a":[2,1]}"#));
+        assert_eq!(read(r#"{"b":1, "a":""}"#), hex::encode(Sha256::digest(r#"{"a":"","b":1}"#)));
     }
 }
