@@ -108,7 +108,7 @@ async fn an_answer_may_come_before_the_request_has_ended() {
     let origin = Origin::start(Speaks::TlsHttp1).await;
     let proxy = Proxy::to(&origin).await;
     let mut stream = agent::tls_to_host(&proxy, "http/1.1").await;
-    let head = format!("POST /early HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000\r\n\r\n0123456789");
+    let head = format!("POST /early HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000\r\n\r\nabcdefgh");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 12];
     limited(stream.read_exact(&mut answer)).await.unwrap();

@@ -70,10 +70,6 @@ async fn a_bad_or_old_revision_is_refused_and_the_running_one_stays() {
         @"routes[0].tls.passthrough: this proxy passes nothing through unseen; leave it out"
     );
     insta::assert_snapshot!(
-        refuse(2, &with(json!({ "dlp": { "outbound_on_match": "block" } }))),
-        @"routes[0].dlp.outbound_on_match: this proxy does not scan requests; leave it out"
-    );
-    insta::assert_snapshot!(
         refuse(2, &with(json!({ "dlp": { "inbound_detectors": ["naive_injection_detection"] } }))),
         @"routes[0].dlp.inbound_detectors: this proxy does not scan answers; write false or leave it out"
     );

@@ -120,7 +120,7 @@ async fn a_hundred_mebibytes_pass_both_ways_in_little_memory() {
         assert_eq!(read(agent.send(request).await).await.0, 200);
         assert_eq!(origin.last().received, 100 * MIB);
         let grown = sidecar.peak() - before;
-        assert!(grown < 10 * MIB, "the proxy grew by {} MiB", grown / MIB);
+        assert!(grown < 20 * MIB, "the proxy grew by {} MiB", grown / MIB);
     }
 }
 

@@ -126,6 +126,13 @@ impl KnownSecrets {
         &self.secrets[secret].value
     }
 
+    /// Whether `text` holds a piece of any known secret, about half of what would be found.
+    pub(crate) fn has_piece(&self, text: &[u8], room: &mut Squeezed) -> bool {
+        let Some(pieces) = &self.pieces else { return false };
+        room.fill(text);
+        pieces.is_match(&room.0)
+    }
+
     /// Finds every known secret in `text`.
     pub(crate) fn find(&self, text: &[u8], room: &mut Squeezed, found: &mut impl FnMut(KnownHit)) {
         for (secret, entry) in self.secrets.iter().enumerate().filter(|(_, entry)| entry.min == 0) {

@@ -108,6 +108,11 @@ impl Rules {
         self.rules.iter().map(|rule| (&*rule.id, rule.description.as_str()))
     }
 
+    /// Whether `text` holds any rule's keyword, so that a secret may have begun in it.
+    pub(crate) fn has_keyword(&self, text: &[u8]) -> bool {
+        !self.keywords.find(text).is_empty()
+    }
+
     /// Reports every secret in `text`, in no particular order; two rules may report the same place.
     pub fn find(&self, text: &[u8], found: &mut dyn FnMut(Hit)) {
         search::run(self, text, found);

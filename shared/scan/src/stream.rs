@@ -116,7 +116,7 @@ impl Stream {
     ///
     /// # Errors
     /// If the stream cannot be judged; nothing more of it may leave.
-    pub fn next(&mut self) -> Result<Next, StreamError> {
+    pub fn poll(&mut self) -> Result<Next, StreamError> {
         loop {
             let free = self.waiting.front().map_or(self.judged, |finding| finding.span.start.max(self.taken));
             if free > self.taken {
@@ -138,31 +138,32 @@ impl Stream {
         }
     }
 
-    /// The sender has paused: judges what has arrived, all but a last word that may not be complete.
+    /// The sender has paused: judges what has arrived, all but a last word in which a secret may have begun.
     ///
-    /// A value that arrives with a pause inside a disguise of several words may lose its first words to this; it is
-    /// still found when its last word arrives, and its rest does not leave.
+    /// A value that arrives with pauses may lose its first characters to this, fewer than make it recognisable, and one
+    /// in a disguise of several words its first words; it is still found later, and its rest does not leave.
     ///
     /// # Errors
     /// If the stream cannot be judged.
     pub fn settle(&mut self) -> Result<(), StreamError> {
-        let tail = &self.buffer[self.index(self.judged)..];
-        let word = tail.iter().rev().take_while(|byte| !byte.is_ascii_whitespace()).count().min(LOOK_AHEAD);
-        let settled = self.arrived() - word as u64;
+        let length = self.buffer.iter().rev().take_while(|byte| !byte.is_ascii_whitespace()).count();
+        let word = &self.buffer[self.buffer.len() - length.min(LOOK_AHEAD)..];
+        let is_held = window::may_begin(&self.detectors, word, &mut self.room)?;
+        let settled = self.arrived() - if is_held { word.len() as u64 } else { 0 };
         if self.waiting.is_empty() && settled > self.judged {
             self.judge(settled)?;
         }
         Ok(())
     }
 
-    /// Lets the finding that [`Stream::next`] told of leave.
+    /// Lets the finding that [`Stream::poll`] told of leave.
     pub fn pass(&mut self) {
         if let Some(finding) = self.waiting.pop_front() {
             self.passed.push(finding.span);
         }
     }
 
-    /// Blots the finding that [`Stream::next`] told of out: its letters and digits become `1`, so that lengths, escapes
+    /// Blots the finding that [`Stream::poll`] told of out: its letters and digits become `1`, so that lengths, escapes
     /// and quotes stay what they were. What it was in is judged again.
     ///
     /// # Errors

@@ -48,6 +48,26 @@ pub(crate) fn scan(
     }
 }
 
+/// Whether a secret may have begun in `text`, the last word that has come so far.
+pub(crate) fn may_begin(detectors: &Detectors, text: &[u8], room: &mut Room) -> Result<bool, TooComplex> {
+    let mut search =
+        Search { detectors, text, offset: 0, enabled: Enabled::default(), views: Vec::new(), found: Vec::new() };
+    let mut budget = (text.len() * MAX_GROWTH).max(MIN_BUDGET);
+    let mut next = None;
+    loop {
+        let bytes = next.map_or(text, |index: usize| search.views[index].bytes.as_slice());
+        if detectors.rules.has_keyword(bytes) || detectors.known.has_piece(bytes, &mut room.squeezed) {
+            return Ok(true);
+        }
+        search.derive(next, &Shape::Plain, &mut room.scratch, &mut budget)?;
+        let index = next.map_or(0, |index| index + 1);
+        if index == search.views.len() {
+            return Ok(false);
+        }
+        next = Some(index);
+    }
+}
+
 struct Search<'a> {
     detectors: &'a Detectors,
     text: &'a [u8],

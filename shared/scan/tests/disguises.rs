@@ -47,7 +47,10 @@ fn every_disguise_is_seen_through() {
             assert_eq!((&finding.detector, &finding.via), (&detector, &via), "{disguise:?}");
             let start = text.windows(value.len()).position(|window| window == value).expect("it is there");
             let lead = disguise.lead();
-            assert!(finding.span.start as usize >= start && finding.span.start as usize <= start + lead, "{disguise:?}");
+            assert!(
+                finding.span.start as usize >= start && finding.span.start as usize <= start + lead,
+                "{disguise:?}"
+            );
             assert!(finding.span.end as usize <= start + value.len(), "{disguise:?}");
             assert!(finding.span.end as usize + 4 >= start + value.len(), "{disguise:?}: {:?}", finding.span);
         }
@@ -57,7 +60,8 @@ fn every_disguise_is_seen_through() {
 #[test]
 fn a_known_secret_is_found_in_part_and_whatever_stands_between_its_letters() {
     let secret = secret();
-    let spaced = |between: &str| secret.chars().map(|letter| format!("{letter}{between}")).collect::<String>();
+    let spaced =
+        |between: &str| secret.chars().map(|letter| format!("{letter}{between}")).collect::<String>();
     let reversed: String = secret.chars().rev().collect();
     for (text, via) in [
         (secret[4..24].to_owned(), vec![]),

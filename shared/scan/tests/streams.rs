@@ -26,7 +26,7 @@ fn until_found(body: &[u8], cuts: &[usize]) -> Passage {
             stream.end();
         }
         loop {
-            match stream.next().expect("simple enough") {
+            match stream.poll().expect("simple enough") {
                 Next::Bytes(bytes) => passage.left.extend_from_slice(&bytes),
                 Next::Finding(finding) => {
                     passage.findings.push(finding);
@@ -86,7 +86,7 @@ fn a_stream_holds_no_more_than_a_block_and_what_is_looked_at_with_it() {
     let mut most = 0;
     for _ in 0..1_000 {
         stream.push(&body(1_000, b"", 1_000));
-        while let Next::Bytes(_) = stream.next().expect("simple enough") {}
+        while let Next::Bytes(_) = stream.poll().expect("simple enough") {}
         most = most.max(stream.held());
     }
     assert!(most <= 80 << 10, "{most}");
@@ -101,7 +101,7 @@ fn what_was_passed_leaves_and_is_not_told_of_again() {
     let mut left = Vec::new();
     let mut told = 0;
     loop {
-        match stream.next().expect("simple enough") {
+        match stream.poll().expect("simple enough") {
             Next::Bytes(bytes) => left.extend_from_slice(&bytes),
             Next::Finding(_) => {
                 told += 1;
@@ -124,7 +124,7 @@ fn a_redacted_value_is_blotted_out_and_everything_else_stays_in_place() {
         stream.end();
         let mut left = Vec::new();
         loop {
-            match stream.next().expect("simple enough") {
+            match stream.poll().expect("simple enough") {
                 Next::Bytes(bytes) => left.extend_from_slice(&bytes),
                 Next::Finding(_) => stream.redact().expect("it can be blotted out"),
                 Next::More | Next::End => break,
@@ -139,16 +139,41 @@ fn a_redacted_value_is_blotted_out_and_everything_else_stays_in_place() {
 }
 
 #[test]
-fn a_pause_lets_all_go_but_a_last_word() {
+fn a_pause_lets_all_go_but_a_last_word_in_which_a_secret_may_have_begun() {
     let mut stream = Stream::new(detectors(), Enabled::default(), Shape::Plain);
     let token = token();
     let (first, second) = token.split_at(20);
     stream.push(format!("data: hello {first}").as_bytes());
-    assert_eq!(stream.next(), Ok(Next::More));
+    assert_eq!(stream.poll(), Ok(Next::More));
     stream.settle().expect("simple enough");
-    assert_eq!(stream.next(), Ok(Next::Bytes("data: hello ".into())));
-    assert_eq!(stream.next(), Ok(Next::More));
+    assert_eq!(stream.poll(), Ok(Next::Bytes("data: hello ".into())));
+    assert_eq!(stream.poll(), Ok(Next::More));
     stream.push(second.as_bytes());
     stream.end();
-    assert!(matches!(stream.next(), Ok(Next::Finding(_))));
+    assert!(matches!(stream.poll(), Ok(Next::Finding(_))));
+
+    for harmless in ["message 17", "{\"id\":5}", "\0\0\0\0\x05hello"] {
+        let mut stream = Stream::new(detectors(), Enabled::default(), Shape::Plain);
+        stream.push(harmless.as_bytes());
+        stream.settle().expect("simple enough");
+        assert_eq!(stream.poll(), Ok(Next::Bytes(harmless.into())));
+    }
+}
+
+#[test]
+fn who_trickles_a_secret_gets_hardly_more_than_its_beginning_through() {
+    for (plain, most) in [(token(), 4), (secret(), 12)] {
+        let mut stream = Stream::new(detectors(), Enabled::default(), Shape::Plain);
+        let mut left = 0;
+        for byte in plain.bytes() {
+            stream.push(&[byte]);
+            stream.settle().expect("simple enough");
+            while let Next::Bytes(bytes) = stream.poll().expect("simple enough") {
+                left += bytes.len();
+            }
+        }
+        stream.end();
+        assert!(matches!(stream.poll(), Ok(Next::Finding(_))));
+        assert!(left < most, "{left} bytes left");
+    }
 }

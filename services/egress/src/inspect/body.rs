@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http_body::{Frame, SizeHint};
+use http::header::CONTENT_TYPE;
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use scan::coding::{Bounds, CodingError, Codings, Decoder};
+use scan::coding::CodingError;
 use scan::{Next, Shape, Stream};
 use tokio::time::timeout;
 
 use super::{Action, Inspection, Surface};
 use crate::body::{Cut, Plain, Progress};
+use crate::coded::Coded;
 use crate::refusal::Refusal;
 
 /// Judged bytes that are collected before the request goes on its way: a body of up to this size is judged as a whole.
@@ -52,19 +53,6 @@ pub(crate) struct Judging {
     is_settled: bool,
 }
 
-/// A body with a content coding: it is judged as it unpacks, and leaves as it came.
-struct Coded {
-    decoder: Decoder,
-    /// What is being unpacked, and how much of it is done.
-    chunk: Bytes,
-    used: usize,
-    /// Unpacked chunks, each with where it ends in the unpacked body.
-    waiting: VecDeque<(Bytes, u64)>,
-    unpacked: u64,
-    judged: u64,
-    room: Vec<u8>,
-}
-
 /// One step of a judgement.
 enum Step {
     Bytes(Bytes),
@@ -81,8 +69,7 @@ impl Judging {
     pub(crate) fn new(source: Plain, inspection: Inspection, headers: &HeaderMap) -> Result<Self, Refusal> {
         let detectors = Arc::clone(&inspection.scanner.detectors);
         let stream = Stream::new(detectors, inspection.scanning.enabled, shape(headers));
-        let bytes = inspection.scanner.decoded_bytes;
-        let coded = match Coded::new(headers, Bounds { bytes, ..Bounds::default() }) {
+        let coded = match Coded::new(headers, inspection.scanner.decoded_bytes) {
             Err(error) if inspection.scanning.is_on() => return Err(unscannable(&error)),
             coded => coded.unwrap_or_default(),
         };
@@ -119,10 +106,10 @@ impl Judging {
             if let Some(bytes) = self.coded.as_mut().and_then(Coded::release) {
                 return Ok(Step::Bytes(bytes));
             }
-            match self.stream.next().map_err(|error| Refusal::Unscannable(error.to_string()))? {
+            match self.stream.poll().map_err(|error| Refusal::Unscannable(error.to_string()))? {
                 Next::Bytes(bytes) => match &mut self.coded {
                     None => return Ok(Step::Bytes(bytes)),
-                    Some(coded) => coded.judged += bytes.len() as u64,
+                    Some(coded) => coded.pass(bytes.len()),
                 },
                 Next::Finding(finding) => match self.inspection.judge(&finding, Surface::Body).await? {
                     Action::Pass => self.stream.pass(),
@@ -150,7 +137,13 @@ impl Judging {
         if let Some(coded) = &mut self.coded
             && coded.is_busy()
         {
-            coded.unpack(&mut self.stream).map_err(|error| unscannable(&error))?;
+            let unpacked = coded.unpack().map_err(|error| unscannable(&error))?;
+            self.stream.push(unpacked);
+            return Ok(None);
+        }
+        // By its content length a body may be over before its sender says so.
+        if self.source.is_end_stream() {
+            self.end()?;
             return Ok(None);
         }
         let frame = if self.is_settled {
@@ -179,7 +172,7 @@ impl Judging {
 
     fn end(&mut self) -> Result<(), Refusal> {
         if let Some(coded) = &mut self.coded {
-            coded.decoder.finish().map_err(|error| unscannable(&error))?;
+            coded.finish().map_err(|error| unscannable(&error))?;
         }
         self.stream.end();
         Ok(())
@@ -262,54 +255,6 @@ impl Judged {
                 }
             };
         }
-    }
-}
-
-impl Coded {
-    fn new(headers: &HeaderMap, bounds: Bounds) -> Result<Option<Self>, CodingError> {
-        let codings =
-            Codings::parse(headers.get_all(CONTENT_ENCODING).iter().map(http::HeaderValue::as_bytes))?;
-        if codings.is_identity() {
-            return Ok(None);
-        }
-        Ok(Some(Self {
-            decoder: Decoder::new(&codings, bounds)?,
-            chunk: Bytes::new(),
-            used: 0,
-            waiting: VecDeque::new(),
-            unpacked: 0,
-            judged: 0,
-            room: Vec::new(),
-        }))
-    }
-
-    fn take(&mut self, chunk: Bytes) {
-        self.chunk = chunk;
-        self.used = 0;
-    }
-
-    fn is_busy(&self) -> bool {
-        !self.chunk.is_empty()
-    }
-
-    /// Unpacks one piece.
-    fn unpack(&mut self, stream: &mut Stream) -> Result<(), CodingError> {
-        let mut input = &self.chunk[self.used..];
-        let progress = self.decoder.step(&mut input, &mut self.room)?;
-        self.used = self.chunk.len() - input.len();
-        stream.push(&self.room);
-        self.unpacked += self.room.len() as u64;
-        self.room.clear();
-        if progress == scan::coding::Progress::Hungry {
-            self.waiting.push_back((std::mem::take(&mut self.chunk), self.unpacked));
-        }
-        Ok(())
-    }
-
-    /// A chunk of which all was judged.
-    fn release(&mut self) -> Option<Bytes> {
-        let (_, end) = self.waiting.front()?;
-        (*end <= self.judged).then(|| self.waiting.pop_front()).flatten().map(|(chunk, _)| chunk)
     }
 }
 

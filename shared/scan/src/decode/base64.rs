@@ -85,9 +85,10 @@ fn lines(text: &[u8], run: Range<usize>) -> Vec<Range<usize>> {
     lines
 }
 
-/// The length of a line end, also of one that is escaped as in a JSON string.
+/// The length of a line end, also of one that is escaped as in a JSON string, or unfolded as in a header.
 fn line_end(text: &[u8]) -> Option<usize> {
-    [&b"\r\n"[..], b"\n", b"\\r\\n", b"\\n"].iter().find(|end| text.starts_with(end)).map(|end| end.len())
+    let ends = [&b"\r\n "[..], b"\r\n", b"\n ", b"\n", b"\\r\\n", b"\\n", b"  "];
+    ends.iter().find(|end| text.starts_with(end)).map(|end| end.len())
 }
 
 pub(super) fn decode<S: Sink>(text: &[u8], parts: &[Range<usize>], skip: u8, out: &mut S) {

@@ -84,7 +84,9 @@ impl Disguise {
             Self::Base64Url => base64(value.as_bytes(), b"-_", false),
             Self::Base64Shifted => [b"/x/".to_vec(), base64(value.as_bytes(), b"+/", true)].concat(),
             Self::Base64Twice => base64(&base64(value.as_bytes(), b"+/", true), b"+/", true),
-            Self::Base64Wrapped => base64(value.as_bytes(), b"+/", true).chunks(20).collect::<Vec<_>>().join(&b"\r\n"[..]),
+            Self::Base64Wrapped => {
+                base64(value.as_bytes(), b"+/", true).chunks(20).collect::<Vec<_>>().join(&b"\r\n"[..])
+            }
             Self::Base32 => base32(value.as_bytes()),
             Self::Hex => each_byte(value.as_bytes(), |out, byte| write!(out, "{byte:02x}")),
             Self::HexPairs => each_byte(value.as_bytes(), |out, byte| write!(out, "{byte:02x}:")),
