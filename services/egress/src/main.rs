@@ -6,9 +6,6 @@ use base::lifecycle::Ending;
 use base::logging::{self, Format};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Libraries whose warnings an agent can cause as often as it likes.
 const TALKATIVE: [&str; 3] = ["h2", "hyper", "rustls"];
 

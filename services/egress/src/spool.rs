@@ -4,6 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -26,8 +27,8 @@ pub(crate) struct Spool {
     file: File,
     /// Whether the file may hold what the disk does not.
     unsynced: bool,
-    mark: PathBuf,
-    batch: PathBuf,
+    mark: Counter,
+    batch: Counter,
     refused: PathBuf,
     length: u64,
     delivered: u64,
@@ -54,9 +55,9 @@ impl Spool {
         let opened = OpenOptions::new().create(true).read(true).append(true).open(&path);
         let mut file = opened.with_context(|| format!("opening {}", path.display()))?;
         let length = end_line(&mut file).with_context(|| format!("reading {}", path.display()))?;
-        let mark = directory.join("delivered");
-        let delivered = number(&mark).filter(|mark| *mark <= length).unwrap_or(0);
-        let (batch, refused) = (directory.join("batch"), directory.join("refused"));
+        let (mark, batch) = (Counter::open(directory, "delivered")?, Counter::open(directory, "batch")?);
+        let delivered = mark.get().filter(|mark| *mark <= length).unwrap_or(0);
+        let refused = directory.join("refused");
         let parked = std::fs::metadata(&refused).map_or(0, |file| file.len());
         Ok(Self { file, unsynced: false, mark, batch, refused, length, delivered, parked, limit })
     }
@@ -150,12 +151,12 @@ impl Spool {
             self.file.set_len(0)?;
             (self.length, self.delivered) = (0, 0);
         }
-        std::fs::write(&self.mark, self.delivered.to_string())
+        self.mark.set(self.delivered)
     }
 
     /// The number of the bottle's last batch, which goes on counting after a restart.
     pub(crate) fn last_batch(&self) -> u64 {
-        number(&self.batch).unwrap_or(0)
+        self.batch.get().unwrap_or(0)
     }
 
     /// Notes the number of a batch before it is sent, so that it is never used twice.
@@ -163,13 +164,34 @@ impl Spool {
     /// # Errors
     /// The disk is full or gone.
     pub(crate) fn note_batch(&self, batch: u64) -> io::Result<()> {
-        std::fs::write(&self.batch, batch.to_string())
+        self.batch.set(batch)
     }
 }
 
-fn number(path: &Path) -> Option<u64> {
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+/// A file that holds one number, always as long as the longest: it is overwritten in place, since a file that is cut
+/// and written anew costs a write to the disk each time.
+struct Counter(File);
+
+impl Counter {
+    fn open(directory: &Path, name: &str) -> anyhow::Result<Self> {
+        let path = directory.join(name);
+        let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        opened.map(Self).with_context(|| format!("opening {}", path.display()))
+    }
+
+    fn get(&self) -> Option<u64> {
+        let mut text = [0; LONGEST];
+        let read = self.0.read_at(&mut text, 0).ok()?;
+        std::str::from_utf8(&text[..read]).ok()?.trim().parse().ok()
+    }
+
+    fn set(&self, number: u64) -> io::Result<()> {
+        self.0.write_all_at(format!("{number:0LONGEST$}").as_bytes(), 0)
+    }
 }
+
+/// Digits of the longest number.
+const LONGEST: usize = 20;
 
 /// Ends a line that a killed process had begun. The length of the file.
 fn end_line(file: &mut File) -> io::Result<u64> {
