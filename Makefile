@@ -6,19 +6,22 @@
 #   make generated rewrite the generated schemas and pages
 #   make bench     measure; ONLY=name for one benchmark
 #   make accuracy  how much of what must not leave is found, and how much else; SEED=number for other texts
+#   make fuzz      look for inputs that break a promise; FUZZ_SECONDS=20 for each target, FUZZ=name for one
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install lint generated bench accuracy prerequisites tools programs
+.PHONY: help demo test build install lint generated bench accuracy fuzz prerequisites tools programs
 
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 ONLY ?=
+FUZZ ?= codings events injection request rules secrets
+FUZZ_SECONDS ?= 20
 SEED ?=
 
 help:
-	@sed -n '1,10s/^# \{0,1\}//p' Makefile
+	@sed -n '1,11s/^# \{0,1\}//p' Makefile
 
 # What the machine must have: system packages, then the pinned programs under .tools.
 prerequisites:
@@ -73,3 +76,14 @@ bench: build
 
 accuracy: tools
 	$(CARGO) run --locked --quiet --package bot-bottle-accuracy -- $(SEED)
+
+# The stable compiler counts coverage as well as another one; only cargo-fuzz thinks that it takes a nightly one. What is
+# new to the fuzzer goes to target/, what it finds to fuzz/artifacts; the kept inputs stay as they are.
+fuzz: tools
+	@command -v .tools/bin/cargo-fuzz >/dev/null || $(CARGO) install --locked --quiet --root .tools --version 0.13.2 cargo-fuzz
+	@set -e; for target in $(FUZZ); do \
+	    mkdir -p fuzz/target/found/$$target; \
+	    RUSTC_BOOTSTRAP=1 .tools/bin/cargo-fuzz fuzz run --fuzz-dir fuzz --sanitizer none $$target \
+	        fuzz/target/found/$$target fuzz/corpus/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
+	done
