@@ -3,8 +3,10 @@
 
 mod bus_away;
 mod crash;
+mod held;
 mod isolation;
 mod malformed;
 mod operator;
 mod pages;
+mod scanning;
 mod starting;

@@ -8,7 +8,12 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 /// Starts a bottle that runs until it is stopped. Returns its name.
 async fn running(world: &World) -> String {
     world.home.write("sleeper", &["sh", "-c", "echo up; exec sleep 600"], &EgressPolicy::default());
-    let mut command = world.home.command(&["start", "sleeper", "--yes", "--label", "night shift"]);
+    running_agent(world, "sleeper").await
+}
+
+/// Starts an agent whose first word is `up`. Returns its bottle's name.
+async fn running_agent(world: &World, agent: &str) -> String {
+    let mut command = world.home.command(&["start", agent, "--yes", "--label", "night shift"]);
     // It stays behind as the launcher's: this command only watches.
     let mut start = command.kill_on_drop(false).spawn().unwrap();
     let mut words = BufReader::new(start.stdout.take().unwrap()).lines();
@@ -67,6 +72,41 @@ async fn routes_change_while_a_bottle_runs() {
     world.run(&["stop", &bottle]).await.expect_code(0);
     let list = async || world.run(&["list", "--json"]).await.json();
     soon("its end", async { while list().await != serde_json::json!([]) {} }).await;
+    world.down().await;
+}
+
+#[tokio::test]
+async fn what_a_bottle_was_refused_becomes_routes_to_review() {
+    let world = World::up().await;
+    // The agent asks for two hosts that it has no route to, and pushes to one that no route helps with.
+    let asks = "curl -s http://a.example/x?q; curl -s -X PUT http://a.example/y; curl -s http://b.example:8080/; \
+                curl -s -X POST http://b.example/r.git/git-receive-pack; exec sleep 600";
+    world.home.write("curious", &["sh", "-c", &format!("echo up; {asks}")], &EgressPolicy::default());
+    let bottle = running_agent(&world, "curious").await;
+    let refused = async || {
+        let learned = world.run(&["egress", "learn", "--bottle", &bottle, "--json"]).await.expect_code(0).json();
+        (learned["apart"].as_array().map_or(0, Vec::len) == 1).then_some(learned)
+    };
+    let learned = soon("the last refusal", async {
+        loop {
+            if let Some(learned) = refused().await {
+                return learned;
+            }
+        }
+    });
+    let learned = learned.await;
+    assert_eq!(learned["apart"][0]["url"], "http://b.example:80/r.git/git-receive-pack", "{learned}");
+    let shown = world.run(&["egress", "learn", "--bottle", &bottle]).await;
+    shown.expect_code(0).expect_out("- host: a.example\n    scheme: http\n").expect_out("port: 8080");
+    // Each is taken as it stands, and allows what was refused: the host then is one that cannot be found.
+    for host in learned["hosts"].as_array().unwrap() {
+        let route = host["routes"][0].to_string();
+        world.run(&["routes", "add", &bottle, &route]).await.expect_code(0);
+    }
+    let again = world.run(&["egress", "learn", "--bottle", &bottle]).await;
+    again.expect_code(0).expect_out("the routes allow its method and path by now");
+    assert!(!again.out.contains("routes:"), "{again:?}");
+    world.run(&["stop", &bottle, "--grace", "0"]).await.expect_code(0);
     world.down().await;
 }
 
