@@ -50,9 +50,11 @@ pub enum Command {
     /// Check the files people write.
     #[command(subcommand)]
     Config(Config),
-    /// Ask the egress rules.
+    /// Ask the egress rules, or have them proposed.
     #[command(subcommand)]
     Egress(Egress),
+    /// Say what the detectors find in a file, and where; never what it is. Asks nobody.
+    Scan(Scan),
     /// Check what this machine must provide, and print the cure for what is missing.
     Doctor(Json),
     /// Remove what dead launchers left behind.
@@ -271,21 +273,71 @@ pub enum Config {
 #[derive(Debug, Subcommand)]
 pub enum Egress {
     /// Say which rule of a bottle would decide about a request. Nothing is sent.
-    Explain {
-        /// The method, such as GET.
-        method: String,
-        /// The URL.
-        url: String,
-        /// The bottle whose rules are asked; repeat to merge several.
-        #[arg(short, long = "bottle", value_name = "NAME", required = true)]
-        bottles: Vec<BottleName>,
-        /// A request header, `Name: value`; may be repeated.
-        #[arg(short = 'H', long = "header", value_name = "HEADER")]
-        headers: Vec<String>,
-        /// Format.
-        #[command(flatten)]
-        format: Json,
-    },
+    Explain(Explain),
+    /// Turn what a bottle's proxy refused into routes that would allow it, for you to review. Nothing is changed.
+    Learn(Learn),
+}
+
+/// `egress explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The method, such as GET.
+    pub method: String,
+    /// The URL.
+    pub url: String,
+    /// The bottle whose rules are asked; repeat to merge several.
+    #[arg(short, long = "bottle", value_name = "NAME", required = true)]
+    pub bottles: Vec<BottleName>,
+    /// A request header, `Name: value`; may be repeated.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub headers: Vec<String>,
+    /// Format.
+    #[command(flatten)]
+    pub format: Json,
+}
+
+/// `egress learn`
+#[derive(Debug, Args)]
+pub struct Learn {
+    /// The bottle, as `list --all` shows it.
+    #[arg(short, long)]
+    pub bottle: Slug,
+    /// Only what was refused in the last so many minutes, instead of all that is stored.
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    pub since: Option<u32>,
+    /// Format.
+    #[command(flatten)]
+    pub format: Json,
+}
+
+/// `scan`
+#[derive(Debug, Args)]
+pub struct Scan {
+    /// The file; `-` is standard input.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Whether it would leave a bottle, or come into one.
+    #[arg(long, value_enum, default_value_t)]
+    pub direction: Direction,
+    /// A rule file in the gitleaks schema, instead of the standard rules or, if it extends them, with them.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// An environment variable whose value is looked for as a known secret, in every disguise; may be repeated.
+    #[arg(long, value_name = "VARIABLE")]
+    pub known: Vec<String>,
+    /// One object for each finding.
+    #[command(flatten)]
+    pub format: Json,
+}
+
+/// The way that bytes take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Direction {
+    /// Out of a bottle: tokens and known secrets are looked for.
+    #[default]
+    Out,
+    /// Into a bottle: instructions to the agent are looked for.
+    In,
 }
 
 /// `cleanup`

@@ -12,6 +12,7 @@ pub mod init;
 pub mod list;
 pub mod logs;
 pub mod routes;
+pub mod scan;
 pub mod start;
 pub mod status;
 pub mod stop;
@@ -41,7 +42,8 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Info(args) => info::run(&context, &args),
         Command::Routes(args) => routes::run(&context, args).await,
         Command::Config(crate::args::Config::Check(args)) => config::run(&context, args.into()),
-        Command::Egress(args) => egress::run(&context, args),
+        Command::Egress(args) => egress::run(&context, args).await,
+        Command::Scan(args) => scan::run(&args),
         Command::Doctor(args) => doctor::run(&context, args.into()),
         Command::Cleanup(args) => cleanup::run(&context, &args).await,
         Command::Demo(args) => crate::demo::run(&args).await,

@@ -7,5 +7,6 @@ pub mod demo;
 pub mod exit;
 pub mod host;
 pub mod interrupt;
+pub mod learn;
 pub mod output;
 pub mod words;

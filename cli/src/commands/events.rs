@@ -24,10 +24,7 @@ pub async fn run(context: &Context, args: &Events) -> Result<Exit, Failure> {
         list::known(&bus, bottle).await?;
     }
     let since = match args.since {
-        Some(minutes) => {
-            let ago = Span::new().minutes(i64::from(minutes));
-            Since::Time(context.clock.now().checked_sub(ago).context("that is too long ago")?)
-        }
+        Some(minutes) => ago(context, minutes)?,
         None if args.no_follow => Since::All,
         None => Since::Now,
     };
@@ -46,6 +43,15 @@ pub async fn run(context: &Context, args: &Events) -> Result<Exit, Failure> {
             show(&record, args.format.into())?;
         }
     }
+}
+
+/// So many minutes before now.
+///
+/// # Errors
+/// There was no time yet.
+pub fn ago(context: &Context, minutes: u32) -> Result<Since, Failure> {
+    let ago = Span::new().minutes(i64::from(minutes));
+    Ok(Since::Time(context.clock.now().checked_sub(ago).context("that is too long ago")?))
 }
 
 /// What `--json` prints for an event; `message` is null when it cannot be read.
