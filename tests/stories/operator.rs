@@ -84,7 +84,8 @@ async fn what_a_bottle_was_refused_becomes_routes_to_review() {
     world.home.write("curious", &["sh", "-c", &format!("echo up; {asks}")], &EgressPolicy::default());
     let bottle = running_agent(&world, "curious").await;
     let refused = async || {
-        let learned = world.run(&["egress", "learn", "--bottle", &bottle, "--json"]).await.expect_code(0).json();
+        let learned =
+            world.run(&["egress", "learn", "--bottle", &bottle, "--json"]).await.expect_code(0).json();
         (learned["apart"].as_array().map_or(0, Vec::len) == 1).then_some(learned)
     };
     let learned = soon("the last refusal", async {

@@ -60,7 +60,10 @@ async fn an_injection_is_told_by_its_signals() {
 #[tokio::test]
 async fn what_is_wrong_with_the_question_is_said() {
     let home = Home::empty();
-    home.write_file("rules.toml", "[[rules]]\nid = 'one'\nregex = 'a'\n\n[[rules]]\nid = 'two'\nregex = '(a'\n");
+    home.write_file(
+        "rules.toml",
+        "[[rules]]\nid = 'one'\nregex = 'a'\n\n[[rules]]\nid = 'two'\nregex = '(a'\n",
+    );
     let ran = scan(&home, &["--rules", "rules.toml"], "", "").await;
     ran.expect_code(65).expect_err("rules.toml:5: rule `two`");
     for (arguments, code, error) in [
