@@ -20,9 +20,9 @@ use crate::ca;
 use crate::connection::{MIN_BUFFER, Owned};
 use crate::gateway::Gateway;
 use crate::identify::{Door, Tunnel};
-use crate::record::Exchange;
 use crate::refusal::Refusal;
 use crate::session::{Kind, Session, Upgrade, answer};
+use crate::websocket::relay;
 use crate::wire::{Expired, Wire};
 
 /// How long requests in hand may go on after the bottle's end.
@@ -43,7 +43,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     match speak_http1(&gateway, Door::Front, Wire::new(stream)).await {
         Some((Kind::Tunnel(host, port), wire)) => Box::pin(tunnel(&gateway, host, port, wire)).await,
-        Some((Kind::WebSocket(origin, exchange), wire)) => relay(&gateway, wire, origin, exchange).await,
+        Some((Kind::WebSocket(opened), wire)) => Box::pin(relay(&gateway, wire, *opened)).await,
         None => {}
     }
 }
@@ -110,8 +110,8 @@ async fn handshake(
 
 /// HTTP/1 in a tunnel, and the WebSocket that it may become.
 async fn inside<S: Agent>(gateway: &Arc<Gateway>, door: Door, wire: Wire<S>) {
-    if let Some((Kind::WebSocket(origin, exchange), wire)) = speak_http1(gateway, door, wire).await {
-        relay(gateway, wire, origin, exchange).await;
+    if let Some((Kind::WebSocket(opened), wire)) = speak_http1(gateway, door, wire).await {
+        Box::pin(relay(gateway, wire, *opened)).await;
     }
 }
 
@@ -212,23 +212,4 @@ async fn speak_http2<S: Agent>(gateway: &Arc<Gateway>, door: Door, wire: Wire<S>
     if let Err(error) = ended {
         tracing::debug!(error = base::error::chain(&error), "an HTTP/2 connection broke");
     }
-}
-
-/// Carries a WebSocket's bytes both ways until one side ends it or nothing moves.
-async fn relay<S: Agent>(
-    gateway: &Gateway,
-    mut agent: Wire<S>,
-    origin: hyper::upgrade::Upgraded,
-    mut exchange: Exchange,
-) {
-    let gauge = agent.gauge();
-    let mut origin = TokioIo::new(origin);
-    tokio::select! {
-        // Either side may simply hang up.
-        _ = tokio::io::copy_bidirectional(&mut agent, &mut origin) => {}
-        () = gauge.stalled(gateway.idle()) => {}
-        () = gateway.life.stopping() => {}
-    }
-    let (sent, received) = gauge.moved();
-    exchange.relayed(sent, received);
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use policy::Host;
 
 use crate::body::Body;
@@ -14,8 +14,8 @@ use crate::forward::forward;
 use crate::gateway::{Call, Gateway};
 use crate::identify::{Door, Intent, identify};
 use crate::local::{self, Local};
-use crate::record::Exchange;
 use crate::refusal::{Asked, Reader, Refusal, reply};
+use crate::websocket::Opened;
 use crate::wire::Gauge;
 
 /// One connection that speaks HTTP.
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     /// A tunnel to a host and port, of which nothing is known yet.
     Tunnel(Host, u16),
     /// A WebSocket, to which the origin has agreed already.
-    WebSocket(Upgraded, Exchange),
+    WebSocket(Box<Opened>),
 }
 
 impl Session {

@@ -40,6 +40,51 @@ impl Seen {
     }
 }
 
+/// What `/scripted` answers.
+#[derive(Clone, Default)]
+pub(crate) struct Script {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Piece {
+    Data(Bytes),
+    /// Waits until [`Origin::release_event`].
+    Gate,
+    Trailers(http::HeaderMap),
+}
+
+impl Script {
+    /// An answer of this media type; none if it is empty.
+    pub(crate) fn new(kind: &str) -> Self {
+        let script = Self { status: 200, ..Self::default() };
+        if kind.is_empty() { script } else { script.header("content-type", kind) }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn data(mut self, data: impl Into<Bytes>) -> Self {
+        self.pieces.push(Piece::Data(data.into()));
+        self
+    }
+
+    pub(crate) fn gate(mut self) -> Self {
+        self.pieces.push(Piece::Gate);
+        self
+    }
+
+    pub(crate) fn trailer(mut self, name: &str, value: &str) -> Self {
+        let name: http::HeaderName = name.parse().unwrap();
+        self.pieces.push(Piece::Trailers([(name, value.parse().unwrap())].into_iter().collect()));
+        self
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
@@ -50,9 +95,11 @@ pub(crate) struct Origin {
 
 struct Shared {
     seen: Mutex<Vec<Seen>>,
+    said: Mutex<Vec<String>>,
     connections: watch::Sender<usize>,
     /// One permit lets one event of `/events` out.
     events: Semaphore,
+    script: Mutex<Script>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,8 +120,10 @@ impl Origin {
         let acceptor = (speaks != Speaks::Plain).then_some(acceptor);
         let shared = Arc::new(Shared {
             seen: Mutex::default(),
+            said: Mutex::default(),
             connections: watch::Sender::new(0),
             events: Semaphore::new(0),
+            script: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, acceptor, Arc::clone(&shared)));
@@ -87,6 +136,16 @@ impl Origin {
 
     pub(crate) fn last(&self) -> Seen {
         self.seen().pop().expect("the origin saw a request")
+    }
+
+    /// The messages on its WebSockets.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.shared.said.lock().unwrap().clone()
+    }
+
+    /// From now on `/scripted` answers this.
+    pub(crate) fn says(&self, script: Script) {
+        *self.shared.script.lock().unwrap() = script;
     }
 
     /// How many connections it accepted so far.
@@ -165,7 +224,7 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<R
     };
     let path = request.uri().path().to_owned();
     if path == "/ws" {
-        let agreed = upgrade(&mut request);
+        let agreed = upgrade(&mut request, Arc::clone(&shared));
         shared.seen.lock().unwrap().push(seen);
         return Ok(agreed);
     }
@@ -188,6 +247,7 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<R
     let mut reply = match (path.as_str(), count) {
         (_, Some(count)) => Response::new(big(count)),
         ("/events", _) => Response::new(events(shared)),
+        ("/scripted", _) => return Ok(scripted(shared)),
         ("/trailers", _) => Response::new(with_trailers()),
         ("/never", _) => std::future::pending().await,
         ("/redirect", _) => {
@@ -223,6 +283,27 @@ fn events(shared: Arc<Shared>) -> BoxBody<Bytes, hyper::Error> {
     BodyExt::boxed(StreamBody::new(frames))
 }
 
+fn scripted(shared: Arc<Shared>) -> Reply {
+    let Script { status, headers, pieces } = shared.script.lock().unwrap().clone();
+    let frames = stream::iter(pieces).filter_map(move |piece| {
+        let shared = Arc::clone(&shared);
+        async move {
+            match piece {
+                Piece::Data(data) => Some(Ok(Frame::data(data))),
+                Piece::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+                Piece::Gate => {
+                    shared.events.acquire().await.unwrap().forget();
+                    None
+                }
+            }
+        }
+    });
+    let mut reply = Response::new(BodyExt::boxed(StreamBody::new(frames)));
+    *reply.status_mut() = StatusCode::from_u16(status).unwrap();
+    *reply.headers_mut() = headers;
+    reply
+}
+
 fn with_trailers() -> BoxBody<Bytes, hyper::Error> {
     let trailers = [("grpc-status", "0"), ("host", "x")];
     let trailers = trailers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
@@ -231,7 +312,7 @@ fn with_trailers() -> BoxBody<Bytes, hyper::Error> {
     BodyExt::boxed(StreamBody::new(stream::iter(frames)))
 }
 
-fn upgrade(request: &mut Request<Incoming>) -> Reply {
+fn upgrade(request: &mut Request<Incoming>, shared: Arc<Shared>) -> Reply {
     let key = request.headers()["sec-websocket-key"].as_bytes();
     let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key);
     let upgrade = hyper::upgrade::on(request);
@@ -240,8 +321,18 @@ fn upgrade(request: &mut Request<Incoming>) -> Reply {
         let io = TokioIo::new(upgrade.await.unwrap());
         let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
         let mut socket = tokio_tungstenite::WebSocketStream::from_raw_socket(io, role, None).await;
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_close() || socket.send(message).await.is_err() {
+        while let Some(message) = socket.next().await {
+            let text = match &message {
+                Ok(message) if message.is_text() || message.is_binary() => {
+                    Some(String::from_utf8_lossy(&message.clone().into_data()).into_owned())
+                }
+                Ok(_) => None,
+                Err(_) => Some("invalid".to_owned()),
+            };
+            shared.said.lock().unwrap().extend(text);
+            let Ok(message) = message else { break };
+            let is_said = message.is_text() || message.is_binary();
+            if is_said && socket.send(message).await.is_err() {
                 break;
             }
         }

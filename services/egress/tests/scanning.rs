@@ -18,7 +18,7 @@ use crate::origin::{HOST, Origin, Speaks};
 use crate::proxy::{Proxy, canary, route, token};
 
 /// A token of a documented form.
-fn leaked() -> String {
+pub(crate) fn leaked() -> String {
     let letters: String = (0..36u32).map(|n| char::from(b'a' + ((n * 7 + n / 3) % 26) as u8)).collect();
     format!("gh{}_{}", 'p', letters.replace('e', "7").replace('m', "Q").replace('t', "4"))
 }
