@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bus::message::egress::Found;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HeaderName;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::connection::Source;
 use crate::framing::Flaw;
 use crate::headers::strip_trailers;
+use crate::incoming::Screening;
 use crate::inspect::Judged;
 use crate::record::Exchange;
 use crate::refusal::Refusal;
@@ -51,7 +53,7 @@ pub(crate) enum Cut {
     Stalled,
     #[error("the other side ended the body early")]
     Broken,
-    #[error("the body holds what must not leave")]
+    #[error("the body holds what must not pass")]
     Refused,
 }
 
@@ -227,17 +229,61 @@ impl http_body::Body for Plain {
     }
 }
 
-/// A response's body on its way to the agent. When it ends or is dropped, its exchange is recorded.
+/// A response's body on its way to the agent.
 pub(crate) struct Inbound {
+    pub(crate) received: Received,
+    /// None where nothing in it is looked for.
+    pub(crate) screening: Option<Screening>,
+}
+
+/// A response's body as the origin sends it. When it ends or is dropped, its exchange is recorded.
+pub(crate) struct Received {
     source: Source,
     exchange: Exchange,
     limit: u64,
     stall: Stall,
 }
 
-impl Inbound {
+impl Received {
     pub(crate) fn new(source: Source, exchange: Exchange, limit: Option<u64>, idle: Duration) -> Self {
         Self { source, exchange, limit: limit.unwrap_or(u64::MAX), stall: Stall::new(idle) }
+    }
+
+    /// Whether nothing more comes.
+    pub(crate) fn is_over(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    /// Notes what was found in it.
+    pub(crate) fn note(&mut self, found: Found) {
+        self.exchange.note(found);
+    }
+
+    /// It does not go on, for this reason.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
+        self.exchange.cut(refusal);
+    }
+
+    /// What is still to be recorded of it.
+    pub(crate) fn into_exchange(self) -> Exchange {
+        self.exchange
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let Poll::Ready(frame) = self.source.poll_frame(cx) else {
+            return self.stall.poll(cx).map(|cut| Some(Err(cut)));
+        };
+        self.stall.moved();
+        let Some(frame) = frame else { return Poll::Ready(None) };
+        let Ok(mut frame) = frame else { return Poll::Ready(Some(Err(Cut::Broken))) };
+        if let Some(data) = frame.data_ref() {
+            if self.exchange.count_received(data.len() as u64) > self.limit {
+                return Poll::Ready(Some(Err(Cut::TooLarge)));
+            }
+        } else if let Some(trailers) = frame.trailers_mut() {
+            strip_trailers(trailers, &[]);
+        }
+        Poll::Ready(Some(Ok(frame)))
     }
 }
 
@@ -246,29 +292,19 @@ impl http_body::Body for Inbound {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let this = &mut *self;
-        let Poll::Ready(frame) = this.source.poll_frame(cx) else {
-            return this.stall.poll(cx).map(|cut| Some(Err(cut)));
-        };
-        this.stall.moved();
-        let Some(frame) = frame else { return Poll::Ready(None) };
-        let Ok(mut frame) = frame else { return Poll::Ready(Some(Err(Cut::Broken))) };
-        if let Some(data) = frame.data_ref() {
-            if this.exchange.count_received(data.len() as u64) > this.limit {
-                return Poll::Ready(Some(Err(Cut::TooLarge)));
-            }
-        } else if let Some(trailers) = frame.trailers_mut() {
-            strip_trailers(trailers, &[]);
+        let Self { received, screening } = &mut *self;
+        match screening {
+            None => received.poll_frame(cx),
+            Some(screening) => screening.poll(received, cx),
         }
-        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_end_stream()
+        self.screening.as_ref().map_or_else(|| self.received.is_over(), Screening::is_over)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.size_hint()
+        self.screening.as_ref().map_or_else(|| self.received.source.size_hint(), Screening::size_hint)
     }
 }
 
@@ -300,22 +336,22 @@ impl http_body::Body for Body {
 }
 
 /// Notices that a stream stands still. The timer is set only while somebody waits.
-struct Stall {
+pub(crate) struct Stall {
     limit: Duration,
     timer: Timer,
     waiting: bool,
 }
 
 impl Stall {
-    fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, timer: Timer::default(), waiting: false }
     }
 
-    fn moved(&mut self) {
+    pub(crate) fn moved(&mut self) {
         self.waiting = false;
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         if !self.waiting {
             self.waiting = true;
             self.timer.set(Instant::now() + self.limit);

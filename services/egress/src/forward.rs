@@ -12,13 +12,14 @@ use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use policy::{AllowedHost, Decision, NormalPath, RequestView, decide};
 
-use crate::body::{Body, Inbound, Outbound, Plain, Progress, announces_over};
+use crate::body::{Body, Inbound, Outbound, Plain, Progress, Received, announces_over};
 use crate::connection::{Source, Unsent, send_upgrade};
 use crate::dial::{Dialer, Offer, Speaks};
 use crate::framing::Flaw;
 use crate::gateway::{Call, Gateway};
 use crate::headers::{has_token, strip, strip_twins};
 use crate::identify::Target;
+use crate::incoming::restrict;
 use crate::inject::Credential;
 use crate::inspect::{Inspection, Judging, inspect_head};
 use crate::normal::normalise;
@@ -27,6 +28,7 @@ use crate::refusal::Refusal;
 use crate::running::{Equipped, Running};
 use crate::session::{Kind, Session};
 use crate::timer::Timer;
+use crate::websocket::{Opened, has_extension, offer_no_extension};
 
 /// An allowed request and where it goes.
 struct Outgoing<'a> {
@@ -65,12 +67,18 @@ pub(crate) async fn forward(
 
     let guarded = Arc::clone(&outgoing.equipped.guarded);
     strip_twins(&mut parts.headers, &guarded);
+    if outgoing.equipped.watch.is_on() {
+        restrict(&mut parts.headers);
+    }
     let body = Plain::new(body, gateway.limits.body_bytes, gateway.idle(), guarded);
     exchange.follow(body.progress());
     let body = outgoing.inspect(&mut parts, body, call).await?;
     let request = Request::from_parts(parts, body);
     match becomes {
-        None => outgoing.send(request).await.and_then(|response| outgoing.deliver(response, call)),
+        None => {
+            let response = outgoing.send(request).await?;
+            outgoing.deliver(response, call).await
+        }
         Some(agent) => Box::pin(outgoing.upgrade(session, request, agent, call)).await,
     }
 }
@@ -129,12 +137,10 @@ impl Outgoing<'_> {
         body: Plain,
         call: &mut Call,
     ) -> Result<Outbound, Refusal> {
-        let scanner = Arc::clone(&self.gateway.scanner);
-        let scanning = self.equipped.scanning;
-        if !scanner.looks_for_anything(scanning) {
+        if !self.gateway.scanner.looks_for_anything(self.equipped.scanning) {
             return Ok(Outbound::Plain(body));
         }
-        let inspection = Inspection::new(scanner, scanning, Arc::clone(&call.asked), self.revision);
+        let inspection = self.inspection(call);
         if let Some(exchange) = &mut call.exchange {
             exchange.watch(inspection.notes());
         }
@@ -145,6 +151,11 @@ impl Outgoing<'_> {
         }
         let judging = Judging::new(body, inspection, &parts.headers)?;
         Box::pin(judging.collect()).await.map(Outbound::Judged)
+    }
+
+    fn inspection(&self, call: &Call) -> Inspection {
+        let scanner = Arc::clone(&self.gateway.scanner);
+        Inspection::new(scanner, self.equipped.scanning, Arc::clone(&call.asked), self.revision)
     }
 
     /// Dial and forward. A rested connection may turn out to be closed; then the request, which did not leave, takes
@@ -230,8 +241,8 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Hands an answer on, as it comes.
-    fn deliver(&self, response: Response<Source>, call: &mut Call) -> Result<Response<Body>, Refusal> {
+    /// Scan back, and hands an answer on as it comes.
+    async fn deliver(&self, response: Response<Source>, call: &mut Call) -> Result<Response<Body>, Refusal> {
         let (mut parts, source) = response.into_parts();
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(self.failed("it switched to another protocol unasked"));
@@ -244,8 +255,16 @@ impl Outgoing<'_> {
         parts.version = Version::HTTP_11;
         let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
         exchange.answered(parts.status.as_u16());
-        let body = Inbound::new(source, exchange, limit, self.gateway.idle());
-        Ok(Response::from_parts(parts, Body::Stream(Box::new(body))))
+        let received = Received::new(source, exchange, limit, self.gateway.idle());
+        let mut body = Box::new(Inbound { received, screening: None });
+        let watch = self.equipped.watch;
+        if watch.is_on()
+            && let Err(refusal) = Box::pin(self.gateway.screen.admit(watch, &mut parts, &mut body)).await
+        {
+            call.exchange = Some(body.received.into_exchange());
+            return Err(refusal);
+        }
+        Ok(Response::from_parts(parts, Body::Stream(body)))
     }
 
     /// Asks the origin for a WebSocket, and answers the agent only then.
@@ -260,22 +279,31 @@ impl Outgoing<'_> {
         let dialled = self.dialer().dial(upstream.link(), &self.host, Offer::Http1).await?;
         self.prepare(&mut request, Speaks::Http1)?;
         as_websocket(request.headers_mut());
+        offer_no_extension(request.headers_mut());
         let progress = request.body().progress();
         let asked = send_upgrade(dialled.stream, request, self.gateway.limits.header_bytes, upstream.life());
         let answer = self.within(&progress, asked).await?;
         let mut response = answer.map_err(|error| self.broken(&error, &progress))?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return self.deliver(response.map(Source::Driven), call);
+            return self.deliver(response.map(Source::Driven), call).await;
         }
         if !has_token(response.headers(), &UPGRADE, "websocket") {
             return Err(self.failed("it switched to another protocol than WebSocket"));
         }
+        if has_extension(response.headers()) {
+            return Err(self.failed("it uses a WebSocket extension, and none was offered"));
+        }
         let origin = self.within(&progress, hyper::upgrade::on(&mut response)).await?;
         let origin = origin.map_err(|error| self.broken(&error, &progress))?;
-        let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
-        exchange.answered(response.status().as_u16());
-        session.upgrade(agent, Kind::WebSocket(origin, exchange));
         let (mut parts, _) = response.into_parts();
+        let found = self.gateway.screen.admit_head(self.equipped.watch, &mut parts)?;
+        let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
+        exchange.answered(parts.status.as_u16());
+        found.into_iter().for_each(|found| exchange.note(found));
+        let inspection = self.inspection(call).resumed(exchange.notes());
+        exchange.watch(inspection.notes());
+        let opened = Opened { origin, exchange, inspection, watch: self.equipped.watch };
+        session.upgrade(agent, Kind::WebSocket(Box::new(opened)));
         strip(&mut parts.headers);
         as_websocket(&mut parts.headers);
         Ok(Response::from_parts(parts, Body::empty()))

@@ -12,6 +12,7 @@ use http::request::Parts;
 use crate::ca::Authority;
 use crate::dial::Dialer;
 use crate::identify::{Door, path};
+use crate::incoming::Screen;
 use crate::inspect::Scanner;
 use crate::record::{Exchange, Recorder};
 use crate::refusal::{Asked, PATH_LIMIT, Reader, Refusal};
@@ -27,6 +28,7 @@ pub(crate) struct Gateway {
     pub(crate) ca: Authority,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) scanner: Arc<Scanner>,
+    pub(crate) screen: Screen,
     pub(crate) dialer: Dialer,
     pub(crate) limits: EgressLimits,
     pub(crate) life: Lifecycle,

@@ -19,6 +19,7 @@ pub(crate) use body::{Judged, Judging};
 pub(crate) use head::inspect_head;
 pub(crate) use holds::Holds;
 
+use crate::record::note;
 use crate::refusal::{Asked, Refusal};
 use verdict::{Verdict, verdict};
 
@@ -93,9 +94,6 @@ pub(crate) struct Inspection {
 /// What was found in a request that went through.
 pub(crate) type Notes = std::sync::Mutex<Vec<Found>>;
 
-/// Findings that are noted of one request.
-const MOST_NOTES: usize = 16;
-
 /// Where in a request something was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surface {
@@ -106,6 +104,7 @@ pub(crate) enum Surface {
     Body,
     Trailer,
     Message,
+    Answer,
 }
 
 impl Surface {
@@ -119,6 +118,7 @@ impl Surface {
             Self::Body => "body",
             Self::Trailer => "trailers",
             Self::Message => "WebSocket message",
+            Self::Answer => "answer",
         }
     }
 
@@ -138,6 +138,11 @@ pub(crate) enum Action {
 impl Inspection {
     pub(crate) fn new(scanner: Arc<Scanner>, scanning: Scanning, asked: Arc<Asked>, revision: u64) -> Self {
         Self { scanner, scanning, asked, revision, notes: Arc::default() }
+    }
+
+    /// The same request, of which something was noted before.
+    pub(crate) fn resumed(self, notes: Option<Arc<Notes>>) -> Self {
+        Self { notes: notes.unwrap_or_default(), ..self }
     }
 
     /// What was found and let through so far.
@@ -170,11 +175,10 @@ impl Inspection {
         }
     }
 
-    fn note(&self, found: Found) {
+    /// Notes what was found and let through.
+    pub(crate) fn note(&self, found: Found) {
         let mut notes = self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if notes.len() < MOST_NOTES && !notes.contains(&found) {
-            notes.push(found);
-        }
+        note(&mut notes, found);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::ca::Authority;
 use crate::config::{Config, check_limits};
 use crate::dial::Dialer;
 use crate::gateway::Gateway;
+use crate::incoming::Screen;
 use crate::inspect::{Holds, Scanner};
 use crate::keeper::{Destination, Keeper};
 use crate::own;
@@ -30,7 +31,8 @@ use crate::record::{Queue, Recorder};
 use crate::running::{Chest, Live};
 use crate::serve::serve;
 use crate::spool::Spool;
-use crate::trust::System;
+use crate::trust::{System, roots};
+use crate::uplink::Uplink;
 
 /// How often resting connections are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -66,23 +68,32 @@ pub fn build(
         .context("reading this host's own addresses from /proc/net, to keep requests away from them")?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let limits = config.limits.clone();
+    let uplink = config.uplink.proxy.as_ref().map(Uplink::new).transpose();
+    let uplink = uplink.context("reading the host's setting of a proxy")?;
+    let extra_authorities: Option<Arc<str>> = config.uplink.authorities.as_deref().map(Into::into);
+    let extra = extra_authorities.as_deref().map(roots).transpose();
+    extra.context("reading the host's further authorities")?;
     let full = Arc::new(AtomicBool::new(false));
     let spool = Spool::open(&config.spool, limits.spool_bytes).context("opening the spool of records")?;
     let scanner = Arc::new(scanner(&config, &destination, &clock)?);
+    let screen = Screen::new(&config.secrets, digest_key(), limits.decoded_bytes)?;
     let keeper = Keeper::new(config.bottle.clone(), destination, spool, Arc::clone(&full));
     let (recorder, records) = Recorder::new(config.bottle, clock.clone(), full);
     let chest = Chest {
         secrets: config.secrets,
         authorities: config.authorities,
+        extra_authorities: extra_authorities.clone(),
         provider: Arc::clone(&provider),
         header_bytes: limits.header_bytes,
         life: life.clone(),
     };
     let live = Arc::new(Live::new(chest, config.revision, &config.policy)?);
     let within = Duration::from_secs(limits.handshake_seconds);
-    let dialer = Dialer::new(System::new(Arc::clone(&provider)), within, limits.connections);
+    let system = System::new(Arc::clone(&provider), extra_authorities);
+    let dialer = Dialer::new(system, uplink, within, limits.connections);
     let ca = authority(provider, clock, limits.certificates)?;
-    let gateway = Arc::new(Gateway { live, ca, recorder, scanner, dialer, limits, life: life.clone() });
+    let gateway =
+        Arc::new(Gateway { live, ca, recorder, scanner, screen, dialer, limits, life: life.clone() });
     Ok(Proxy { gateway, keeper, records })
 }
 
@@ -92,8 +103,7 @@ fn scanner(config: &Config, destination: &Destination, clock: &Clock) -> anyhow:
         |name: &str, value: &Secret, is_canary| Known { name: name.into(), value: value.clone(), is_canary };
     let secrets = config.secrets.iter().map(|(name, value)| known(name, value, false));
     let canary = config.canary.iter().map(|value| known("canary", value, true));
-    let key = Secret::new(rand::rng().sample_iter(Alphanumeric).take(43).map(char::from).collect());
-    let detectors = Detectors::new(Rules::standard(), secrets.chain(canary).collect(), key)
+    let detectors = Detectors::new(Rules::standard(), secrets.chain(canary).collect(), digest_key())
         .context("preparing the detectors")?;
     let bus = match destination {
         Destination::Bus(bus) => Some(bus.clone()),
@@ -102,6 +112,11 @@ fn scanner(config: &Config, destination: &Destination, clock: &Clock) -> anyhow:
     let patience = Duration::from_secs(config.limits.hold_seconds);
     let holds = Arc::new(Holds::new(config.bottle.clone(), clock.clone(), bus, patience));
     Ok(Scanner::new(detectors, config.canary.is_some(), holds, &config.limits))
+}
+
+/// What findings are told apart by, in this process only.
+fn digest_key() -> Secret {
+    Secret::new(rand::rng().sample_iter(Alphanumeric).take(43).map(char::from).collect())
 }
 
 fn authority(provider: Arc<CryptoProvider>, clock: Clock, limit: usize) -> anyhow::Result<Authority> {

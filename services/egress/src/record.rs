@@ -44,6 +44,7 @@ pub(crate) struct Passed {
     received: u64,
     duration: Duration,
     revision: u64,
+    is_unscanned: bool,
     found: Vec<Found>,
 }
 
@@ -63,6 +64,7 @@ impl From<Passed> for Allowed {
             received: passed.received,
             duration_ms: u64::try_from(passed.duration.as_millis()).unwrap_or(u64::MAX),
             revision: passed.revision,
+            is_unscanned: passed.is_unscanned,
             found: passed.found,
         }
     }
@@ -155,6 +157,7 @@ impl Recorder {
             received: 0,
             duration: Duration::ZERO,
             revision,
+            is_unscanned: false,
             found: Vec::new(),
         };
         Ok(Exchange {
@@ -227,6 +230,11 @@ impl Exchange {
         self.notes = Some(notes);
     }
 
+    /// What is followed.
+    pub(crate) fn notes(&self) -> Option<Arc<Notes>> {
+        self.notes.clone()
+    }
+
     /// Notes the origin's status.
     pub(crate) fn answered(&mut self, status: u16) {
         self.edit(|line| line.status = status);
@@ -239,16 +247,35 @@ impl Exchange {
         line.received
     }
 
+    /// Notes that it passes unseen.
+    pub(crate) fn pass_unscanned(&mut self) {
+        self.edit(|line| line.is_unscanned = true);
+    }
+
     /// Notes what went through a connection that became something else.
     pub(crate) fn relayed(&mut self, sent: u64, received: u64) {
         self.sent = None;
         self.edit(|line| (line.sent, line.received) = (sent, received));
     }
 
+    /// Notes what was found in its answer.
+    pub(crate) fn note(&mut self, found: Found) {
+        self.edit(|line| note(&mut line.found, found));
+    }
+
     /// The request was refused after all.
     pub(crate) fn refuse(mut self, refusal: &Refusal) {
+        self.block(refusal, refusal.status().as_u16());
+    }
+
+    /// Its answer was refused when the agent had the head already.
+    pub(crate) fn cut(&mut self, refusal: &Refusal) {
+        let status = self.pending.as_ref().map_or(0, |(_, line)| line.status);
+        self.block(refusal, status);
+    }
+
+    fn block(&mut self, refusal: &Refusal, status: u16) {
         if let Some((place, passed)) = self.pending.take() {
-            let status = refusal.status().as_u16();
             let record =
                 Record::Blocked(self.recorder.blocked(refusal, &passed.asked, status, passed.revision));
             self.recorder.queue.push(record, place);
@@ -269,9 +296,21 @@ impl Drop for Exchange {
             passed.sent = sent.bytes();
         }
         if let Some(notes) = &self.notes {
+            let answer = std::mem::take(&mut passed.found);
             passed.found = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
+            answer.into_iter().for_each(|found| note(&mut passed.found, found));
         }
         passed.duration = self.begun.elapsed();
         self.recorder.queue.push(Record::Allowed(passed), place);
+    }
+}
+
+/// Findings that are noted of one request.
+const MOST_NOTES: usize = 16;
+
+/// Adds a finding, unless it is there already or there are too many.
+pub(crate) fn note(notes: &mut Vec<Found>, found: Found) {
+    if notes.len() < MOST_NOTES && !notes.contains(&found) {
+        notes.push(found);
     }
 }

@@ -96,6 +96,20 @@ pub enum Refusal {
     /// It cannot be judged, so it does not leave (invariant 3).
     #[error("the request cannot be scanned for secrets: {0}")]
     Unscannable(String),
+    /// The answer holds instructions to the model that reads it (E10).
+    #[error("the answer holds what looks like instructions to a model ({signals})")]
+    Injection {
+        /// As recorded.
+        found: Box<Found>,
+        /// The kinds of signal, with commas between.
+        signals: String,
+    },
+    /// The answer holds a secret of the bottle, and not where it could be blotted out (E10).
+    #[error("the answer holds a secret of the bottle ({}) that cannot be blotted out of it", .0.detector)]
+    Echo(Box<Found>),
+    /// The answer cannot be judged, so it does not reach the agent (invariant 3).
+    #[error("the answer cannot be scanned: {0}")]
+    UnscannableAnswer(String),
     /// The host resolves to an address that must not be dialled.
     #[error("{host} is at {address}, and {objection}; a route may allow it with allow_private")]
     Address {
@@ -202,6 +216,9 @@ impl Refusal {
             }
             Self::HeaderInjection => "header-injection",
             Self::Unscannable(_) => "unscannable",
+            Self::Injection { .. } => "injection",
+            Self::Echo(_) => "secret-echo",
+            Self::UnscannableAnswer(_) => "unscannable-answer",
             Self::NoSuchPage => "no-such-page",
             Self::NotProxied => "not-proxied",
             Self::RecordsFull => "records-full",
@@ -235,7 +252,10 @@ impl Refusal {
             | Self::Denied { .. }
             | Self::NobodyToAsk { .. }
             | Self::HeaderInjection
-            | Self::Unscannable(_) => StatusCode::FORBIDDEN,
+            | Self::Unscannable(_)
+            | Self::Injection { .. }
+            | Self::Echo(_)
+            | Self::UnscannableAnswer(_) => StatusCode::FORBIDDEN,
             Self::Expectation(_) => StatusCode::EXPECTATION_FAILED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
@@ -266,6 +286,8 @@ impl Refusal {
     pub(crate) fn found(&self) -> Option<&Found> {
         match self {
             Self::Secret(found)
+            | Self::Echo(found)
+            | Self::Injection { found, .. }
             | Self::Unanswered { found, .. }
             | Self::Denied { found, .. }
             | Self::NobodyToAsk { found, .. } => Some(found),

@@ -10,6 +10,7 @@ use policy::{CheckedPolicy, CheckedRoute, EgressPolicy, HostPattern};
 use rustls::crypto::CryptoProvider;
 
 use crate::dial::Link;
+use crate::incoming::Watch;
 use crate::inject::Credential;
 use crate::inspect::Scanning;
 use crate::pool::Upstream;
@@ -32,6 +33,7 @@ pub(crate) struct Equipped {
     /// The headers whose value the route decides about or brings.
     pub(crate) guarded: Arc<[HeaderName]>,
     pub(crate) scanning: Scanning,
+    pub(crate) watch: Watch,
     host: HostPattern,
 }
 
@@ -52,16 +54,6 @@ pub enum InvalidPolicy {
     /// It breaks the rules of the schema.
     #[error("the policy is not valid: {0}")]
     Problems(#[from] policy::Problems),
-    /// A key asks for what this proxy cannot do; doing something else would be worse.
-    #[error("routes[{index}].{key}: {advice}")]
-    Unsupported {
-        /// The route, counted from 0.
-        index: usize,
-        /// The key.
-        key: &'static str,
-        /// What to write instead.
-        advice: &'static str,
-    },
     /// A log level that would have to redact.
     #[error(
         "log: 2 would record headers and bodies, which needs redaction that this proxy does not do; write 0 or 1"
@@ -105,6 +97,8 @@ pub enum InvalidPolicy {
 pub(crate) struct Chest {
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) authorities: BTreeMap<String, String>,
+    /// PEM, trusted on every route.
+    pub(crate) extra_authorities: Option<Arc<str>>,
     pub(crate) provider: Arc<CryptoProvider>,
     pub(crate) header_bytes: usize,
     pub(crate) life: Lifecycle,
@@ -163,7 +157,6 @@ impl Chest {
         }
         let mut routes = Vec::with_capacity(checked.routes().len());
         for route in checked.routes() {
-            refuse_unsupported(route)?;
             let link = Link::new(route, self.trust(route)?);
             let credential = self.credential(route)?;
             let kept = old.and_then(|old| {
@@ -174,8 +167,16 @@ impl Chest {
                 None => Arc::new(Upstream::new(link, self.header_bytes, self.life.clone())),
             };
             let guarded = route.guarded_headers().cloned().collect();
-            let scanning = Scanning::new(route.source().dlp.as_ref());
-            routes.push(Equipped { upstream, credential, guarded, scanning, host: route.host().clone() });
+            let dlp = route.source().dlp.as_ref();
+            let (scanning, watch) = (Scanning::new(dlp), Watch::new(dlp, credential.is_some()));
+            routes.push(Equipped {
+                upstream,
+                credential,
+                guarded,
+                scanning,
+                watch,
+                host: route.host().clone(),
+            });
         }
         Ok(Running { revision, policy: checked, routes })
     }
@@ -186,8 +187,9 @@ impl Chest {
         let pem = self.authorities.get(file);
         let pem =
             pem.ok_or_else(|| failed(format!("{file} was not handed over when the bottle was started")))?;
-        let trust =
-            Trust::of_pem(pem, &self.provider).map_err(|error| failed(format!("{file}: {error:#}")))?;
+        Trust::of_pem(pem, &self.provider).map_err(|error| failed(format!("{file}: {error:#}")))?;
+        let all = format!("{pem}\n{}", self.extra_authorities.as_deref().unwrap_or_default());
+        let trust = Trust::of_pem(&all, &self.provider).map_err(|error| failed(format!("{error:#}")))?;
         Ok(Some((pem.as_str().into(), trust)))
     }
 
@@ -199,22 +201,5 @@ impl Chest {
         Credential::new(auth, token)
             .map(Some)
             .map_err(|source| InvalidPolicy::UnusableToken { index, source })
-    }
-}
-
-/// What the schema has and this proxy does not do must not silently become something else.
-fn refuse_unsupported(route: &CheckedRoute) -> Result<(), InvalidPolicy> {
-    let refuse = |key, advice| Err(InvalidPolicy::Unsupported { index: route.index(), key, advice });
-    if route.is_passthrough() {
-        return refuse("tls.passthrough", "this proxy passes nothing through unseen; leave it out");
-    }
-    let off = |detectors: &Option<policy::Detectors>| {
-        matches!(detectors, None | Some(policy::Detectors::Off(false)))
-    };
-    match &route.source().dlp {
-        Some(dlp) if !off(&dlp.inbound_detectors) => {
-            refuse("dlp.inbound_detectors", "this proxy does not scan answers; write false or leave it out")
-        }
-        _ => Ok(()),
     }
 }

@@ -228,6 +228,9 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<R
         shared.seen.lock().unwrap().push(seen);
         return Ok(agreed);
     }
+    if path == "/echo" {
+        return Ok(Response::new(echo(request.into_body())));
+    }
     let early = path == "/early";
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
@@ -302,6 +305,13 @@ fn scripted(shared: Arc<Shared>) -> Reply {
     *reply.status_mut() = StatusCode::from_u16(status).unwrap();
     *reply.headers_mut() = headers;
     reply
+}
+
+/// What comes, as it comes, and trailers in the end.
+fn echo(body: Incoming) -> BoxBody<Bytes, hyper::Error> {
+    let trailers = http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+    let frames = body.into_data_stream().map(|data| data.map(Frame::data));
+    BodyExt::boxed(StreamBody::new(frames.chain(stream::once(async { Ok(Frame::trailers(trailers)) }))))
 }
 
 fn with_trailers() -> BoxBody<Bytes, hyper::Error> {

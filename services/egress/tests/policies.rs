@@ -65,14 +65,6 @@ async fn a_bad_or_old_revision_is_refused_and_the_running_one_stays() {
         refuse(2, &with(json!({ "tls": { "ca": "/other.pem" } }))),
         @"routes[0].tls.ca: /other.pem was not handed over when the bottle was started"
     );
-    insta::assert_snapshot!(
-        refuse(2, &with(json!({ "tls": { "passthrough": true } }))),
-        @"routes[0].tls.passthrough: this proxy passes nothing through unseen; leave it out"
-    );
-    insta::assert_snapshot!(
-        refuse(2, &with(json!({ "dlp": { "inbound_detectors": ["naive_injection_detection"] } }))),
-        @"routes[0].dlp.inbound_detectors: this proxy does not scan answers; write false or leave it out"
-    );
     assert!(
         refuse(2, &[json!({ "host": "https://x" })]).starts_with("the policy is not valid: routes[0].host")
     );
