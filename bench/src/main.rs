@@ -7,6 +7,7 @@
 mod bottle;
 mod egress;
 mod report;
+mod scan;
 
 use anyhow::{Context as _, bail};
 use report::Report;
@@ -25,5 +26,6 @@ async fn run() -> anyhow::Result<()> {
     let mut report = Report::new(std::env::var("ONLY").ok())?;
     bottle::run(&mut report).await.context("measuring the bottle")?;
     egress::run(&mut report).await.context("measuring the egress proxy")?;
+    scan::run(&mut report).context("measuring the scanner")?;
     report.finish()
 }

@@ -99,6 +99,11 @@ pub(crate) fn is_base64(byte: u8) -> bool {
         | (byte == b'_')
 }
 
+/// The alphabet of base32 in either case, without padding.
+pub(crate) fn is_base32(byte: u8) -> bool {
+    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'2') < 6)
+}
+
 /// A hexadecimal digit.
 pub(crate) fn is_hex(byte: u8) -> bool {
     ((byte | 0x20).wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'0') < 10)

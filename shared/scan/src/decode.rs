@@ -14,7 +14,7 @@ mod utf16;
 
 use std::ops::Range;
 
-use crate::classes::{Mask, is_base64, is_hex};
+use crate::classes::{Mask, is_base32, is_base64, is_hex};
 use crate::finding::Decoding;
 use crate::view::{Parts, View};
 
@@ -95,6 +95,7 @@ fn each(parts: &[Range<usize>], mut decode: impl FnMut(Range<usize>)) {
 #[derive(Default)]
 pub(crate) struct Scratch {
     base64: Mask,
+    base32: Mask,
     hex: Mask,
     printable: Mask,
 }
@@ -118,11 +119,12 @@ pub(crate) fn views(text: &[u8], scratch: &mut Scratch, child: &impl Fn() -> Vie
             regions.iter().for_each(|region| view.add(text, codec, Parts::One(region.clone())))
         });
     }
-    let Scratch { base64, hex, printable } = scratch;
+    let Scratch { base64, base32, hex, printable } = scratch;
     base64.mark(text, is_base64);
+    base32.mark(text, is_base32);
     hex.mark(text, is_hex);
     collect(&mut |view| base64::views(text, base64, view, printable));
-    collect(&mut |view| base32::views(text, base64, view, printable));
+    collect(&mut |view| base32::views(text, base32, view, printable));
     collect(&mut |view| hex::views(text, hex, view, printable));
 }
 

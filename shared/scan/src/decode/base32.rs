@@ -9,18 +9,11 @@ use crate::view::{Parts, View};
 /// Characters that make a run: 15 bytes.
 const MIN: usize = 24;
 
-/// Decodes every run that could be base32, found among the runs that could be base64.
+/// Decodes every run that could be base32.
 pub(super) fn views(text: &[u8], mask: &Mask, view: &mut View, printable: &mut Mask) {
-    for run in mask.runs::<16>() {
-        let mut start = run.start;
-        for stretch in text[run].split(|byte| value(*byte).is_none()) {
-            if stretch.len() >= MIN && is_likely(stretch) {
-                for skip in 0..8 {
-                    let parts = Parts::One(start..start + stretch.len());
-                    view.add_printable(text, Codec::Base32(skip), parts, printable);
-                }
-            }
-            start += stretch.len() + 1;
+    for run in mask.runs::<16>().filter(|run| run.len() >= MIN && is_likely(&text[run.clone()])) {
+        for skip in 0..8 {
+            view.add_printable(text, Codec::Base32(skip), Parts::One(run.clone()), printable);
         }
     }
 }

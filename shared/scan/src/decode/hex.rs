@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::percent::digit;
 use super::{Codec, Sink};
 use crate::classes::Mask;
 use crate::view::{Parts, View};
@@ -83,11 +82,30 @@ impl Pairs {
     }
 }
 
-pub(super) fn decode(text: &[u8], parts: &[Range<usize>], skip: u8, out: &mut impl Sink) {
-    let mut places = parts.iter().cloned().flatten().skip(skip.into());
-    while let (Some(first), Some(second)) = (places.next(), places.next()) {
-        if let (Some(high), Some(low)) = (digit(text[first]), digit(text[second])) {
-            out.put(high << 4 | low, first..second + 1);
+pub(super) fn decode<S: Sink>(text: &[u8], parts: &[Range<usize>], skip: u8, out: &mut S) {
+    if let [one] = parts {
+        let start = (one.start + usize::from(skip)).min(one.end);
+        let (pairs, _) = text[start..one.end].as_chunks::<2>();
+        for (nth, [high, low]) in pairs.iter().enumerate() {
+            let at = start + 2 * nth;
+            out.put(VALUES[usize::from(*high)] << 4 | VALUES[usize::from(*low)], at..at + 2);
         }
+        return;
+    }
+    for pair in parts {
+        let (high, low) = (text[pair.start], text[pair.end - 1]);
+        out.put(VALUES[usize::from(high)] << 4 | VALUES[usize::from(low)], pair.clone());
     }
 }
+
+/// The value of each digit; the runs that are decoded have no other bytes.
+const VALUES: [u8; 256] = {
+    let mut values = [0; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
