@@ -14,7 +14,7 @@ use policy::{CheckedPolicy, EgressPolicy, Git, Host, HostPattern, Match, Route, 
 use serde::Serialize;
 
 pub use observed::{Apart, Observed};
-use request::{Fate, Wanted};
+use request::Wanted;
 
 /// What was learned. Serialises to what `egress learn --json` prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -56,9 +56,9 @@ pub fn learn(observed: &Observed, current: &CheckedPolicy) -> Learned {
     let mut learned = Learned::default();
     let mut hosts: BTreeMap<Host, Vec<Wanted>> = BTreeMap::new();
     for (request, count) in observed.iter() {
-        match request::judge(request, count, current) {
-            Fate::Wanted(wanted) => hosts.entry(wanted.host.clone()).or_default().push(wanted),
-            Fate::Apart(reason) => learned.apart.push(request.apart(count, reason)),
+        match request::wanted(request, count, current) {
+            Ok(wanted) => hosts.entry(wanted.host.clone()).or_default().push(wanted),
+            Err(reason) => learned.apart.push(request.apart(count, reason)),
         }
     }
     let mut room = limit::ROUTES.saturating_sub(current.routes().len());

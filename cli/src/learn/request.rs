@@ -11,14 +11,6 @@ use super::observed::{Apart, Request};
 /// The rules that say no more than that no route allows the request.
 const ABOUT_ROUTES: [&str; 5] = ["unlisted-host", "wrong-scheme", "wrong-port", "no-match", "git-fetch"];
 
-/// What becomes of a refused request.
-pub(super) enum Fate {
-    /// A route can be proposed.
-    Wanted(Wanted),
-    /// None can, and why.
-    Apart(String),
-}
-
 /// A request that a route would let through.
 pub(super) struct Wanted {
     pub(super) host: Host,
@@ -40,15 +32,11 @@ impl Wanted {
     }
 }
 
-/// Judges a request that came `count` times.
-pub(super) fn judge(request: &Request, count: u64, current: &CheckedPolicy) -> Fate {
-    match wanted(request, count, current) {
-        Ok(wanted) => Fate::Wanted(wanted),
-        Err(reason) => Fate::Apart(reason),
-    }
-}
-
-fn wanted(request: &Request, count: u64, current: &CheckedPolicy) -> Result<Wanted, String> {
+/// Whether a route can be proposed for a request that came `count` times.
+///
+/// # Errors
+/// Why none can.
+pub(super) fn wanted(request: &Request, count: u64, current: &CheckedPolicy) -> Result<Wanted, String> {
     if !ABOUT_ROUTES.contains(&request.rule.as_str()) {
         return Err(request.reason.clone());
     }
