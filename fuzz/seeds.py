@@ -43,6 +43,14 @@ def raw_deflate(text: bytes) -> bytes:
     return packer.compress(text) + packer.flush()
 
 
+def frame(opcode: int, payload: bytes = b"", final: bool = True) -> bytes:
+    """As a client sends it: masked."""
+    key = b"\x11\x22\x33\x44"
+    length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+    masked = bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+    return bytes([(0x80 if final else 0) | opcode]) + length + key + masked
+
+
 def request(*lines: str) -> bytes:
     return "\n".join(lines).encode()
 
@@ -85,6 +93,11 @@ SEEDS = {
         bytes([7]) + CUT + b"as it is",
     ],
     "events": [CUT + EVENTS, CUT + b"data: " + b"x" * 600 + b"\n\n", CUT + b"\n\r\n\rdata\ndata:\n\n:\n"],
+    "frames": [
+        b"\0" + CUT + frame(1, b"a word") + frame(2, bytes(200)) + frame(9, b"ping") + frame(8, b"\x03\xe8"),
+        b"\0" + CUT + frame(1, b"in ", final=False) + frame(10) + frame(0, b"parts"),
+        b"\1" + CUT + b"\x81\x05hello" + b"\x82\x7e\x01\x00" + bytes(256) + b"\x88\x00",
+    ],
     "rules": [RULES, RULES.replace(b"'''", b'"', 2), b"[[rules]]\nid = 'x'\nregex = '(a'\n"],
 }
 

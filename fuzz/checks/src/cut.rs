@@ -1,7 +1,7 @@
 //! Inputs that say themselves how they are cut.
 
 /// Takes the first byte off an input; 0 where there is none.
-pub(crate) fn byte<'d>(data: &mut &'d [u8]) -> u8 {
+pub(crate) fn byte(data: &mut &[u8]) -> u8 {
     match data.split_first() {
         Some((first, rest)) => {
             *data = rest;

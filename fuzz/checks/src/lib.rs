@@ -5,6 +5,7 @@
 pub mod codings;
 mod cut;
 pub mod events;
+pub mod frames;
 pub mod injection;
 pub mod request;
 pub mod rules;

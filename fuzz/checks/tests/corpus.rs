@@ -7,9 +7,13 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
-const CHECKS: [(&str, fn(&[u8])); 6] = [
+/// A target's name, and what must hold for its inputs.
+type Check = (&'static str, fn(&[u8]));
+
+const CHECKS: [Check; 7] = [
     ("codings", checks::codings::check),
     ("events", checks::events::check),
+    ("frames", checks::frames::check),
     ("injection", checks::injection::check),
     ("request", checks::request::check),
     ("rules", checks::rules::check),
@@ -17,12 +21,13 @@ const CHECKS: [(&str, fn(&[u8])); 6] = [
 ];
 
 /// Mutations of each target that one run tries. `make fuzz` tries millions.
-const MUTATIONS: u32 = 200;
+const MUTATIONS: u32 = 400;
 
 fn kept(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut inputs: Vec<_> = entries.flatten().map(|entry| fs::read(entry.path()).unwrap()).collect();
+    let read = |path| fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let mut inputs: Vec<_> = entries.flatten().map(|entry| read(entry.path())).collect();
     assert!(!inputs.is_empty(), "{} holds nothing", folder.display());
     inputs.sort();
     inputs
