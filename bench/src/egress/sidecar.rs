@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use base::Secret;
 use handover::Channel;
-use handover::sidecar::{EgressHandover, EgressLimits, Listeners, SidecarAnswer};
+use handover::sidecar::{EgressHandover, EgressLimits, Listeners, SidecarAnswer, Uplink};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -96,6 +96,7 @@ fn handover(origin: &Child, spool: &TempDir) -> anyhow::Result<EgressHandover> {
         secrets: BTreeMap::from([("TOKEN".to_owned(), Secret::new("t".repeat(40)))]),
         canary: None,
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.certificate.clone())]),
+        uplink: Uplink::default(),
         spool: spool.path().to_owned(),
         // Every request is recorded, and without a bus the records of a whole run stay on disk.
         limits: EgressLimits { spool_bytes: 4 << 30, ..EgressLimits::default() },

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use base::Secret;
 use base::id::Slug;
 use bus::Credentials;
-use handover::sidecar::{BusAccess, EgressHandover, EgressLimits};
+use handover::sidecar::{BusAccess, EgressHandover, EgressLimits, Uplink};
 use policy::EgressPolicy;
 
 /// The checked form of a hand-over.
@@ -24,6 +24,8 @@ pub struct Config {
     pub canary: Option<Secret>,
     /// `tls.ca` → PEM.
     pub authorities: BTreeMap<String, String>,
+    /// How the host's own network is left.
+    pub uplink: Uplink,
     /// A directory for records that the bus has not taken.
     pub spool: PathBuf,
     /// The limits (E14).
@@ -51,10 +53,20 @@ impl Config {
             );
         }
         let bus = handover.bus.map(BusConfig::new).transpose()?;
-        let EgressHandover { bottle, revision, policy, secrets, canary, authorities, spool, limits, .. } =
-            handover;
+        let EgressHandover {
+            bottle,
+            revision,
+            policy,
+            secrets,
+            canary,
+            authorities,
+            uplink,
+            spool,
+            limits,
+            ..
+        } = handover;
         check_limits(&limits)?;
-        Ok((Self { bottle, revision, policy, secrets, canary, authorities, spool, limits }, bus))
+        Ok((Self { bottle, revision, policy, secrets, canary, authorities, uplink, spool, limits }, bus))
     }
 }
 

@@ -14,7 +14,7 @@ use policy::{AllowedHost, CheckedRoute, Host, HostPort, Scheme};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::address::judge;
@@ -23,6 +23,7 @@ use crate::own;
 use crate::refusal::Refusal;
 use crate::socket::{Doubt, Socket};
 use crate::trust::{System, Trust};
+use crate::uplink::Uplink;
 
 /// How long one address is tried alone before the next one joins in (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -76,6 +77,7 @@ pub(crate) struct Dialled {
 /// Dials for the whole bottle.
 pub(crate) struct Dialer {
     system: System,
+    uplink: Option<Uplink>,
     within: Duration,
     places: Arc<Semaphore>,
 }
@@ -91,6 +93,14 @@ impl Link {
         }
     }
 
+    /// What is dialled for a host.
+    fn destination<'a>(&'a self, host: &'a Host) -> (&'a Host, u16) {
+        match &self.connect_to {
+            Some(to) => (&to.host, to.port),
+            None => (host, self.port),
+        }
+    }
+
     /// Whether it needs the system's authorities.
     pub(crate) fn trusts_system(&self) -> bool {
         self.scheme == Scheme::Https && self.authorities.is_none()
@@ -100,8 +110,8 @@ impl Link {
 impl Dialer {
     /// `within` bounds waiting for a place, resolving, connecting and the TLS handshake together; `places` are the
     /// connections that may be open at once.
-    pub(crate) fn new(system: System, within: Duration, places: usize) -> Self {
-        Self { system, within, places: Arc::new(Semaphore::new(places)) }
+    pub(crate) fn new(system: System, uplink: Option<Uplink>, within: Duration, places: usize) -> Self {
+        Self { system, uplink, within, places: Arc::new(Semaphore::new(places)) }
     }
 
     /// Whether another connection has to wait until one is closed.
@@ -126,15 +136,8 @@ impl Dialer {
         host: &AllowedHost,
         offer: Offer,
     ) -> Result<Dialled, Refusal> {
-        let deadline = tokio::time::Instant::now() + self.within;
-        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
-        let place = place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Stopping)?;
-        let addresses = within(deadline, host, resolve(link, host.host())).await?;
-        check(&addresses, link, host)?;
-        let stream = within(deadline, host, connect(host, &addresses)).await?;
-        // The stream was connected a moment ago; only its reset can make this fail, and reading tells that better.
-        let _ = stream.set_nodelay(true);
-        let socket = Socket::new(stream, place);
+        let deadline = Instant::now() + self.within;
+        let socket = self.reach_by(deadline, link, host).await?;
         let doubt = socket.doubt();
         if link.scheme == Scheme::Http {
             return Ok(Dialled { stream: Box::new(socket), speaks: Speaks::Http1, doubt });
@@ -146,6 +149,52 @@ impl Dialer {
             .map_err(|_| refused(format!("not complete within {:?}", self.within)))?
             .map_err(|error| refused(base::inert(&format!("{error:#}"), 300)))?;
         Ok(Dialled { stream, speaks, doubt })
+    }
+
+    /// A connection to the host on which nothing was said yet. Its address was judged; its name is not verified.
+    ///
+    /// # Errors
+    /// As [`Dialer::dial`], but for TLS.
+    pub(crate) async fn reach(&self, link: &Link, host: &AllowedHost) -> Result<Socket, Refusal> {
+        self.reach_by(Instant::now() + self.within, link, host).await
+    }
+
+    async fn reach_by(&self, deadline: Instant, link: &Link, host: &AllowedHost) -> Result<Socket, Refusal> {
+        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
+        let place = place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Stopping)?;
+        let stream = match &self.uplink {
+            None => {
+                let addresses = judged(deadline, link, host).await?;
+                within(deadline, host, connect(host, &addresses)).await?
+            }
+            Some(uplink) => self.reach_through(uplink, deadline, link, host).await?,
+        };
+        // The stream was connected a moment ago; only its reset can make this fail, and reading tells that better.
+        let _ = stream.set_nodelay(true);
+        Ok(Socket::new(stream, place))
+    }
+
+    /// The host's own network is left through a proxy. What is dialled there is what would be dialled here, unless the
+    /// operator leaves names to it.
+    async fn reach_through(
+        &self,
+        uplink: &Uplink,
+        deadline: Instant,
+        link: &Link,
+        host: &AllowedHost,
+    ) -> Result<TcpStream, Refusal> {
+        let (name, port) = link.destination(host.host());
+        let target = if uplink.resolves && name.address().is_none() {
+            format!("{name}:{port}")
+        } else {
+            let addresses = judged(deadline, link, host).await?;
+            addresses.first().map(ToString::to_string).ok_or(Refusal::Internal)?
+        };
+        let failed = |error: io::Error| Refusal::Connect {
+            host: host.to_string(),
+            cause: format!("{uplink}: {error}"),
+        };
+        within(deadline, host, async { uplink.open(&target).await.map_err(failed) }).await
     }
 
     async fn secure(
@@ -173,8 +222,15 @@ impl Dialer {
     }
 }
 
+/// The addresses of what the link dials, none of them objectionable.
+async fn judged(deadline: Instant, link: &Link, host: &AllowedHost) -> Result<Vec<SocketAddr>, Refusal> {
+    let addresses = within(deadline, host, resolve(link, host.host())).await?;
+    check(&addresses, link, host)?;
+    Ok(addresses)
+}
+
 async fn within<T>(
-    deadline: tokio::time::Instant,
+    deadline: Instant,
     host: &AllowedHost,
     step: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
@@ -184,10 +240,7 @@ async fn within<T>(
 
 /// The addresses of what the link dials. An address needs no resolver.
 async fn resolve(link: &Link, host: &Host) -> Result<Vec<SocketAddr>, Refusal> {
-    let (name, port) = match &link.connect_to {
-        Some(to) => (&to.host, to.port),
-        None => (host, link.port),
-    };
+    let (name, port) = link.destination(host);
     if let Some(address) = name.address() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }

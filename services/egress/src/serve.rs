@@ -20,6 +20,7 @@ use crate::ca;
 use crate::connection::{MIN_BUFFER, Owned};
 use crate::gateway::Gateway;
 use crate::identify::{Door, Tunnel};
+use crate::passthrough;
 use crate::refusal::Refusal;
 use crate::session::{Kind, Session, Upgrade, answer};
 use crate::websocket::relay;
@@ -57,7 +58,13 @@ async fn tunnel(gateway: &Arc<Gateway>, host: Host, port: u16, mut wire: Wire<Tc
         () = gateway.life.stopping() => return,
     };
     let refusal = match first {
-        Ok(Ok(Some(TLS_HANDSHAKE))) => return inside_tls(gateway, tunnel, wire, deadline).await,
+        Ok(Ok(Some(TLS_HANDSHAKE))) => {
+            let running = gateway.live.current();
+            return match passthrough::route(&running, &tunnel) {
+                Some(to) => passthrough::pass(gateway, &running, to, &tunnel, (wire, deadline)).await,
+                None => inside_tls(gateway, tunnel, wire, deadline).await,
+            };
+        }
         Ok(Ok(Some(b'A'..=b'Z'))) => {
             return inside(gateway, Door::Tunnel(Tunnel { scheme: Scheme::Http, ..tunnel }), wire).await;
         }

@@ -35,26 +35,37 @@ impl Trust {
     /// # Errors
     /// It holds no certificate, or one that is none.
     pub(crate) fn of_pem(pem: &str, provider: &Arc<CryptoProvider>) -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            roots.add(certificate.context("reading a certificate")?).context("adding an authority")?;
-        }
-        if roots.is_empty() {
-            bail!("no certificate is in it");
-        }
-        Self::new(roots, provider)
+        Self::new(roots(pem)?, provider)
     }
+}
+
+/// The authorities of a PEM text.
+///
+/// # Errors
+/// As [`Trust::of_pem`].
+pub(crate) fn roots(pem: &str) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.context("reading a certificate")?).context("adding an authority")?;
+    }
+    if roots.is_empty() {
+        bail!("no certificate is in it");
+    }
+    Ok(roots)
 }
 
 /// The host's own authorities, read when they are first needed: many bottles never need them.
 pub(crate) struct System {
     provider: Arc<CryptoProvider>,
+    /// PEM, besides what the host trusts by itself.
+    extra: Option<Arc<str>>,
     trust: OnceCell<Trust>,
 }
 
 impl System {
-    pub(crate) fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider, trust: OnceCell::new() }
+    /// `extra` are further authorities (PEM) that the operator trusts.
+    pub(crate) fn new(provider: Arc<CryptoProvider>, extra: Option<Arc<str>>) -> Self {
+        Self { provider, extra, trust: OnceCell::new() }
     }
 
     /// The settings that trust the host's authorities.
@@ -64,18 +75,20 @@ impl System {
     pub(crate) async fn trust(&self) -> anyhow::Result<&Trust> {
         self.trust
             .get_or_try_init(async || {
-                let provider = Arc::clone(&self.provider);
-                tokio::task::spawn_blocking(move || load(&provider)).await.context("loading was cut off")?
+                let (provider, extra) = (Arc::clone(&self.provider), self.extra.clone());
+                tokio::task::spawn_blocking(move || load(&provider, extra.as_deref()))
+                    .await
+                    .context("loading was cut off")?
             })
             .await
     }
 }
 
-fn load(provider: &Arc<CryptoProvider>) -> anyhow::Result<Trust> {
+fn load(provider: &Arc<CryptoProvider>, extra: Option<&str>) -> anyhow::Result<Trust> {
     let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
+    let mut roots = extra.map(roots).transpose()?.unwrap_or_else(RootCertStore::empty);
     let (added, ignored) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
+    if roots.is_empty() {
         bail!(
             "this host has no trusted authorities: install the package ca-certificates, or give tls.ca in the route"
         );

@@ -8,7 +8,7 @@ use base::clock::Clock;
 use base::lifecycle::Lifecycle;
 use bus::message::egress::{Allowed, Blocked};
 use egress::{Config, Destination, Parcel, Policies};
-use handover::sidecar::EgressLimits;
+use handover::sidecar::{EgressLimits, Uplink};
 use policy::EgressPolicy;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -69,7 +69,10 @@ impl Proxy {
 
     pub(crate) async fn limited(origin: &Origin, routes: &[Value], limits: EgressLimits) -> Self {
         let spool = tempfile::tempdir().unwrap();
-        let config = config(origin, routes, limits, spool.path());
+        Self::of(config(origin, routes, limits, spool.path()), spool).await
+    }
+
+    pub(crate) async fn of(config: Config, spool: tempfile::TempDir) -> Self {
         let (parcels, records) = mpsc::channel(10_000);
         let life = Lifecycle::new();
         let proxy = egress::build(config, Destination::Channel(parcels), Clock::System, &life).unwrap();
@@ -130,6 +133,7 @@ pub(crate) fn config(
         secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
         canary: Some(Secret::new(canary())),
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
+        uplink: Uplink::default(),
         spool: spool.to_owned(),
         limits,
     }

@@ -239,12 +239,12 @@ async fn a_pushed_revision_runs_and_is_confirmed() {
 
     // What it cannot run, it says; what is old, too.
     supervisor
-        .announce(&revision(4, &[route(&origin, json!({ "tls": { "passthrough": true } }))]))
+        .announce(&revision(4, &[route(&origin, json!({ "tls": { "ca": "/other.pem" } }))]))
         .await
         .unwrap();
     let (number, refused) = said(&mut running).await;
     assert_eq!(number, 3);
-    assert!(refused.unwrap().contains("tls.passthrough"));
+    assert!(refused.unwrap().contains("tls.ca"));
     supervisor.announce(&revision(2, &[route(&origin, json!({}))])).await.unwrap();
     assert!(said(&mut running).await.1.unwrap().contains("not newer"));
     assert_eq!(agent.get("/").await.0, 403);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base::Secret;
 use handover::Channel;
-use handover::sidecar::{EgressHandover, EgressLimits, Listeners, SidecarAnswer};
+use handover::sidecar::{EgressHandover, EgressLimits, Listeners, SidecarAnswer, Uplink};
 use http::Request;
 use http_body_util::BodyExt;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -58,6 +58,7 @@ impl Sidecar {
             secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
             canary: None,
             authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
+            uplink: Uplink::default(),
             spool: self.spool.path().to_owned(),
             limits: EgressLimits::default(),
         };
@@ -190,10 +191,10 @@ async fn what_an_agent_can_repeat_is_not_logged() {
 async fn a_policy_that_it_cannot_run_is_refused_with_its_reason() {
     let origin = Origin::start(Speaks::Tls).await;
     let mut sidecar = Sidecar::start();
-    let passthrough = route(&origin, json!({ "tls": { "passthrough": true } }));
-    let SidecarAnswer::Failed { reason } = sidecar.hand_over(&origin, &[passthrough]) else {
+    let unknown = route(&origin, json!({ "tls": { "ca": "/other.pem" } }));
+    let SidecarAnswer::Failed { reason } = sidecar.hand_over(&origin, &[unknown]) else {
         panic!("it started")
     };
-    assert!(reason.contains("tls.passthrough"), "{reason}");
+    assert!(reason.contains("tls.ca"), "{reason}");
     assert!(!sidecar.ended().await.success());
 }

@@ -49,11 +49,33 @@ pub struct EgressHandover {
     pub canary: Option<Secret>,
     /// `tls.ca` as written in the policy → PEM text.
     pub authorities: BTreeMap<String, String>,
+    /// How the host's own network is left.
+    #[serde(default)]
+    pub uplink: Uplink,
     /// A directory of its own for records that the bus has not taken yet.
     pub spool: PathBuf,
     /// Limits (E14); absent fields have their defaults.
     #[serde(default)]
     pub limits: EgressLimits,
+}
+
+/// What the operator of a host has to say about the network that it is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uplink {
+    /// The proxy that alone leads out of it.
+    pub proxy: Option<UplinkProxy>,
+    /// Authorities (PEM) that are trusted on every route, besides those that are trusted anyway.
+    pub authorities: Option<String>,
+}
+
+/// A proxy through which every connection to an origin is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkProxy {
+    /// `http://host:port`.
+    pub url: String,
+    /// Whether it is told names and resolves them. Otherwise names are resolved here, and it is told an address that was
+    /// judged.
+    pub resolves: bool,
 }
 
 /// Limits of one bottle's proxy (E14). Zero is refused.

@@ -118,6 +118,10 @@ pub struct Allowed {
     pub duration_ms: u64,
     /// The policy revision that decided.
     pub revision: u64,
+    /// Whether it is a tunnel that passed unseen (`tls.passthrough`): `method` is CONNECT then, `status` what the tunnel's
+    /// opening was answered, and the bytes are all that went through.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unscanned: bool,
     /// What detectors found in it, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<Found>,
