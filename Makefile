@@ -70,7 +70,10 @@ lint:
 generated:
 	UPDATE_GENERATED=1 $(CARGO) test --locked -p bot-bottle-bus -p bot-bottle-manifest -p bot-bottle
 
+# The rival that scans is a Python program; without it its benchmark says that it was not measured.
 bench: build
+	@test -x .tools/mitmproxy/bin/mitmdump || python3 -m pip install --quiet --disable-pip-version-check \
+	    --target .tools/mitmproxy mitmproxy==11.0.2 || echo "mitmproxy cannot be installed; going on without it" >&2
 	$(CARGO) build --locked --release -p bot-bottle-bench
 	$(if $(ONLY),ONLY=$(ONLY)) target/release/bot-bottle-bench
 

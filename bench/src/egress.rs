@@ -6,8 +6,10 @@ mod child;
 mod client;
 mod duel;
 mod load;
+mod mitmproxy;
 pub(crate) mod origin;
 pub(crate) mod rival;
+mod scanned;
 mod sidecar;
 
 use std::time::{Duration, Instant};
@@ -45,14 +47,15 @@ const BODY: &str = "egress_large_body_extra_mib";
 /// # Errors
 /// A process does not start, or a request does not get its answer.
 pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
-    if !report.wants(&[RPS, P50, NEW_HOST, RSS, START, BODY]) {
+    if !report.wants(&[RPS, P50, NEW_HOST, RSS, START, BODY]) && !report.wants(&scanned::NAMES) {
         return Ok(());
     }
     let origin = Child::start(ORIGIN, &[]).await.context("starting the origin")?;
     let direct = Way::direct(&origin)?;
     if report.wants(&[RPS, P50]) {
-        duel::run(report, &origin, &direct).await?;
+        duel::run(report, &origin, &direct, &duel::PLAIN).await?;
     }
+    scanned::run(report, &origin, &direct).await?;
     if report.wants(&[NEW_HOST]) {
         new_host(report, &origin, &direct).await?;
     }
@@ -66,7 +69,7 @@ pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
 }
 
 async fn new_host(report: &mut Report, origin: &Child, direct: &Way) -> anyhow::Result<()> {
-    let sidecar = Sidecar::start(origin)?;
+    let sidecar = Sidecar::start(origin, false)?;
     let ours = sidecar.way(origin)?;
     let (mut of_ours, mut of_direct) = (Vec::new(), Vec::new());
     for index in 0..NEW_HOSTS {
@@ -87,7 +90,7 @@ async fn starts(report: &mut Report, origin: &Child) -> anyhow::Result<()> {
     let (mut times, mut sizes) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         let begun = Instant::now();
-        let sidecar = Sidecar::start(origin)?;
+        let sidecar = Sidecar::start(origin, false)?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
         sidecar.way(origin)?.connect(HOST).await?.get("/").await?;
         // It reads the host's authorities in the background; they are part of what it keeps.
@@ -104,7 +107,7 @@ async fn starts(report: &mut Report, origin: &Child) -> anyhow::Result<()> {
 }
 
 async fn large_body(report: &mut Report, origin: &Child) -> anyhow::Result<()> {
-    let sidecar = Sidecar::start(origin)?;
+    let sidecar = Sidecar::start(origin, false)?;
     let mut connection = sidecar.way(origin)?.connect(HOST).await?;
     connection.get("/").await?;
     let before = sidecar.memory("VmHWM")?;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use ::scan::{Detectors, Enabled, Known, Next, Rules, Shape, Stream};
 use anyhow::bail;
 use base::Secret;
 use base64::Engine as _;
@@ -10,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rustix::time::{ClockId, clock_gettime};
-use ::scan::{Detectors, Enabled, Known, Next, Rules, Shape, Stream};
 
 use crate::report::{Number, Report, median};
 
@@ -114,9 +114,46 @@ fn body(random: &mut StdRng) -> Vec<u8> {
 }
 
 const WORDS: [&str; 40] = [
-    "the", "request", "was", "refused", "because", "a", "policy", "names", "no", "route", "for", "this", "host", "and",
-    "an", "operator", "may", "add", "one", "while", "it", "runs", "so", "that", "tests", "pass", "again", "please",
-    "look", "at", "file", "function", "parser", "returns", "error", "instead", "of", "empty", "list", "performance",
+    "the",
+    "request",
+    "was",
+    "refused",
+    "because",
+    "a",
+    "policy",
+    "names",
+    "no",
+    "route",
+    "for",
+    "this",
+    "host",
+    "and",
+    "an",
+    "operator",
+    "may",
+    "add",
+    "one",
+    "while",
+    "it",
+    "runs",
+    "so",
+    "that",
+    "tests",
+    "pass",
+    "again",
+    "please",
+    "look",
+    "at",
+    "file",
+    "function",
+    "parser",
+    "returns",
+    "error",
+    "instead",
+    "of",
+    "empty",
+    "list",
+    "performance",
 ];
 
 fn prose(random: &mut StdRng) -> String {
@@ -143,7 +180,11 @@ fn listing(random: &mut StdRng) -> String {
     for _ in 0..random.random_range(5..40) {
         let hash: [u64; 4] = random.random();
         let name = WORDS[random.random_range(0..WORDS.len())];
-        let _ = writeln!(text, "{:016x}{:016x}{:016x}{:016x}  src/{name}/{name}.rs", hash[0], hash[1], hash[2], hash[3]);
+        let _ = writeln!(
+            text,
+            "{:016x}{:016x}{:016x}{:016x}  src/{name}/{name}.rs",
+            hash[0], hash[1], hash[2], hash[3]
+        );
     }
     text
 }

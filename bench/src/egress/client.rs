@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use futures::stream;
 use http::Request;
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
@@ -127,9 +127,31 @@ impl Connection {
         .await
     }
 
+    /// Sends a JSON body and reads the whole answer.
+    pub(crate) async fn post(&mut self, json: Bytes) -> anyhow::Result<()> {
+        let request =
+            Request::post("/").header("host", &self.authority).header("content-type", "application/json");
+        self.send(request.body(Full::new(json).boxed())?).await
+    }
+
+    /// How long the first bytes of an event stream take, from the request on.
+    pub(crate) async fn first_event(&mut self) -> anyhow::Result<Duration> {
+        self.sender.ready().await?;
+        let request = Request::get("/events").header("host", &self.authority).body(Empty::new().boxed())?;
+        let begun = Instant::now();
+        let mut body = self.sender.send_request(request).await.context("asking for events")?.into_body();
+        body.frame().await.context("no event came")??;
+        let first = begun.elapsed();
+        while let Some(frame) = body.frame().await {
+            frame?;
+        }
+        Ok(first)
+    }
+
     /// Sends a body of so many mebibytes.
     pub(crate) async fn upload(&mut self, mebibytes: u64) -> anyhow::Result<()> {
-        let chunk = Bytes::from(vec![b'u'; 64 * 1024]);
+        let line = b"a line of a log as programs write it: 17 requests, 3 refused, took 5.2 ms\n";
+        let chunk = Bytes::from(line.iter().copied().cycle().take(64 * 1024).collect::<Vec<u8>>());
         let frames = (0..mebibytes * 16).map(move |_| Ok(Frame::data(chunk.clone())));
         let body = BodyExt::boxed(StreamBody::new(stream::iter(frames)));
         self.send(Request::post("/").header("host", &self.authority).body(body)?).await

@@ -72,10 +72,14 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor) -> anyhow::Result<
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>, hyper::Error> {
+    let is_stream = request.uri().path() == "/events";
     let mebibytes = request.uri().path().strip_prefix("/big/").and_then(|count| count.parse::<u64>().ok());
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
         frame?;
+    }
+    if is_stream {
+        return Ok(events());
     }
     let body = match mebibytes {
         None => Full::new(Bytes::from_static(&[b'x'; 1024])).boxed(),
@@ -86,4 +90,19 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
         }
     };
     Ok(Response::new(body))
+}
+
+/// Two events, and nothing in between for longer than anybody may hold the first one back.
+fn events() -> Response<BoxBody<Bytes, Infallible>> {
+    let frames = stream::unfold(0, |count| async move {
+        if count == 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        }
+        let event = Bytes::from(format!("data: {{\"count\":{count},\"text\":\"all is well\"}}\n\n"));
+        (count < 2).then_some((Ok(Frame::data(event)), count + 1))
+    });
+    let mut response = Response::new(BodyExt::boxed(StreamBody::new(frames)));
+    let kind = http::HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
 }

@@ -27,11 +27,11 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
-    /// Starts one with a route to the origin, a credential, a rule, and a host that needs the system's authorities.
+    /// Starts one, with all default detectors on or with none, with a route to the origin, a credential, a rule, and a host that needs the system's authorities.
     ///
     /// # Errors
     /// It was not built, or does not start.
-    pub(crate) fn start(origin: &Child) -> anyhow::Result<Self> {
+    pub(crate) fn start(origin: &Child, scans: bool) -> anyhow::Result<Self> {
         let program = std::env::current_exe()?.with_file_name("bot-bottle-egress");
         let (mut channel, theirs) = Channel::pair(Duration::from_secs(20))?;
         let process = Command::new(&program)
@@ -42,7 +42,7 @@ impl Sidecar {
                 format!("starting {}; build it first, in the same profile", program.display())
             })?;
         let spool = tempfile::tempdir()?;
-        channel.send(&handover(origin, &spool)?, &[])?;
+        channel.send(&handover(origin, scans, &spool)?, &[])?;
         let certificate = match channel.receive()?.0 {
             SidecarAnswer::Ready { certificate: Some(certificate) } => certificate,
             other => bail!("the sidecar is not ready but says {other:?}"),
@@ -73,7 +73,7 @@ impl Sidecar {
     }
 }
 
-fn handover(origin: &Child, spool: &TempDir) -> anyhow::Result<EgressHandover> {
+fn handover(origin: &Child, scans: bool, spool: &TempDir) -> anyhow::Result<EgressHandover> {
     let policy = json!({ "routes": [
         {
             "host": format!("*.{DOMAIN}"),
@@ -83,7 +83,7 @@ fn handover(origin: &Child, spool: &TempDir) -> anyhow::Result<EgressHandover> {
             "tls": { "ca": "/origin.pem" },
             "auth": { "scheme": "Bearer", "token_ref": "TOKEN" },
             "matches": [{ "paths": [{ "type": "prefix", "value": "/" }], "methods": ["GET", "POST"] }],
-            "dlp": { "outbound_detectors": false, "inbound_detectors": false },
+            "dlp": if scans { json!({}) } else { json!({ "outbound_detectors": false, "inbound_detectors": false }) },
         },
         { "host": "www.example.org" },
     ] });
@@ -94,7 +94,7 @@ fn handover(origin: &Child, spool: &TempDir) -> anyhow::Result<EgressHandover> {
         revision: 1,
         policy: serde_json::from_value(policy)?,
         secrets: BTreeMap::from([("TOKEN".to_owned(), Secret::new("t".repeat(40)))]),
-        canary: None,
+        canary: scans.then(|| Secret::new("c".repeat(20) + "9Qz7Lw3Xk5Vb1Nm8Rt2Y")),
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.certificate.clone())]),
         uplink: Uplink::default(),
         spool: spool.path().to_owned(),
