@@ -131,7 +131,7 @@ impl Keeper {
             return;
         }
         self.batch += 1;
-        let lines = std::mem::take(&mut self.lines);
+        let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(BATCH));
         let log = Log { v: Version, bottle: self.bottle.clone(), batch: self.batch, lines };
         self.waiting.push(Parcel::Log(log));
     }

@@ -22,9 +22,14 @@ pub enum Parcel {
     Log(Log),
 }
 
+/// Bytes of space that are kept for the next messages.
+const KEPT: usize = 256 * 1024;
+
 /// The file, and how much of it was delivered.
 pub(crate) struct Spool {
     file: File,
+    /// What is being appended, kept for its space: growing to it and giving it back costs more than writing it.
+    text: Vec<u8>,
     /// Whether the file may hold what the disk does not.
     unsynced: bool,
     mark: Counter,
@@ -59,7 +64,18 @@ impl Spool {
         let delivered = mark.get().filter(|mark| *mark <= length).unwrap_or(0);
         let refused = directory.join("refused");
         let parked = std::fs::metadata(&refused).map_or(0, |file| file.len());
-        Ok(Self { file, unsynced: false, mark, batch, refused, length, delivered, parked, limit })
+        Ok(Self {
+            file,
+            text: Vec::new(),
+            unsynced: false,
+            mark,
+            batch,
+            refused,
+            length,
+            delivered,
+            parked,
+            limit,
+        })
     }
 
     /// Whether nothing waits.
@@ -77,17 +93,18 @@ impl Spool {
     /// # Errors
     /// The disk is full or gone. Nothing of it counts as written then.
     pub(crate) fn append(&mut self, parcels: &[Parcel]) -> io::Result<()> {
-        let mut text = Vec::new();
+        self.text.clear();
+        self.text.shrink_to(KEPT);
         for parcel in parcels {
-            serde_json::to_writer(&mut text, parcel)?;
-            text.push(b'\n');
+            serde_json::to_writer(&mut self.text, parcel)?;
+            self.text.push(b'\n');
         }
-        if let Err(error) = self.file.write_all(&text) {
+        if let Err(error) = self.file.write_all(&self.text) {
             // A line that was begun must not garble the next one.
             self.file.set_len(self.length)?;
             return Err(error);
         }
-        self.length += text.len() as u64;
+        self.length += self.text.len() as u64;
         self.unsynced = true;
         Ok(())
     }

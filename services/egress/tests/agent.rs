@@ -1,6 +1,7 @@
 //! What an agent does: plain clients that speak through the proxy.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
@@ -175,6 +177,17 @@ impl Http2 {
 /// Nothing in a story takes this long.
 pub(crate) async fn limited<T>(step: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), step).await.expect("an answer within twenty seconds")
+}
+
+/// Waits until a descriptor has something to say.
+pub(crate) async fn readable(descriptor: OwnedFd) -> OwnedFd {
+    let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
+    let wait = move || {
+        let ready = poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)).unwrap();
+        assert_eq!(ready, 1, "something happens within twenty seconds");
+        descriptor
+    };
+    tokio::task::spawn_blocking(wait).await.unwrap()
 }
 
 pub(crate) async fn read(

@@ -21,11 +21,10 @@ use egress::{Destination, live};
 use handover::sidecar::EgressLimits;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use serde_json::{Value, json};
-use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::agent::{Http1, Via, limited, rule};
+use crate::agent::{Http1, Via, limited, readable, rule};
 use crate::origin::{Origin, Speaks};
 use crate::proxy::{config, policy, route};
 
@@ -113,16 +112,14 @@ fn slug() -> Slug {
 
 /// Waits until the files of a directory are as they should be, and looks whenever one changes.
 async fn until(directory: &Path, mut is_so: impl FnMut() -> bool) {
-    let changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+    let mut changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
     inotify::add_watch(&changes, directory, WatchFlags::MODIFY | WatchFlags::CREATE).unwrap();
-    let changes = AsyncFd::new(changes).unwrap();
     limited(async {
         while !is_so() {
-            let mut ready = changes.readable().await.unwrap();
+            changes = readable(changes).await;
             let mut space = [MaybeUninit::uninit(); 4096];
-            let mut events = inotify::Reader::new(changes.get_ref(), &mut space);
+            let mut events = inotify::Reader::new(&changes, &mut space);
             while events.next().is_ok() {}
-            ready.clear_ready();
         }
     })
     .await;

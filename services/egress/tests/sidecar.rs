@@ -17,22 +17,21 @@ use http_body_util::BodyExt;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::io::unix::AsyncFd;
 
-use crate::agent::{self, Http1, Via, limited, read};
+use crate::agent::{self, Http1, Via, limited, read, readable};
 use crate::origin::{HOST, Origin, Speaks, stream_of};
 use crate::proxy::{policy, route, token};
 
-const MIB: u64 = 1024 * 1024;
+pub(crate) const MIB: u64 = 1024 * 1024;
 
-struct Sidecar {
+pub(crate) struct Sidecar {
     child: Child,
     channel: Option<Channel>,
     spool: TempDir,
 }
 
 impl Sidecar {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(|_| {})
     }
 
@@ -49,6 +48,15 @@ impl Sidecar {
     }
 
     fn hand_over(&mut self, origin: &Origin, routes: &[serde_json::Value]) -> SidecarAnswer {
+        self.hand_over_with(origin, routes, EgressLimits::default())
+    }
+
+    pub(crate) fn hand_over_with(
+        &mut self,
+        origin: &Origin,
+        routes: &[serde_json::Value],
+        limits: EgressLimits,
+    ) -> SidecarAnswer {
         let handover = EgressHandover {
             v: 1,
             bottle: "agent-abcde".parse().unwrap(),
@@ -60,13 +68,13 @@ impl Sidecar {
             authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
             uplink: Uplink::default(),
             spool: self.spool.path().to_owned(),
-            limits: EgressLimits::default(),
+            limits,
         };
         self.channel().send(&handover, &[]).unwrap();
         self.channel().receive().unwrap().0
     }
 
-    fn serve(&mut self) -> SocketAddr {
+    pub(crate) fn serve(&mut self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let names = Listeners { names: vec!["proxy".to_owned()] };
         self.channel().send(&names, &[listener.as_fd()]).unwrap();
@@ -75,13 +83,13 @@ impl Sidecar {
     }
 
     async fn ended(&mut self) -> ExitStatus {
-        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::NONBLOCK).unwrap();
-        let _ = limited(AsyncFd::new(process).unwrap().readable()).await.unwrap();
+        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).unwrap();
+        readable(process).await;
         self.child.wait().unwrap()
     }
 
     /// The most memory that the process ever had, in bytes.
-    fn peak(&self) -> u64 {
+    pub(crate) fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
