@@ -10,10 +10,12 @@ import json
 import os
 import secrets
 import socket
+import ssl
 import string
 import subprocess
 import sys
 import time
+import urllib.parse
 
 CONFIG = json.loads(os.environ["DEMO"])
 
@@ -158,6 +160,57 @@ def exfiltration():
     must_be_refused("canary from the environment", "canary", paste, sent=json.dumps(stolen).encode())
 
 
+def read_to(way, end):
+    got = b""
+    while not got.endswith(end):
+        byte = way.recv(1)
+        if not byte:
+            raise OSError(f"it ended after {got[:80]!r}")
+        got += byte
+    return got
+
+
+def websocket(host):
+    """A WebSocket through the proxy, and the first line that its origin answers with."""
+    proxy = urllib.parse.urlsplit(os.environ["HTTPS_PROXY"])
+    way = socket.create_connection((proxy.hostname, proxy.port), timeout=10)
+    way.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
+    read_to(way, b"\r\n\r\n")
+    way = ssl.create_default_context().wrap_socket(way, server_hostname=host)
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    way.sendall((f"GET /socket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n").encode())
+    return way, read_to(way, b"\r\n\r\n").decode().splitlines()[0]
+
+
+def say(way, text):
+    """Sends one short message, masked as clients do; the opcode and text of the frame that comes back."""
+    key = secrets.token_bytes(4)
+    way.sendall(bytes([0x81, 0x80 | len(text)]) + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(text)))
+    opcode, length = read_exactly(way, 2)
+    return opcode & 15, read_exactly(way, length)
+
+
+def read_exactly(way, count):
+    got = b""
+    while len(got) < count:
+        more = way.recv(count - len(got))
+        if not more:
+            raise OSError("it ended in the middle of a frame")
+        got += more
+    return got
+
+
+def message():
+    way, opened = websocket(CONFIG["paste_host"])
+    _, echo = say(way, b"harmless")
+    opcode, told = say(way, real_token())
+    ok = " 101 " in opened and echo == b"harmless" and opcode == 8
+    code = int.from_bytes(told[:2], "big")
+    report("known secret, WebSocket message", ok and code == 1008,
+           f"a harmless one came back as {echo.decode()!r}, then: closed with {code}, {told[2:].decode()!r}")
+
+
 def injection():
     must_be_refused("instructions in an answer", "injection", f"https://{CONFIG['host']}/api/poisoned")
 
@@ -175,7 +228,7 @@ def live_route():
 
 
 if __name__ == "__main__":
-    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, injection, live_route):
+    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, message, injection, live_route):
         try:
             scenario()
         except Exception as error:  # A scenario that breaks has not shown what it should.

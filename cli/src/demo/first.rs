@@ -85,8 +85,8 @@ fn judge(world: &World, report: &mut Report, refused: &[String], exited: &Exited
     );
     let pasted = seen.iter().filter(|seen| seen.host.starts_with(PASTE_HOST)).count();
     let dropped = seen.iter().filter(|seen| seen.host.ends_with(DROP_ZONE)).count();
-    let evidence = format!("{pasted} requests to {PASTE_HOST}, {dropped} below {DROP_ZONE}");
-    report.line("no secret reached it", (pasted, dropped) == (1, 0), &evidence);
+    let evidence = format!("{pasted} harmless requests to {PASTE_HOST}, {dropped} below {DROP_ZONE}");
+    report.line("no secret reached it", (pasted, dropped) == (2, 0), &evidence);
     let rules = refused.iter().collect::<std::collections::BTreeSet<_>>();
     report.line(
         "refusals are events",

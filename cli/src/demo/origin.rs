@@ -1,5 +1,7 @@
 //! A TLS web server on loopback with a certificate authority of its own, which remembers what it was asked.
 
+mod socket;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,16 +77,17 @@ impl Origin {
     async fn accept(self, listener: TcpListener, tls: TlsAcceptor, lifecycle: Lifecycle) {
         let stop = lifecycle.stop_token();
         while let Some(Ok((socket, _))) = stop.run_until_cancelled(listener.accept()).await {
-            let (origin, tls) = (self.clone(), tls.clone());
+            let (origin, tls, owner) = (self.clone(), tls.clone(), lifecycle.clone());
             lifecycle.spawn(async move {
                 // A client that breaks its connection is that client's affair.
                 let Ok(stream) = tls.accept(socket).await else { return };
-                let service = service_fn(move |request| {
+                let service = service_fn(move |mut request| {
                     let answer = origin.answer(&request);
+                    let answer = socket::accept(&mut request, &owner).unwrap_or(answer);
                     async move { Ok::<_, Infallible>(answer) }
                 });
                 let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
             });
         }
     }
