@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _, stream};
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderName, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
@@ -44,6 +44,8 @@ impl Seen {
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     pub(crate) status: u16,
+    /// In the place of the status's own.
+    pub(crate) reason: Option<String>,
     pub(crate) headers: http::HeaderMap,
     pub(crate) pieces: Vec<Piece>,
 }
@@ -287,7 +289,7 @@ fn events(shared: Arc<Shared>) -> BoxBody<Bytes, hyper::Error> {
 }
 
 fn scripted(shared: Arc<Shared>) -> Reply {
-    let Script { status, headers, pieces } = shared.script.lock().unwrap().clone();
+    let Script { status, reason, headers, pieces } = shared.script.lock().unwrap().clone();
     let frames = stream::iter(pieces).filter_map(move |piece| {
         let shared = Arc::clone(&shared);
         async move {
@@ -304,6 +306,9 @@ fn scripted(shared: Arc<Shared>) -> Reply {
     let mut reply = Response::new(BodyExt::boxed(StreamBody::new(frames)));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap();
     *reply.headers_mut() = headers;
+    if let Some(reason) = reason {
+        reply.extensions_mut().insert(hyper::ext::ReasonPhrase::try_from(reason.into_bytes()).unwrap());
+    }
     reply
 }
 
@@ -325,6 +330,7 @@ fn with_trailers() -> BoxBody<Bytes, hyper::Error> {
 fn upgrade(request: &mut Request<Incoming>, shared: Arc<Shared>) -> Reply {
     let key = request.headers()["sec-websocket-key"].as_bytes();
     let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key);
+    let credential = request.headers().get("authorization").cloned();
     let upgrade = hyper::upgrade::on(request);
     #[expect(clippy::disallowed_methods, reason = "it ends with its socket")]
     tokio::spawn(async move {
@@ -354,6 +360,7 @@ fn upgrade(request: &mut Request<Incoming>, shared: Arc<Shared>) -> Reply {
     {
         reply.headers_mut().insert(name, value.parse().unwrap());
     }
+    reply.headers_mut().extend(credential.map(|credential| (HeaderName::from_static("x-echo"), credential)));
     reply
 }
 

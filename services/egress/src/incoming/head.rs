@@ -119,7 +119,8 @@ fn scrub_one(
     value: &HeaderValue,
     secrets: &Secrets,
 ) -> Result<Option<HeaderValue>, Refusal> {
-    let mut line = line(name, value);
+    let mut line = Vec::new();
+    write(&mut line, name, value);
     let start = line.len() - value.len() - 1;
     let found = scan(secrets, &line)?;
     if found.is_empty() {
@@ -135,14 +136,14 @@ fn scrub_one(
 
 fn text(headers: &HeaderMap) -> Vec<u8> {
     let mut text = Vec::with_capacity(1024);
-    for (name, value) in headers {
-        text.extend_from_slice(&line(name, value));
-    }
+    headers.iter().for_each(|(name, value)| write(&mut text, name, value));
     text
 }
 
-fn line(name: &HeaderName, value: &HeaderValue) -> Vec<u8> {
-    [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat()
+fn write(text: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"] {
+        text.extend_from_slice(part);
+    }
 }
 
 fn scan(secrets: &Secrets, text: &[u8]) -> Result<Vec<Finding>, Refusal> {

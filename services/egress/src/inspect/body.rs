@@ -119,7 +119,7 @@ impl Judging {
                         ));
                     }
                     Action::Redact => {
-                        self.stream.redact().map_err(|error| Refusal::Unscannable(error.to_string()))?
+                        self.stream.redact().map_err(|error| Refusal::Unscannable(error.to_string()))?;
                     }
                 },
                 Next::End => return Ok(Step::End),
