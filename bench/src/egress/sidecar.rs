@@ -96,6 +96,7 @@ fn handover(origin: &Child, scans: bool, spool: &TempDir) -> anyhow::Result<Egre
         secrets: BTreeMap::from([("TOKEN".to_owned(), Secret::new("t".repeat(40)))]),
         canary: scans.then(|| Secret::new("c".repeat(20) + "9Qz7Lw3Xk5Vb1Nm8Rt2Y")),
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.certificate.clone())]),
+        rules: None,
         uplink: Uplink::default(),
         spool: spool.path().to_owned(),
         // Every request is recorded, and without a bus the records of a whole run stay on disk.

@@ -10,7 +10,8 @@ use crate::output::{self, Format};
 /// Checks the home and the current repository.
 ///
 /// # Errors
-/// Only when the report cannot be printed; problems that it found are [`Exit::No`].
+/// Only when the report cannot be printed, or the secret rules (`rules.toml`) are not valid; problems that it found are
+/// [`Exit::No`].
 pub fn run(context: &Context, format: Format) -> Result<Exit, Failure> {
     if !context.home.exists() {
         output::note(&format!(
@@ -23,6 +24,11 @@ pub fn run(context: &Context, format: Format) -> Result<Exit, Failure> {
     match format {
         Format::Json => output::json(&report).context("cannot print the report")?,
         Format::Text => output::line(&report.to_string()),
+    }
+    let rules = context.home.join("rules.toml");
+    if rules.exists() {
+        // Its error names file, line and rule.
+        super::scan::rules(&rules)?;
     }
     Ok(if report.is_clean() { Exit::Ok } else { Exit::No })
 }

@@ -64,7 +64,11 @@ fn detectors(args: &Scan) -> Result<Arc<Detectors>, Failure> {
     Ok(Arc::new(Detectors::new(rules, known, key).or_exit(Exit::Input)?))
 }
 
-fn rules(path: &Path) -> Result<Arc<Rules>, Failure> {
+/// The rules of a file in the gitleaks schema.
+///
+/// # Errors
+/// It cannot be read, or is not valid: with file, line and rule.
+pub(super) fn rules(path: &Path) -> Result<Arc<Rules>, Failure> {
     let name = base::inert(&path.to_string_lossy(), 4096);
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the rules {name}"));
     let text = text.or_exit(Exit::NotFound)?;

@@ -22,6 +22,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, Secret>,
     /// The bottle's canary (E11).
     pub canary: Option<Secret>,
+    /// The operator's own secret rules, instead of the standard ones.
+    pub rules: Option<String>,
     /// `tls.ca` → PEM.
     pub authorities: BTreeMap<String, String>,
     /// How the host's own network is left.
@@ -59,6 +61,7 @@ impl Config {
             policy,
             secrets,
             canary,
+            rules,
             authorities,
             uplink,
             spool,
@@ -66,7 +69,10 @@ impl Config {
             ..
         } = handover;
         check_limits(&limits)?;
-        Ok((Self { bottle, revision, policy, secrets, canary, authorities, uplink, spool, limits }, bus))
+        Ok((
+            Self { bottle, revision, policy, secrets, canary, rules, authorities, uplink, spool, limits },
+            bus,
+        ))
     }
 }
 

@@ -103,7 +103,13 @@ fn scanner(config: &Config, destination: &Destination, clock: &Clock) -> anyhow:
         |name: &str, value: &Secret, is_canary| Known { name: name.into(), value: value.clone(), is_canary };
     let secrets = config.secrets.iter().map(|(name, value)| known(name, value, false));
     let canary = config.canary.iter().map(|value| known("canary", value, true));
-    let detectors = Detectors::new(Rules::standard(), secrets.chain(canary).collect(), digest_key())
+    let rules = match &config.rules {
+        Some(text) => {
+            Arc::new(Rules::parse(text, "rules.toml").context("reading the operator's secret rules")?)
+        }
+        None => Rules::standard(),
+    };
+    let detectors = Detectors::new(rules, secrets.chain(canary).collect(), digest_key())
         .context("preparing the detectors")?;
     let bus = match destination {
         Destination::Bus(bus) => Some(bus.clone()),

@@ -1,10 +1,14 @@
 //! Policies change while connections live on; what cannot be done is refused in words.
 
+use base::clock::Clock;
+use base::lifecycle::Lifecycle;
+use egress::Destination;
+use handover::sidecar::EgressLimits;
 use serde_json::{Value, json};
 
-use crate::agent::{Http1, Http2};
+use crate::agent::{Http1, Http2, rule};
 use crate::origin::{Origin, Speaks};
-use crate::proxy::{Proxy, policy, route};
+use crate::proxy::{Proxy, config, policy, route};
 
 #[tokio::test]
 async fn a_change_takes_hold_with_the_next_request_on_the_same_connection() {
@@ -47,6 +51,29 @@ async fn a_narrower_route_does_not_inherit_connections() {
     assert_eq!(agent.get("/").await.0, 200);
     proxy.policies.offer(2, &policy(&[route(&origin, json!({ "allow_private": [] }))])).unwrap();
     assert_eq!(agent.get("/").await.0, 403);
+}
+
+#[tokio::test]
+async fn the_operators_own_rules_are_used_and_bad_ones_are_named() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let spool = tempfile::tempdir().unwrap();
+    let dlp = json!({ "dlp": { "outbound_on_match": "block" } });
+    let with = |rules: &str| {
+        let config = config(&origin, &[route(&origin, dlp.clone())], EgressLimits::default(), spool.path());
+        egress::Config { rules: Some(rules.to_owned()), ..config }
+    };
+    let own = "[[rules]]\nid = 'house'\nregex = 'house-[0-9]{6}'\nkeywords = ['house-']\n";
+    let destination = || Destination::Channel(tokio::sync::mpsc::channel(1).0);
+    let bad = own.replace("[0-9]", "[0-9");
+    let refused = egress::build(with(&bad), destination(), Clock::System, &Lifecycle::new()).err().unwrap();
+    let told = format!("{refused:#}");
+    assert!(told.contains("rules.toml:1: rule `house`: `regex`: "), "{told}");
+
+    let proxy = Proxy::of(with(own), tempfile::tempdir().unwrap()).await;
+    let mut agent = Http1::new(&proxy).await;
+    let (status, text) = agent.get("/v1?key=house-123456").await;
+    assert_eq!((status, rule(&text).as_str()), (403, "secret"), "{text}");
+    assert_eq!(agent.get("/v1?key=house-12").await.0, 200);
 }
 
 #[tokio::test]

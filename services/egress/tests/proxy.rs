@@ -133,6 +133,7 @@ pub(crate) fn config(
         secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
         canary: Some(Secret::new(canary())),
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
+        rules: None,
         uplink: Uplink::default(),
         spool: spool.to_owned(),
         limits,

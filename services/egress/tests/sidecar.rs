@@ -66,6 +66,7 @@ impl Sidecar {
             secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
             canary: None,
             authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
+            rules: None,
             uplink: Uplink::default(),
             spool: self.spool.path().to_owned(),
             limits,

@@ -16,6 +16,7 @@ use policy::EgressPolicy;
 use crate::backend::{Backend, BackendError, SIDECAR_SPOOL, Sidecar, SidecarSpec};
 use crate::config::LauncherConfig;
 use crate::token::Needed;
+use crate::uplink::{UnusableUplink, uplink};
 
 /// How long the sidecar may take to get ready.
 const READY: Duration = Duration::from_secs(15);
@@ -28,6 +29,8 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub(crate) enum EgressError {
     #[error(transparent)]
     Backend(#[from] BackendError),
+    #[error(transparent)]
+    Uplink(#[from] UnusableUplink),
     #[error("the egress sidecar does not answer: {0}{log}", log = log_hint(.1))]
     Channel(#[source] ChannelError, String),
     #[error("the egress sidecar refused to start: {0}")]
@@ -48,6 +51,8 @@ pub(crate) struct Duties {
     pub(crate) policy: EgressPolicy,
     pub(crate) needed: Needed,
     pub(crate) canary: Secret,
+    /// The operator's own secret rules.
+    pub(crate) rules: Option<String>,
 }
 
 /// A sidecar that is ready and waits for its listening socket.
@@ -66,9 +71,9 @@ pub(crate) async fn start(
 ) -> Result<Egress, EgressError> {
     let bottle = duties.bottle.clone();
     let spec = SidecarSpec { bottle: bottle.clone(), name: "egress", program: config.egress() };
+    let message = handover(config, duties)?;
     let mut process = backend.start_sidecar(spec).await?;
     let channel = process.take_channel().ok_or(EgressError::Unexpected)?;
-    let message = handover(config, duties);
     let (channel, answer) = talk(channel, move |channel| {
         channel.set_deadline(READY)?;
         channel.send(&message, &[])?;
@@ -89,13 +94,13 @@ pub(crate) async fn start(
     }
 }
 
-fn handover(config: &LauncherConfig, duties: Duties) -> EgressHandover {
+fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, UnusableUplink> {
     let bus = BusAccess {
         url: config.bus_url.clone(),
         jwt: duties.credentials.jwt().to_owned(),
         seed: duties.credentials.seed().clone(),
     };
-    EgressHandover {
+    Ok(EgressHandover {
         v: 1,
         bottle: duties.bottle,
         bus: Some(bus),
@@ -104,9 +109,11 @@ fn handover(config: &LauncherConfig, duties: Duties) -> EgressHandover {
         secrets: duties.needed.secrets,
         canary: Some(duties.canary),
         authorities: duties.needed.authorities,
+        rules: duties.rules,
+        uplink: uplink(&config.environment)?,
         spool: SIDECAR_SPOOL.into(),
         limits: EgressLimits::default(),
-    }
+    })
 }
 
 impl Egress {

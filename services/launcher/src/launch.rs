@@ -39,6 +39,8 @@ pub(crate) use settle::Settled;
 
 /// How long the supervisor may take to store a revision.
 const SUPERVISOR: Duration = Duration::from_secs(10);
+/// The operator's own secret rules, in the home.
+const RULES: &str = "rules.toml";
 /// How much longer than its longest run a bottle's bus identity lives: its launch comes before, its end after.
 const SLACK: Duration = Duration::from_secs(60 * 60);
 
@@ -206,8 +208,12 @@ impl<'a> Launch<'a> {
         let credentials = self.world.minter.mint(&plan.bottle, plan.wall.saturating_add(SLACK));
         let credentials = credentials
             .map_err(|error| failed(FailureKind::Internal, "making the bottle's bus identity", &error))?;
+        let rules = token::read_rules(&self.world.config.home.join(RULES)).await;
+        let rules =
+            rules.map_err(|reason| LaunchError::new(Step::Sidecars, FailureKind::Manifest, reason))?;
         let bottle = plan.bottle.clone();
-        let duties = Duties { bottle, credentials, revision, policy, needed, canary: canary.value.clone() };
+        let duties =
+            Duties { bottle, credentials, revision, policy, needed, canary: canary.value.clone(), rules };
         let egress = egress::start(&*self.world.backend, &self.world.config, duties).await;
         egress.map_err(|error| failed(FailureKind::Sidecar, "starting the egress sidecar", &error))
     }

@@ -26,6 +26,7 @@ pub mod step;
 mod sys;
 pub mod token;
 mod trash;
+mod uplink;
 pub mod world;
 
 pub use config::LauncherConfig;

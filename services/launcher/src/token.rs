@@ -16,7 +16,7 @@ use crate::host::HostEnvironment;
 const COMMAND_DEADLINE: Duration = Duration::from_secs(30);
 /// The largest token.
 const LIMIT: u64 = 64 * 1024;
-/// The largest file of certificates.
+/// The largest file of certificates or rules.
 const CERTIFICATES: u64 = 1 << 20;
 
 /// Why a token could not be read. It never shows what was read.
@@ -61,6 +61,18 @@ pub(crate) async fn read_all(policy: &EgressPolicy, host: &HostEnvironment) -> R
         }
     }
     Ok(needed)
+}
+
+/// The operator's file of secret rules, if there is one.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub(crate) async fn read_rules(path: &Path) -> Result<Option<String>, String> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let read = read_text(path, CERTIFICATES).await;
+    read.map(Some).map_err(|reason| format!("the secret rules cannot be read: {reason}"))
 }
 
 async fn read(reference: &str, host: &HostEnvironment) -> Result<Secret, String> {

@@ -47,6 +47,9 @@ pub struct EgressHandover {
     /// The bottle's canary (E11): a secret of no use that only a leak can bring to the proxy.
     #[serde(default, with = "exposed_option")]
     pub canary: Option<Secret>,
+    /// The operator's own secret rules in the gitleaks schema; the standard ones where there are none.
+    #[serde(default)]
+    pub rules: Option<String>,
     /// `tls.ca` as written in the policy → PEM text.
     pub authorities: BTreeMap<String, String>,
     /// How the host's own network is left.
