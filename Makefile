@@ -80,13 +80,14 @@ bench: build
 accuracy: tools
 	$(CARGO) run --locked --quiet --package bot-bottle-accuracy -- $(SEED)
 
-# The stable compiler counts coverage as well as another one; only cargo-fuzz thinks that it takes a nightly one. What is
-# new to the fuzzer goes to target/, what it finds to fuzz/artifacts; the kept inputs stay as they are.
+# The stable compiler counts coverage; RUSTC_BOOTSTRAP stands for the nightly one that cargo-fuzz is made for. What is new to
+# the fuzzer goes to target/, what it finds to fuzz/artifacts; the kept inputs stay as they are.
 fuzz: tools
-	@command -v .tools/bin/cargo-fuzz >/dev/null || $(CARGO) install --locked --quiet --root .tools --version 0.13.2 cargo-fuzz
+	@test -x .tools/bin/cargo-fuzz || $(CARGO) install --locked --quiet --root .tools --version 0.13.2 cargo-fuzz
+	RUSTC_BOOTSTRAP=1 .tools/bin/cargo-fuzz fuzz build --fuzz-dir fuzz --sanitizer none
 	@set -e; for target in $(FUZZ); do \
-	    mkdir -p fuzz/target/found/$$target; \
-	    RUSTC_BOOTSTRAP=1 .tools/bin/cargo-fuzz fuzz run --fuzz-dir fuzz --sanitizer none $$target \
-	        fuzz/target/found/$$target fuzz/corpus/$$target -- \
-	        -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
+	    echo "$$target:"; mkdir -p fuzz/target/found/$$target fuzz/artifacts/$$target; \
+	    fuzz/target/$(HOST)/release/$$target fuzz/target/found/$$target fuzz/corpus/$$target \
+	        -artifact_prefix=fuzz/artifacts/$$target/ -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 \
+	        -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
 	done
