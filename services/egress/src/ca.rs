@@ -163,3 +163,22 @@ pub(crate) fn names(server_name: Option<&str>, host: &Host) -> bool {
         None => host.address().is_some(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_any_number_of_hosts_the_last_ones_are_kept() {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let authority = Authority::generate(provider, Clock::System, 16).unwrap();
+        let host = |number: usize| Host::parse(&format!("host-{number}.example.com")).unwrap();
+        let first = authority.config_for(&host(0)).unwrap();
+        for number in 1..1_000 {
+            authority.config_for(&host(number)).unwrap();
+            // One that is asked for again and again stays.
+            assert!(Arc::ptr_eq(&authority.config_for(&host(0)).unwrap(), &first));
+            assert!(authority.leaves.lock().unwrap().by_host.len() <= 16);
+        }
+    }
+}

@@ -291,6 +291,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        // A body that was refused when its answer had begun: only the two ends of both streams told of it so far.
+        if let Some(refusal) = self.sent.as_ref().and_then(|sent| sent.take_refusal()) {
+            self.cut(&refusal);
+        }
         let Some((place, mut passed)) = self.pending.take() else { return };
         if let Some(sent) = &self.sent {
             passed.sent = sent.bytes();

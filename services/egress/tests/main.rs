@@ -8,6 +8,7 @@ mod proxy;
 mod bodies;
 mod certificates;
 mod clients;
+mod floods;
 mod hostile;
 mod identity;
 mod incoming;

@@ -28,10 +28,10 @@ use crate::agent::{Http1, Via, limited, readable, rule};
 use crate::origin::{Origin, Speaks};
 use crate::proxy::{config, policy, route};
 
-const BOTTLE: &str = "agent-abcde";
+pub(crate) const BOTTLE: &str = "agent-abcde";
 
 /// A bus of its own, which can be away.
-struct World {
+pub(crate) struct World {
     home: tempfile::TempDir,
     keys: Keys,
     server: Option<Server>,
@@ -39,7 +39,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let keys = Keys::init(home.path()).unwrap();
         let server = Server::start(options(home.path(), None)).await.unwrap();
@@ -53,7 +53,7 @@ impl World {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    async fn role(&self, role: Role) -> Bus {
+    pub(crate) async fn role(&self, role: Role) -> Bus {
         Bus::connect(Connect::new(self.url(), self.keys.mint(role, None).unwrap())).await.unwrap()
     }
 
@@ -66,7 +66,13 @@ impl World {
     }
 
     /// A proxy of the bottle, whose records wait in `spool`.
-    async fn proxy(&self, origin: &Origin, routes: &[Value], spool: &Path, limits: EgressLimits) -> OnBus {
+    pub(crate) async fn proxy(
+        &self,
+        origin: &Origin,
+        routes: &[Value],
+        spool: &Path,
+        limits: EgressLimits,
+    ) -> OnBus {
         let life = Lifecycle::new();
         let (published, connection) = watch::channel(None);
         let config = config(origin, routes, limits, spool);
@@ -83,14 +89,14 @@ impl World {
     }
 }
 
-struct OnBus {
-    via: Via,
+pub(crate) struct OnBus {
+    pub(crate) via: Via,
     life: Lifecycle,
     connection: watch::Receiver<Option<Bus>>,
 }
 
 impl OnBus {
-    async fn is_connected(&mut self) {
+    pub(crate) async fn is_connected(&mut self) {
         limited(self.connection.wait_for(Option::is_some)).await.unwrap();
     }
 
@@ -106,7 +112,7 @@ fn options(home: &Path, port: Option<u16>) -> Options {
     Options { port, binary: Some(binary), ..Options::new(home) }
 }
 
-fn slug() -> Slug {
+pub(crate) fn slug() -> Slug {
     BOTTLE.parse().unwrap()
 }
 

@@ -2,8 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bus::Since;
+use bus::layout::PROPOSALS;
+use bus::message::Version;
 use bus::message::egress::Outcome;
+use bus::message::proposal::{Outcome as Answer, ProposalKind, Proposed, Resolved};
+use bus::role::Role;
 use futures::{SinkExt as _, StreamExt as _};
+use handover::sidecar::EgressLimits;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,9 +19,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::agent::{self, limited};
+use crate::agent::{self, Via, limited};
 use crate::origin::{HOST, Origin, Speaks};
 use crate::proxy::{Proxy, canary, route, token};
+use crate::records::{BOTTLE, World};
 use crate::scanning::leaked;
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
@@ -28,7 +35,7 @@ fn on_match(outcome: &str) -> Value {
     json!({ "outbound_on_match": outcome })
 }
 
-async fn open(proxy: &Proxy) -> Socket {
+async fn open(proxy: &Via) -> Socket {
     let stream = agent::tls_to_host(proxy, "http/1.1").await;
     let url = format!("wss://{HOST}/ws");
     limited(Box::pin(tokio_tungstenite::client_async(url, stream))).await.unwrap().0
@@ -166,6 +173,47 @@ async fn with_nobody_to_ask_a_held_message_is_refused() {
     let (_, reason) = ended(&mut socket).await;
     assert!(reason.starts_with("secret: "), "{reason}");
     assert_eq!(proxy.blocked().await.found.unwrap().outcome, Outcome::Held);
+}
+
+#[tokio::test]
+async fn while_a_person_is_asked_pings_go_on() {
+    let (world, origin) = (World::new().await, Origin::start(Speaks::Tls).await);
+    let supervisor = world.role(Role::Supervisor).await;
+    let spool = tempfile::tempdir().unwrap();
+    let supervised = route(&origin, json!({ "dlp": on_match("supervise") }));
+    let mut proxy = world.proxy(&origin, &[supervised], spool.path(), EgressLimits::default()).await;
+    proxy.is_connected().await;
+    let subject = format!("proposal.new.{BOTTLE}");
+    let mut questions = supervisor.follow::<Proposed>(PROPOSALS, &subject, Since::Sequence(0)).await.unwrap();
+    let mut socket = open(&proxy.via).await;
+    let message = Message::text(leaked());
+    socket.send(message.clone()).await.unwrap();
+    let question = limited(questions.next()).await.unwrap().message.unwrap();
+    assert_eq!(
+        (question.kind, &question.content["surface"]),
+        (ProposalKind::TokenMatch, &json!("WebSocket message"))
+    );
+    for word in ["still", "there"] {
+        assert_eq!(echoed(&mut socket, Message::Ping(word.into())).await, Message::Pong(word.into()));
+    }
+    // What comes after it waits as well.
+    socket.send(Message::text("and then")).await.unwrap();
+    assert_eq!(echoed(&mut socket, Message::Ping("now".into())).await, Message::Pong("now".into()));
+    assert!(origin.said().is_empty());
+    let resolved = Resolved {
+        v: Version,
+        bottle: question.bottle,
+        proposal: question.proposal,
+        outcome: Answer::Approved,
+        revision: None,
+        reason: None,
+        at: question.at,
+    };
+    supervisor.publish(&resolved).await.unwrap();
+    assert_eq!(next(&mut socket).await, message);
+    assert_eq!(next(&mut socket).await, Message::text("and then"));
+    // The same value to the same host is not asked for again.
+    assert_eq!(echoed(&mut socket, message.clone()).await, message);
 }
 
 #[tokio::test]

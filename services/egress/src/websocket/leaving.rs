@@ -1,8 +1,9 @@
 //! What the agent says: judged as a request's body is, before any of it leaves (E9, E11).
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use scan::{Finding, LOOK_AHEAD, Next, Shape, Stream, blot};
+use scan::{Detector, Finding, LOOK_AHEAD, Next, Shape, Stream, blot};
 
 use super::frame::Kind;
 use super::judge::Judge;
@@ -33,16 +34,20 @@ impl Leaving {
     }
 
     /// Judges what began in an earlier message and goes on in this one. It cannot be blotted out: its beginning has
-    /// left.
-    async fn judge_seam(&self, message: &[u8]) -> Result<(), Refusal> {
+    /// left. `judged` are the values of this message that were allowed by themselves: words before them make no other
+    /// values of them.
+    async fn judge_seam(&self, message: &[u8], judged: &[Range<u64>]) -> Result<(), Refusal> {
         if self.tail.is_empty() {
             return Ok(());
         }
         let seam = self.tail.len() as u64;
         let text = [&self.tail, &message[..message.len().min(LOOK_AHEAD)]].concat();
         for finding in self.findings(&text)? {
-            if finding.span.start < seam
-                && finding.span.end > seam
+            let Range { start, end } = finding.span;
+            let is_judged = judged.iter().any(|span| span.start == 0 && end <= seam + span.end);
+            if start < seam
+                && end > seam
+                && !is_judged
                 && self.inspection.judge(&finding, Surface::Message).await? == Action::Redact
             {
                 return Err(cannot_redact("began in an earlier message and "));
@@ -65,11 +70,15 @@ impl Judge for Leaving {
     }
 
     async fn judge(&mut self, _: Kind, message: &mut [u8]) -> Result<(), Refusal> {
-        let mut is_changed = false;
+        let (mut is_changed, mut judged) = (false, Vec::new());
         for finding in self.findings(message)? {
-            if self.inspection.judge(&finding, Surface::Message).await? == Action::Redact {
-                blot(&mut message[finding.span.start as usize..finding.span.end as usize]);
-                is_changed = true;
+            match self.inspection.judge(&finding, Surface::Message).await? {
+                Action::Redact => {
+                    blot(&mut message[finding.span.start as usize..finding.span.end as usize]);
+                    is_changed = true;
+                }
+                Action::Pass if finding.detector != Detector::Entropy => judged.push(finding.span),
+                Action::Pass => {}
             }
         }
         if is_changed {
@@ -79,13 +88,13 @@ impl Judge for Leaving {
                 }
             }
         }
-        self.judge_seam(message).await?;
+        self.judge_seam(message, &judged).await?;
         self.remember(message);
         Ok(())
     }
 
     async fn begin(&mut self, _: Kind, first: &[u8]) -> Result<(), Refusal> {
-        self.judge_seam(first).await?;
+        self.judge_seam(first, &[]).await?;
         let Inspection { scanner, scanning, .. } = &self.inspection;
         let stream = Stream::new(Arc::clone(&scanner.detectors), scanning.enabled, Shape::Plain);
         self.stream.insert(stream).push(first);

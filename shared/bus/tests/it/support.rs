@@ -102,6 +102,7 @@ pub(crate) fn blocked(bottle: &Slug, id: &str) -> Blocked {
         reason: "no route for example.com".into(),
         status: 403,
         revision: 1,
+        found: None,
     }
 }
 
