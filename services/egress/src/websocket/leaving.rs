@@ -18,13 +18,17 @@ pub(super) struct Leaving {
     inspection: Inspection,
     /// The last bytes that left.
     tail: Vec<u8>,
-    /// The judgement of a large message.
-    stream: Option<Stream>,
+    /// How many left in all.
+    left: u64,
+    /// Where among all of them values stand that were allowed, as far as the tail reaches.
+    allowed: Vec<Range<u64>>,
+    /// The judgement of a large message, and where it began.
+    stream: Option<(Stream, u64)>,
 }
 
 impl Leaving {
     pub(super) fn new(inspection: Inspection) -> Self {
-        Self { inspection, tail: Vec::new(), stream: None }
+        Self { inspection, tail: Vec::new(), left: 0, allowed: Vec::new(), stream: None }
     }
 
     fn findings(&self, text: &[u8]) -> Result<Vec<Finding>, Refusal> {
@@ -34,20 +38,20 @@ impl Leaving {
     }
 
     /// Judges what began in an earlier message and goes on in this one. It cannot be blotted out: its beginning has
-    /// left. `judged` are the values of this message that were allowed by themselves: words before them make no other
-    /// values of them.
-    async fn judge_seam(&self, message: &[u8], judged: &[Range<u64>]) -> Result<(), Refusal> {
+    /// left. A value that was allowed by itself makes no other value with the words next to it.
+    async fn judge_seam(&self, message: &[u8]) -> Result<(), Refusal> {
         if self.tail.is_empty() {
             return Ok(());
         }
-        let seam = self.tail.len() as u64;
+        let from = self.left - self.tail.len() as u64;
         let text = [&self.tail, &message[..message.len().min(LOOK_AHEAD)]].concat();
         for finding in self.findings(&text)? {
-            let Range { start, end } = finding.span;
-            let is_judged = judged.iter().any(|span| span.start == 0 && end <= seam + span.end);
-            if start < seam
-                && end > seam
-                && !is_judged
+            let span = placed(&finding.span, from);
+            let is_allowed =
+                self.allowed.iter().any(|allowed| allowed.start == span.start || allowed.end == span.end);
+            if span.start < self.left
+                && span.end > self.left
+                && !is_allowed
                 && self.inspection.judge(&finding, Surface::Message).await? == Action::Redact
             {
                 return Err(cannot_redact("began in an earlier message and "));
@@ -56,10 +60,20 @@ impl Leaving {
         Ok(())
     }
 
+    /// A person or the route has let this value of the message go that began at `from`.
+    fn allow(&mut self, finding: &Finding, from: u64) {
+        if finding.detector != Detector::Entropy {
+            self.allowed.push(placed(&finding.span, from));
+        }
+    }
+
     fn remember(&mut self, left: &[u8]) {
         let kept = TAIL.saturating_sub(left.len()).min(self.tail.len());
         self.tail.drain(..self.tail.len() - kept);
         self.tail.extend_from_slice(&left[left.len().saturating_sub(TAIL)..]);
+        self.left += left.len() as u64;
+        let from = self.left - self.tail.len() as u64;
+        self.allowed.retain(|allowed| allowed.end > from);
     }
 }
 
@@ -70,15 +84,14 @@ impl Judge for Leaving {
     }
 
     async fn judge(&mut self, _: Kind, message: &mut [u8]) -> Result<(), Refusal> {
-        let (mut is_changed, mut judged) = (false, Vec::new());
+        let mut is_changed = false;
         for finding in self.findings(message)? {
             match self.inspection.judge(&finding, Surface::Message).await? {
                 Action::Redact => {
                     blot(&mut message[finding.span.start as usize..finding.span.end as usize]);
                     is_changed = true;
                 }
-                Action::Pass if finding.detector != Detector::Entropy => judged.push(finding.span),
-                Action::Pass => {}
+                Action::Pass => self.allow(&finding, self.left),
             }
         }
         if is_changed {
@@ -88,28 +101,28 @@ impl Judge for Leaving {
                 }
             }
         }
-        self.judge_seam(message, &judged).await?;
+        self.judge_seam(message).await?;
         self.remember(message);
         Ok(())
     }
 
     async fn begin(&mut self, _: Kind, first: &[u8]) -> Result<(), Refusal> {
-        self.judge_seam(first, &[]).await?;
+        self.judge_seam(first).await?;
         let Inspection { scanner, scanning, .. } = &self.inspection;
         let stream = Stream::new(Arc::clone(&scanner.detectors), scanning.enabled, Shape::Plain);
-        self.stream.insert(stream).push(first);
+        self.stream.insert((stream, self.left)).0.push(first);
         Ok(())
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        if let Some(stream) = &mut self.stream {
+        if let Some((stream, _)) = &mut self.stream {
             stream.push(bytes);
         }
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Refusal> {
-        if let Some(stream) = &mut self.stream {
+        if let Some((stream, _)) = &mut self.stream {
             stream.end();
         }
         Ok(())
@@ -117,14 +130,18 @@ impl Judge for Leaving {
 
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
         let unscannable = |error: scan::StreamError| Refusal::Unscannable(error.to_string());
-        while let Some(stream) = &mut self.stream {
+        while let Some((stream, from)) = &mut self.stream {
             match stream.poll().map_err(unscannable)? {
                 Next::Bytes(bytes) => {
                     self.remember(&bytes);
                     return Ok(Some(bytes.into()));
                 }
                 Next::Finding(finding) => match self.inspection.judge(&finding, Surface::Message).await? {
-                    Action::Pass => stream.pass(),
+                    Action::Pass => {
+                        stream.pass();
+                        let from = *from;
+                        self.allow(&finding, from);
+                    }
                     Action::Redact => stream.redact().map_err(unscannable)?,
                 },
                 Next::More => break,
@@ -137,4 +154,9 @@ impl Judge for Leaving {
 
 fn cannot_redact(how: &str) -> Refusal {
     Refusal::Unscannable(format!("a secret in a WebSocket message {how}cannot be blotted out"))
+}
+
+/// Where a span lies that is counted from `from`.
+fn placed(span: &Range<u64>, from: u64) -> Range<u64> {
+    from + span.start..from + span.end
 }
