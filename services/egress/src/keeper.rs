@@ -115,7 +115,7 @@ impl Keeper {
     fn take(&mut self, records: impl Iterator<Item = Record>) {
         for record in records {
             match record {
-                Record::Blocked(blocked) => self.waiting.push(Parcel::Blocked(*blocked)),
+                Record::Blocked(blocked) => self.waiting.push(Parcel::Blocked(blocked)),
                 Record::Allowed(line) => {
                     self.lines.push(line.into());
                     if self.lines.len() >= BATCH {
@@ -288,7 +288,7 @@ async fn send(destination: &Destination, parcels: &[Parcel]) -> Vec<Fate> {
 async fn publish(bus: &Bus, parcel: &Parcel) -> Fate {
     let publication = async {
         match parcel {
-            Parcel::Blocked(blocked) => bus.publish_within(blocked, CONFIRM).await,
+            Parcel::Blocked(blocked) => bus.publish_within(blocked.as_ref(), CONFIRM).await,
             Parcel::Log(log) => bus.publish_within(log, CONFIRM).await,
         }
     };

@@ -17,7 +17,7 @@ use bus::message::egress::{Blocked, Log};
 #[serde(tag = "is", rename_all = "lowercase")]
 pub enum Parcel {
     /// A refused request.
-    Blocked(Blocked),
+    Blocked(Box<Blocked>),
     /// A second's allowed requests.
     Log(Log),
 }

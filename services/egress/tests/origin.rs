@@ -66,7 +66,7 @@ impl Script {
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
+        self.headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         self
     }
 
@@ -81,7 +81,7 @@ impl Script {
     }
 
     pub(crate) fn trailer(mut self, name: &str, value: &str) -> Self {
-        let name: http::HeaderName = name.parse().unwrap();
+        let name: HeaderName = name.parse().unwrap();
         self.pieces.push(Piece::Trailers([(name, value.parse().unwrap())].into_iter().collect()));
         self
     }

@@ -87,7 +87,7 @@ impl Proxy {
     pub(crate) async fn blocked(&mut self) -> Blocked {
         loop {
             if let Parcel::Blocked(blocked) = self.parcel().await {
-                return blocked;
+                return *blocked;
             }
         }
     }

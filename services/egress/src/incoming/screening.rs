@@ -86,6 +86,7 @@ impl Screening {
                 Step::Cut(cut) => {
                     // The agent gets what came before.
                     self.ending = Some(Ending::Cut(cut));
+                    self.is_flushed = false;
                     break;
                 }
                 Step::Pause | Step::Over => break,
