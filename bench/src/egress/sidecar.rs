@@ -74,19 +74,21 @@ impl Sidecar {
 }
 
 fn handover(origin: &Child, scans: bool, spool: &TempDir) -> anyhow::Result<EgressHandover> {
-    let policy = json!({ "routes": [
-        {
-            "host": format!("*.{DOMAIN}"),
-            "port": origin.address.port(),
-            "connect_to": origin.address.to_string(),
-            "allow_private": ["127.0.0.0/8"],
-            "tls": { "ca": "/origin.pem" },
-            "auth": { "scheme": "Bearer", "token_ref": "TOKEN" },
-            "matches": [{ "paths": [{ "type": "prefix", "value": "/" }], "methods": ["GET", "POST"] }],
-            "dlp": if scans { json!({}) } else { json!({ "outbound_detectors": false, "inbound_detectors": false }) },
-        },
-        { "host": "www.example.org" },
-    ] });
+    let mut route = json!({
+        "host": format!("*.{DOMAIN}"),
+        "port": origin.address.port(),
+        "connect_to": origin.address.to_string(),
+        "allow_private": ["127.0.0.0/8"],
+        "tls": { "ca": "/origin.pem" },
+        "matches": [{ "paths": [{ "type": "prefix", "value": "/" }], "methods": ["GET", "POST"] }],
+    });
+    if scans {
+        route["auth"] = json!({ "scheme": "Bearer", "token_ref": "TOKEN" });
+    } else {
+        // Answers on a route with a credential would be looked through for it.
+        route["dlp"] = json!({ "outbound_detectors": false, "inbound_detectors": false });
+    }
+    let policy = json!({ "routes": [route, { "host": "www.example.org" }] });
     Ok(EgressHandover {
         v: 1,
         bottle: "bench-00000".parse()?,
