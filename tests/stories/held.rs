@@ -77,7 +77,8 @@ async fn a_person_lets_a_value_go_to_one_host_and_to_no_other() {
     let policy: EgressPolicy = serde_json::from_value(serde_json::json!({ "routes": routes })).unwrap();
     world.home.write("talker", &["sh", "-c", AGENT], &policy);
     let bus = supervisor(&world).await;
-    let mut proposals = bus.follow::<Proposed>(layout::PROPOSALS, "proposal.new.*", Since::Now).await.unwrap();
+    let mut proposals =
+        bus.follow::<Proposed>(layout::PROPOSALS, "proposal.new.*", Since::Now).await.unwrap();
     let mut events = bus.follow::<Event>(layout::EVENTS, "egress.>", Since::Now).await.unwrap();
 
     let mut start = world.home.command(&["start", "talker", "--yes"]).spawn().unwrap();
@@ -89,7 +90,9 @@ async fn a_person_lets_a_value_go_to_one_host_and_to_no_other() {
     assert_eq!(first.content["detector"], "token_patterns/github-token");
     assert!(!first.content.to_string().contains("Ab3dEf6h"), "{}", first.content);
     // An answer to another question lets nothing go.
-    bus.publish(&Resolved { proposal: ProposalId::random(), ..answer(&first, Outcome::Approved) }).await.unwrap();
+    bus.publish(&Resolved { proposal: ProposalId::random(), ..answer(&first, Outcome::Approved) })
+        .await
+        .unwrap();
     bus.publish(&answer(&first, Outcome::Approved)).await.unwrap();
     let mut word = async || soon("a status", words.next_line()).await.unwrap().unwrap();
     assert_eq!(word().await, "200");

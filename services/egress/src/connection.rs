@@ -126,8 +126,8 @@ impl Http1 {
     }
 
     /// Gives the connection to a task of its own; it ends with the exchange.
-    pub(crate) fn release(self: Box<Self>, life: &Lifecycle) {
-        let Self { mut sender, driver: Driver { mut connection, .. }, .. } = *self;
+    pub(crate) fn release(self, life: &Lifecycle) {
+        let Self { mut sender, driver: Driver { mut connection, .. }, .. } = self;
         life.spawn(async move {
             // The sender keeps the connection open: now for its answer, afterwards for nothing.
             tokio::select! {

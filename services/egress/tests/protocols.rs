@@ -20,7 +20,7 @@ use crate::origin::{HOST, Origin, Speaks};
 use crate::proxy::{Proxy, config, route, token};
 use crate::scanning::leaked;
 
-fn passing(origin: &Origin, more: Value) -> Value {
+fn passing(origin: &Origin, more: &Value) -> Value {
     let mut route = route(origin, json!({ "tls": { "passthrough": true } }));
     route.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     route
@@ -62,7 +62,7 @@ fn extended(mut hello: Vec<u8>, extension: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn tls_that_passes_is_the_hosts_own_and_recorded_as_unscanned() {
     let origin = Origin::start(Speaks::Tls).await;
-    let mut proxy = Proxy::with(&origin, &[passing(&origin, json!({}))]).await;
+    let mut proxy = Proxy::with(&origin, &[passing(&origin, &json!({}))]).await;
     // The agent trusts the origin's authority, not the bottle's.
     let direct = Via { address: proxy.address, certificate: origin.authority.clone() };
     for alpn in ["http/1.1", "h2"] {
@@ -88,7 +88,7 @@ async fn tls_that_passes_is_the_hosts_own_and_recorded_as_unscanned() {
 #[tokio::test]
 async fn a_hello_is_read_however_slowly_it_comes() {
     let origin = Origin::start(Speaks::Tls).await;
-    let proxy = Proxy::with(&origin, &[passing(&origin, json!({}))]).await;
+    let proxy = Proxy::with(&origin, &[passing(&origin, &json!({}))]).await;
     let mut stream = agent::tunnel(&proxy, &format!("{HOST}:443")).await;
     for byte in hello(HOST) {
         assert_eq!(origin.connections(), 0);
@@ -101,7 +101,7 @@ async fn a_hello_is_read_however_slowly_it_comes() {
 #[tokio::test]
 async fn what_passes_names_the_host_that_it_goes_to() {
     let origin = Origin::start(Speaks::Tls).await;
-    let mut proxy = Proxy::with(&origin, &[passing(&origin, json!({}))]).await;
+    let mut proxy = Proxy::with(&origin, &[passing(&origin, &json!({}))]).await;
     let nameless = hello("192.0.2.1");
     for (bytes, rule) in [
         (hello("other.example.com"), "identity"),
@@ -134,7 +134,7 @@ async fn what_passes_names_the_host_that_it_goes_to() {
 #[tokio::test]
 async fn addresses_are_judged_for_what_passes_too() {
     let origin = Origin::start(Speaks::Tls).await;
-    let mut proxy = Proxy::with(&origin, &[passing(&origin, json!({ "allow_private": [] }))]).await;
+    let mut proxy = Proxy::with(&origin, &[passing(&origin, &json!({ "allow_private": [] }))]).await;
     let mut stream = agent::tunnel(&proxy, &format!("{HOST}:443")).await;
     stream.write_all(&hello(HOST)).await.unwrap();
     assert_eq!(proxy.blocked().await.rule, "address");
@@ -145,7 +145,7 @@ async fn addresses_are_judged_for_what_passes_too() {
 async fn what_passes_ends_when_nothing_moves_or_never_begins() {
     let origin = Origin::start(Speaks::Tls).await;
     let limits = EgressLimits { idle_seconds: 1, handshake_seconds: 1, ..EgressLimits::default() };
-    let mut proxy = Proxy::limited(&origin, &[passing(&origin, json!({}))], limits).await;
+    let mut proxy = Proxy::limited(&origin, &[passing(&origin, &json!({}))], limits).await;
     let hello = hello(HOST);
     for (bytes, rule) in [(&hello[..], None), (&hello[..20], Some("handshake-timeout"))] {
         let mut stream = agent::tunnel(&proxy, &format!("{HOST}:443")).await;
@@ -210,7 +210,7 @@ async fn behind(origin: &Origin, routes: &[Value], uplink: Uplink) -> Proxy {
 async fn every_connection_leaves_through_the_hosts_proxy() {
     let origin = Origin::start(Speaks::Tls).await;
     let company = Company::start(&origin, "HTTP/1.1 200 Connection established\r\n\r\n").await;
-    let routes = [route(&origin, json!({})), passing(&origin, json!({ "host": "other.example.com" }))];
+    let routes = [route(&origin, json!({})), passing(&origin, &json!({ "host": "other.example.com" }))];
     let proxy = behind(&origin, &routes, company.uplink(false)).await;
     assert_eq!(Http1::new(&proxy).await.get("/").await.0, 200);
     let mut stream = agent::tunnel(&proxy, "other.example.com:443").await;
@@ -274,7 +274,7 @@ async fn the_hosts_further_authorities_hold_on_every_route() {
     }
 }
 
-fn blocking(origin: &Origin, more: Value) -> Value {
+fn blocking(origin: &Origin, more: &Value) -> Value {
     let mut route = route(origin, json!({ "dlp": { "outbound_on_match": "block" } }));
     route.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     route
@@ -284,7 +284,7 @@ fn blocking(origin: &Origin, more: Value) -> Value {
 async fn a_mounted_path_is_scanned_and_gets_its_credential() {
     let origin = Origin::start(Speaks::Tls).await;
     let mount = json!({ "mount": "/api", "auth": { "scheme": "Bearer", "token_ref": "API_TOKEN" } });
-    let proxy = Proxy::with(&origin, &[blocking(&origin, mount)]).await;
+    let proxy = Proxy::with(&origin, &[blocking(&origin, &mount)]).await;
     let post = |body: &str| {
         format!(
             "POST /api/v1?a=b HTTP/1.1\r\nHost: egress:9099\r\nContent-Length: {}\r\n\r\n{body}",
@@ -306,7 +306,7 @@ async fn a_mounted_path_is_scanned_and_gets_its_credential() {
 #[tokio::test]
 async fn http_1_0_is_scanned_as_well() {
     let origin = Origin::start(Speaks::Tls).await;
-    let proxy = Proxy::with(&origin, &[blocking(&origin, json!({}))]).await;
+    let proxy = Proxy::with(&origin, &[blocking(&origin, &json!({}))]).await;
     for (body, status) in [("all is well".to_owned(), "200"), (leaked(), "403")] {
         let request =
             format!("POST /v1 HTTP/1.0\r\nHost: {HOST}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -319,7 +319,7 @@ async fn http_1_0_is_scanned_as_well() {
 #[tokio::test]
 async fn a_body_is_not_invited_when_the_head_is_refused() {
     let origin = Origin::start(Speaks::Tls).await;
-    let proxy = Proxy::with(&origin, &[blocking(&origin, json!({}))]).await;
+    let proxy = Proxy::with(&origin, &[blocking(&origin, &json!({}))]).await;
     let request = format!(
         "POST /v1 HTTP/1.1\r\nHost: {HOST}\r\nX-Note: {}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
         leaked()
@@ -344,7 +344,7 @@ fn grpc(text: &str) -> Bytes {
 async fn both_sides_of_a_call_speak_in_turn_and_its_trailers_arrive() {
     for speaks in [Speaks::Tls, Speaks::TlsHttp1] {
         let origin = Origin::start(speaks).await;
-        let mut proxy = Proxy::with(&origin, &[blocking(&origin, json!({}))]).await;
+        let mut proxy = Proxy::with(&origin, &[blocking(&origin, &json!({}))]).await;
         for is_secret in [false, true] {
             let mut agent = Http2::new(&proxy).await;
             let (sender, body) = by_hand();
@@ -387,8 +387,8 @@ async fn both_sides_of_a_call_speak_in_turn_and_its_trailers_arrive() {
 #[tokio::test]
 async fn each_stream_of_a_connection_is_judged_by_itself() {
     let origin = Origin::start(Speaks::Tls).await;
-    let other = blocking(&origin, json!({ "host": "other.example.com" }));
-    let proxy = Proxy::with(&origin, &[blocking(&origin, json!({})), other]).await;
+    let other = blocking(&origin, &json!({ "host": "other.example.com" }));
+    let proxy = Proxy::with(&origin, &[blocking(&origin, &json!({})), other]).await;
     let mut agent = Http2::new(&proxy).await;
     // Listed, but another host than the connection's (RFC 9113, section 9.1.1).
     let strange = Request::get("https://other.example.com/").body(empty()).unwrap();

@@ -116,7 +116,7 @@ pub(crate) fn views(text: &[u8], scratch: &mut Scratch, child: &impl Fn() -> Vie
         (Codec::Utf16, utf16::regions(text)),
     ] {
         collect(&mut |view| {
-            regions.iter().for_each(|region| view.add(text, codec, Parts::One(region.clone())))
+            regions.iter().for_each(|region| view.add(text, codec, Parts::One(region.clone())));
         });
     }
     let Scratch { base64, base32, hex, printable } = scratch;

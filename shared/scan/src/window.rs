@@ -50,8 +50,14 @@ pub(crate) fn scan(
 
 /// Whether a secret may have begun in `text`, the last word that has come so far.
 pub(crate) fn may_begin(detectors: &Detectors, text: &[u8], room: &mut Room) -> Result<bool, TooComplex> {
-    let mut search =
-        Search { detectors, text, offset: 0, enabled: Enabled::default(), views: Vec::new(), found: Vec::new() };
+    let mut search = Search {
+        detectors,
+        text,
+        offset: 0,
+        enabled: Enabled::default(),
+        views: Vec::new(),
+        found: Vec::new(),
+    };
     let mut budget = (text.len() * MAX_GROWTH).max(MIN_BUDGET);
     let mut next = None;
     loop {

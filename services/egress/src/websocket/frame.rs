@@ -282,7 +282,8 @@ mod tests {
     /// The examples of RFC 6455, section 5.7.
     #[test]
     fn reads_what_the_standard_shows() {
-        let shown: [(Sender, &[u8], &[(&str, bool)]); 5] = [
+        type Shown = (Sender, &'static [u8], &'static [(&'static str, bool)]);
+        let shown: [Shown; 5] = [
             (Sender::Origin, b"\x81\x05Hello", &[("Hello", true)]),
             (Sender::Agent, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", &[("Hello", true)]),
             (Sender::Origin, b"\x01\x03Hel\x80\x02lo", &[("Hel", false), ("lo", true)]),

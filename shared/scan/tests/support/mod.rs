@@ -113,7 +113,7 @@ fn each_byte(value: &[u8], show: impl Fn(&mut String, u8) -> std::fmt::Result) -
 fn base64(value: &[u8], last: &[u8; 2], is_padded: bool) -> Vec<u8> {
     let alphabet: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*last).collect();
     let mut text = digits(value, 6, &alphabet);
-    while is_padded && text.len() % 4 != 0 {
+    while is_padded && !text.len().is_multiple_of(4) {
         text.push(b'=');
     }
     text
