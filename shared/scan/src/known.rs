@@ -65,15 +65,15 @@ impl Squeezed {
     fn fill(&mut self, text: &[u8]) {
         self.0.clear();
         for block in text.chunks(128) {
-            // Twice as long as a block, so that any `u8` is an index: the loop has no bounds to check.
+            // A block fills half of it at most; the mask says so to the compiler, which then checks no bounds.
             let mut kept = [0; 256];
-            let mut length = 0u8;
+            let mut length = 0;
             for byte in block {
                 let letter = SQUEEZED[usize::from(*byte)];
-                kept[usize::from(length)] = letter;
-                length += u8::from(letter != 0);
+                kept[length & 255] = letter;
+                length += usize::from(letter != 0);
             }
-            self.0.extend_from_slice(&kept[..usize::from(length)]);
+            self.0.extend_from_slice(&kept[..length & 255]);
         }
     }
 }
