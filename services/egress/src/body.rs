@@ -79,6 +79,11 @@ impl Progress {
         self.frames.load(Ordering::Relaxed)
     }
 
+    #[cfg(test)]
+    pub(crate) fn move_on(&self) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether the body has been read to its end.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)

@@ -35,3 +35,32 @@ pub(crate) async fn patiently<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::time::sleep;
+
+    const IDLE: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_while_the_body_moves_and_one_idle_time_more() {
+        let (progress, mut timer, begun) = (Progress::default(), Timer::default(), Instant::now());
+        let body = async {
+            for _ in 0..3 {
+                sleep(IDLE - Duration::from_secs(1)).await;
+                progress.move_on();
+            }
+            pending::<()>().await;
+        };
+        assert_eq!(patiently(&mut timer, IDLE, &progress, body).await, None);
+        // The last look that saw a movement was after three idle times.
+        assert_eq!(begun.elapsed(), IDLE * 4);
+        // The same timer serves the next answer with a whole idle time.
+        let begun = Instant::now();
+        assert_eq!(patiently(&mut timer, IDLE, &progress, pending::<()>()).await, None);
+        assert_eq!(begun.elapsed(), IDLE);
+        assert_eq!(patiently(&mut timer, IDLE, &progress, async { 1 }).await, Some(1));
+    }
+}
