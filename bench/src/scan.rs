@@ -49,6 +49,15 @@ pub(crate) fn run(report: &mut Report) -> anyhow::Result<()> {
             rates.push(body.len() as f64 / 1e6 / (processor_seconds() - begun));
         }
         report.add(RATE, Number { value: median(rates), unit: "MB/s", over: None });
+        for (kind, write) in KINDS {
+            let text: String = (0..400).map(|_| write(&mut random)).collect();
+            let begun = processor_seconds();
+            pass(&detectors, text.as_bytes())?;
+            report.remark(&format!(
+                "{kind}: {:.0} MB/s",
+                text.len() as f64 / 1e6 / (processor_seconds() - begun)
+            ));
+        }
     }
     if report.wants(&[SHORT]) {
         let mut times = Vec::new();
@@ -94,10 +103,10 @@ fn processor_seconds() -> f64 {
 fn body(random: &mut StdRng) -> Vec<u8> {
     let mut text = String::with_capacity(BODY + CHUNK);
     while text.len() < BODY {
-        let content = match random.random_range(0..10) {
-            0..5 => prose(random),
-            5..8 => code(random),
-            8 => listing(random),
+        let content = match random.random_range(0..40) {
+            0..20 => prose(random),
+            20..34 => code(random),
+            34..39 => listing(random),
             _ => picture(random),
         };
         let message = serde_json::json!({
@@ -112,6 +121,10 @@ fn body(random: &mut StdRng) -> Vec<u8> {
     text.truncate(BODY);
     text.into_bytes()
 }
+
+/// What the body consists of, each alone.
+const KINDS: [(&str, fn(&mut StdRng) -> String); 4] =
+    [("prose", prose), ("code", code), ("hashes and paths", listing), ("pictures in base64", picture)];
 
 const WORDS: [&str; 40] = [
     "the",

@@ -23,12 +23,22 @@ pub use fields::Shape;
 /// Where a decoder puts a byte, and the bytes of the source that it came from.
 pub(crate) trait Sink {
     fn put(&mut self, byte: u8, from: Range<usize>);
+
+    /// Three bytes at once.
+    fn put_three(&mut self, bytes: [u8; 3], from: [Range<usize>; 3]) {
+        bytes.into_iter().zip(from).for_each(|(byte, from)| self.put(byte, from));
+    }
 }
 
 impl Sink for Vec<u8> {
     #[inline]
     fn put(&mut self, byte: u8, _: Range<usize>) {
         self.push(byte);
+    }
+
+    #[inline]
+    fn put_three(&mut self, bytes: [u8; 3], _: [Range<usize>; 3]) {
+        self.extend_from_slice(&bytes);
     }
 }
 

@@ -80,9 +80,13 @@ impl View {
         let at = self.bytes.len();
         codec.decode(parent, from.as_slice(), &mut self.bytes);
         printable.mark(&self.bytes[at..], is_printable);
+        let mut runs = printable.runs::<8>().peekable();
+        if runs.peek().is_none() {
+            return self.bytes.truncate(at);
+        }
         let from = Rc::new(from);
         let mut end = at;
-        for run in printable.runs::<8>() {
+        for run in runs {
             self.pieces.push(Piece { at: end, codec, from: Rc::clone(&from), skipped: run.start });
             self.bytes.copy_within(at + run.start..at + run.end, end);
             end += run.len();

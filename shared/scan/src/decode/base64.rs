@@ -107,9 +107,8 @@ fn groups<S: Sink>(characters: &[u8], place: impl Fn(usize) -> usize, out: &mut 
     for four in fours {
         let bits = four.iter().zip(&PLACED).fold(0, |bits, (byte, placed)| bits | placed[usize::from(*byte)]);
         let [_, first, second, third] = bits.to_be_bytes();
-        out.put(first, place(at)..place(at + 1) + 1);
-        out.put(second, place(at + 1)..place(at + 2) + 1);
-        out.put(third, place(at + 2)..place(at + 3) + 1);
+        let from = [0, 1, 2].map(|nth| place(at + nth)..place(at + nth + 1) + 1);
+        out.put_three([first, second, third], from);
         at += 4;
     }
     let bits = rest.iter().zip(&PLACED).fold(0, |bits, (byte, placed)| bits | placed[usize::from(*byte)]);
