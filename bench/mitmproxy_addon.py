@@ -13,7 +13,7 @@ DOMAIN = ".bench.example.com"
 HOST, PORT = os.environ["ORIGIN"].rsplit(":", 1)
 
 
-def load():
+def read_rules():
     with open(os.environ["RULES"], "rb") as file:
         rules = tomllib.load(file)["rules"]
     for rule in rules:
@@ -24,7 +24,7 @@ def load():
         yield [keyword.lower().encode() for keyword in rule.get("keywords", [])], expression
 
 
-RULES = list(load())
+RULES = list(read_rules())
 
 
 def request(flow: http.HTTPFlow):
