@@ -122,8 +122,11 @@ fn body(random: &mut StdRng) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Writes a piece of text of one kind.
+type Writer = fn(&mut StdRng) -> String;
+
 /// What the body consists of, each alone.
-const KINDS: [(&str, fn(&mut StdRng) -> String); 4] =
+const KINDS: [(&str, Writer); 4] =
     [("prose", prose), ("code", code), ("hashes and paths", listing), ("pictures in base64", picture)];
 
 const WORDS: [&str; 40] = [

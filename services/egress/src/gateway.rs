@@ -85,7 +85,7 @@ impl Asked {
             asked.port = parts.uri.port_u16();
         }
         asked.method = cut(parts.method.as_str(), METHOD_LIMIT);
-        asked.path = cut(path(parts), PATH_LIMIT);
+        asked.path = cut_path(path(parts));
         asked
     }
 
@@ -99,6 +99,15 @@ impl Asked {
         };
         Self { id: ExchangeId::random(), method: String::new(), scheme, host, port, path: String::new() }
     }
+}
+
+/// A long path ends at a segment, so that no part of a value remains by which the value would not be known.
+fn cut_path(path: &str) -> String {
+    if path.len() <= PATH_LIMIT {
+        return path.to_owned();
+    }
+    let kept = &path[..path.floor_char_boundary(PATH_LIMIT)];
+    kept[..kept.rfind('/').map_or(0, |slash| slash + 1)].to_owned()
 }
 
 fn cut(text: &str, limit: usize) -> String {

@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::record::{Queue, Record};
+use crate::scrub::Scrubber;
 use crate::spool::{Parcel, Spool};
 
 /// Lines in one batch at most, so that it stays well below a bus message's size.
@@ -67,16 +68,34 @@ pub(crate) struct Keeper {
     batch: u64,
     noted: u64,
     lines: Vec<Allowed>,
+    /// Every record goes through it, before it is kept or sent.
+    scrubber: Scrubber,
     /// In order; neither delivered nor spooled yet.
     waiting: Vec<Parcel>,
 }
 
 impl Keeper {
-    pub(crate) fn new(bottle: Slug, destination: Destination, spool: Spool, full: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        bottle: Slug,
+        destination: Destination,
+        spool: Spool,
+        full: Arc<AtomicBool>,
+        scrubber: Scrubber,
+    ) -> Self {
         full.store(spool.is_full(), Ordering::Relaxed);
         let batch = spool.last_batch();
         let spool = Arc::new(Mutex::new(spool));
-        Self { bottle, destination, spool, full, batch, noted: batch, lines: Vec::new(), waiting: Vec::new() }
+        Self {
+            bottle,
+            destination,
+            spool,
+            full,
+            batch,
+            noted: batch,
+            lines: Vec::new(),
+            scrubber,
+            waiting: Vec::new(),
+        }
     }
 
     /// Runs until the lifecycle stops and every request in hand has brought its record; what the bus has not taken by
@@ -115,9 +134,14 @@ impl Keeper {
     fn take(&mut self, records: impl Iterator<Item = Record>) {
         for record in records {
             match record {
-                Record::Blocked(blocked) => self.waiting.push(Parcel::Blocked(blocked)),
+                Record::Blocked(mut blocked) => {
+                    self.scrubber.blocked(&mut blocked);
+                    self.waiting.push(Parcel::Blocked(blocked));
+                }
                 Record::Allowed(line) => {
-                    self.lines.push(line.into());
+                    let mut line = line.into();
+                    self.scrubber.allowed(&mut line);
+                    self.lines.push(line);
                     if self.lines.len() >= BATCH {
                         self.close_batch();
                     }

@@ -43,6 +43,7 @@ mod proxy;
 mod record;
 mod refusal;
 mod running;
+mod scrub;
 mod serve;
 mod session;
 mod socket;

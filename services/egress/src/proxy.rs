@@ -29,6 +29,7 @@ use crate::keeper::{Destination, Keeper};
 use crate::own;
 use crate::record::{Queue, Recorder};
 use crate::running::{Chest, Live};
+use crate::scrub::Scrubber;
 use crate::serve::serve;
 use crate::spool::Spool;
 use crate::trust::{System, roots};
@@ -77,7 +78,8 @@ pub fn build(
     let spool = Spool::open(&config.spool, limits.spool_bytes).context("opening the spool of records")?;
     let scanner = Arc::new(scanner(&config, &destination, &clock)?);
     let screen = Screen::new(&config.secrets, digest_key(), limits.decoded_bytes)?;
-    let keeper = Keeper::new(config.bottle.clone(), destination, spool, Arc::clone(&full));
+    let scrubber = Scrubber::new(Arc::clone(&scanner.detectors));
+    let keeper = Keeper::new(config.bottle.clone(), destination, spool, Arc::clone(&full), scrubber);
     let (recorder, records) = Recorder::new(config.bottle, clock.clone(), full);
     let chest = Chest {
         secrets: config.secrets,

@@ -101,6 +101,14 @@ impl Proxy {
         }
     }
 
+    /// The next record, as it goes to the bus.
+    pub(crate) async fn record(&mut self) -> String {
+        match self.parcel().await {
+            Parcel::Blocked(blocked) => serde_json::to_string(&blocked).unwrap(),
+            Parcel::Log(log) => serde_json::to_string(&log).unwrap(),
+        }
+    }
+
     async fn parcel(&mut self) -> Parcel {
         let next = tokio::time::timeout(Duration::from_secs(10), self.records.recv());
         next.await.expect("a record comes within ten seconds").expect("the proxy runs")

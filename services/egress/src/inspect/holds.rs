@@ -4,7 +4,7 @@
 //! anew.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::clock::Clock;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::{Inspection, Surface, found};
 use crate::refusal::Refusal;
+use crate::scrub::Scrubber;
 
 /// Questions that may wait at once.
 const MOST_PENDING: usize = 64;
@@ -152,13 +153,15 @@ impl Holds {
         surface: Surface,
     ) -> Proposed {
         let asked = &inspection.asked;
+        let (mut host, mut path) = (asked.host.clone(), asked.path.clone());
+        Scrubber::new(Arc::clone(&inspection.scanner.detectors)).host(&mut host, &mut [&mut path]);
         let content = serde_json::json!({
             "request": asked.id,
             "method": asked.method,
             "scheme": asked.scheme,
-            "host": asked.host,
+            "host": host,
             "port": asked.port,
-            "path": asked.path,
+            "path": path,
             "detector": finding.detector.to_string(),
             "surface": surface.name(),
             "via": finding.via.iter().map(ToString::to_string).collect::<Vec<_>>(),

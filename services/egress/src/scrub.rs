@@ -1,0 +1,128 @@
+//! What is recorded of a request, without the secrets that stand in it (invariant 2). A path, a host or a method is the
+//! agent's own text: it may hold a secret whether the request was scanned or not, allowed or not.
+
+use std::sync::Arc;
+
+use bus::message::egress::{Allowed, Blocked};
+use scan::{Detectors, Enabled, Shape, blot};
+
+/// Blots secrets out of texts that go into records.
+#[derive(Clone)]
+pub(crate) struct Scrubber(Arc<Detectors>);
+
+impl Scrubber {
+    pub(crate) fn new(detectors: Arc<Detectors>) -> Self {
+        Self(detectors)
+    }
+
+    /// For a refusal: everything of it that the agent may have written.
+    pub(crate) fn blocked(&self, blocked: &mut Blocked) {
+        let Blocked { method, host, path, reason, .. } = blocked;
+        self.host(host, &mut [method, path, reason]);
+    }
+
+    /// The same for a line of the log.
+    pub(crate) fn allowed(&self, allowed: &mut Allowed) {
+        let Allowed { method, host, path, .. } = allowed;
+        self.host(host, &mut [method, path]);
+    }
+
+    /// A host, and texts beside it that may name it. A value can fill several labels, so they are read as one as well;
+    /// what shows only then takes all labels with it but the last two.
+    pub(crate) fn host(&self, host: &mut String, others: &mut [&mut String]) {
+        let labels = host.replace('.', "");
+        let is_spread = host.matches('.').count() > 1 && self.blotted(&labels).is_some();
+        let before = host.clone();
+        if is_spread {
+            let kept = host.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at);
+            let blotted = blot_all(&host[..kept]);
+            host.replace_range(..kept, &blotted);
+        }
+        for text in others.iter_mut().filter(|_| is_spread) {
+            **text = text.replace(&before, host);
+        }
+        self.text(host);
+        others.iter_mut().for_each(|text| self.text(text));
+    }
+
+    fn text(&self, text: &mut String) {
+        if let Some(blotted) = self.blotted(text) {
+            *text = blotted;
+        }
+    }
+
+    /// The text without its secrets; `None` if it has none.
+    fn blotted(&self, text: &str) -> Option<String> {
+        // Too short for any secret that is looked for.
+        const SHORTEST: usize = 6;
+        if text.len() < SHORTEST {
+            return None;
+        }
+        let Ok(findings) = self.0.scan(text.as_bytes(), Enabled::default(), &Shape::Form) else {
+            return Some(blot_all(text));
+        };
+        if findings.is_empty() {
+            return None;
+        }
+        let mut bytes = text.as_bytes().to_vec();
+        for finding in findings {
+            blot(&mut bytes[finding.span.start as usize..finding.span.end as usize]);
+        }
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn blot_all(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    blot(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Secret;
+    use scan::{Known, Rules};
+
+    use super::*;
+
+    fn scrubber() -> Scrubber {
+        let value = Secret::new(["Zq7Lw3Xk5V", "b1Nm8Rt2Y", "c4Hs9Gd6Kp"].concat());
+        let known = Known { name: "TOKEN".into(), value, is_canary: false };
+        let detectors =
+            Detectors::new(Rules::standard(), vec![known], Secret::new("key".to_owned())).unwrap();
+        Scrubber::new(Arc::new(detectors))
+    }
+
+    #[test]
+    fn secrets_go_and_the_rest_stays() {
+        let secret = ["Zq7Lw3Xk5V", "b1Nm8Rt2Y", "c4Hs9Gd6Kp"].concat();
+        let hex = hex::encode(&secret);
+        let (one, two) = hex.split_at(30);
+        for (host, path, expected) in [
+            (
+                "a.example.com".to_owned(),
+                format!("/x/{secret}/y"),
+                ("a.example.com", "/x/".to_owned() + &"1".repeat(29) + "/y"),
+            ),
+            (
+                format!("{one}.{two}.x.com"),
+                "/".to_owned(),
+                (&*format!("{}.{}.x.com", "1".repeat(30), "1".repeat(28)), "/".to_owned()),
+            ),
+            (
+                "a.example.com".to_owned(),
+                "/plain/path".to_owned(),
+                ("a.example.com", "/plain/path".to_owned()),
+            ),
+        ] {
+            let (mut scrubbed, mut beside) = (host.clone(), path.clone());
+            scrubber().host(&mut scrubbed, &mut [&mut beside]);
+            assert_eq!((scrubbed.as_str(), beside), expected, "{host} {path}");
+        }
+        // A refusal's text names the host.
+        let mut host = format!("{one}.{two}.x.com");
+        let mut reason = format!("no route covers {host}");
+        scrubber().host(&mut host, &mut [&mut reason]);
+        assert_eq!(reason, format!("no route covers {host}"));
+    }
+}
