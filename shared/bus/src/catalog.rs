@@ -59,6 +59,9 @@ pub fn messages() -> Vec<Listing> {
         message::<push::Accepted>("push.accepted", "gitgate → all", "EVENTS"),
         message::<push::Rejected>("push.rejected", "gitgate → all", "EVENTS"),
         message::<proposal::Proposed>("proposal.new", "sidecars → supervisor, operators", "PROPOSALS"),
+        message::<proposal::Taken>("proposal.taken", "supervisor → that bottle", "not kept"),
+        request::<proposal::ProposalGet>("proposal.get", "sidecar → supervisor"),
+        request::<proposal::Withdraw>("proposal.withdraw", "sidecar → supervisor"),
         request::<proposal::Decide>("proposal.decide", "operator → supervisor"),
         message::<proposal::Resolved>(
             "proposal.resolved",
@@ -68,7 +71,7 @@ pub fn messages() -> Vec<Listing> {
         request::<revision::PolicyChange>("policy.change", "operator, launcher → supervisor"),
         request::<revision::PolicyGet>("policy.get", "sidecar → supervisor"),
         message::<revision::PolicyRevision>("policy.changed", "supervisor → sidecar", "bucket `policy`"),
-        message::<revision::PolicyRunning>("policy.running", "sidecar → supervisor", "not kept"),
+        message::<revision::PolicyRunning>("policy.running", "sidecar → supervisor", "EVENTS"),
         message::<pr::PrEvent>("pr.event", "dispatcher → its worker of that pull request", "work queue PR"),
         message::<audit::AuditRecord>("audit", "supervisor", "AUDIT"),
     ]
@@ -83,6 +86,12 @@ pub fn records() -> Vec<Listing> {
             "bottles",
             "launcher",
             "as long as something of the bottle is, and then 30 days",
+        ),
+        value::<proposal::ProposalRecord>(
+            "record.proposal",
+            "proposals",
+            "supervisor",
+            "until some days after it ended",
         ),
         value::<record::RequestClaim>("record.request", "requests", "launcher", "90 days"),
         value::<record::LauncherRecord>(

@@ -3,7 +3,7 @@
 //! | stream | subjects | kept |
 //! |---|---|---|
 //! | [`START`] | `bottle.start` | until one launcher is done with it |
-//! | [`EVENTS`] | `bottle.started.*`, `bottle.exited.*`, `bottle.failed.*`, `egress.log.*`, `egress.blocked.*`, `push.*.*` | 30 days |
+//! | [`EVENTS`] | `bottle.started.*`, `bottle.exited.*`, `bottle.failed.*`, `egress.log.*`, `egress.blocked.*`, `push.*.*`, `policy.running.*` | 30 days |
 //! | [`OUTPUT`] | `bottle.output.*` | 7 days, at most 1 GiB, the oldest go first |
 //! | [`PROPOSALS`] | `proposal.new.*`, `proposal.resolved.*` | 90 days |
 //! | [`PR`] | `pr.event.*.*` | until the dispatcher is done with it |
@@ -12,6 +12,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use crate::message::proposal::ProposalRecord;
 use crate::message::record::{BottleRecord, LauncherRecord, RequestClaim};
 use crate::message::revision::PolicyRevision;
 
@@ -72,6 +73,7 @@ pub const STREAMS: &[StreamSpec] = &[
             "egress.log.*",
             "egress.blocked.*",
             "push.*.*",
+            "policy.running.*",
         ],
         keep: Keep::Young { age: REMEMBERED, bytes: None },
     },
@@ -141,6 +143,8 @@ impl<T> Bucket<T> {
 pub const BOTTLES: Bucket<BottleRecord> = Bucket::new("bottles");
 /// Current policy revisions by slug.
 pub const POLICY: Bucket<PolicyRevision> = Bucket::new("policy");
+/// Proposals by id.
+pub const PROPOSED: Bucket<ProposalRecord> = Bucket::new("proposals");
 /// Heartbeats by launcher id.
 pub const LAUNCHER_BEATS: Bucket<LauncherRecord> = Bucket::new("launchers");
 /// Who runs which start request, by request id.

@@ -6,7 +6,7 @@
 //! | [`run`] | `bottle.started.*`, `bottle.exited.*`, `bottle.failed.*`, `bottle.output.*` |
 //! | [`egress`] | `egress.log.*`, `egress.blocked.*` |
 //! | [`push`] | `push.accepted.*`, `push.rejected.*` |
-//! | [`proposal`] | `proposal.new.*`, `proposal.decide`, `proposal.resolved.*` |
+//! | [`proposal`] | `proposal.new.*`, `proposal.taken.*`, `proposal.get.*`, `proposal.withdraw.*`, `proposal.decide`, `proposal.resolved.*` |
 //! | [`revision`] | `policy.get.*`, `policy.change`, `policy.changed.*`, `policy.running.*` |
 //! | [`pr`] | `pr.event.*.*` |
 //! | [`audit`] | `audit.*` |

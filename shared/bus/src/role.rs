@@ -102,22 +102,38 @@ impl fmt::Display for Role {
 }
 
 /// What a bottle's sidecars say; also what the host's account exports to the bottles' as services.
-pub(crate) const BOTTLE_SAYS: [&str; 7] = [
+pub(crate) const BOTTLE_SAYS: [&str; 9] = [
     "egress.log.*",
     "egress.blocked.*",
     "push.accepted.*",
     "push.rejected.*",
     "proposal.new.*",
+    "proposal.get.*",
+    "proposal.withdraw.*",
     "policy.get.*",
     "policy.running.*",
 ];
 /// What a bottle's sidecars hear; also what the host's account exports to the bottles' as streams.
-pub(crate) const BOTTLE_HEARS: [&str; 2] = ["policy.changed.*", "proposal.resolved.*"];
+pub(crate) const BOTTLE_HEARS: [&str; 3] = ["policy.changed.*", "proposal.taken.*", "proposal.resolved.*"];
 
 fn supervisor() -> Template {
     Template::of(
-        &["policy.changed.*", "proposal.resolved.*", "audit.*", "$KV.policy.>", "$KV.proposals.>"],
-        &["policy.change", "policy.get.*", "policy.running.*", "proposal.decide"],
+        &[
+            "policy.changed.*",
+            "proposal.taken.*",
+            "proposal.resolved.*",
+            "audit.*",
+            "$KV.policy.>",
+            "$KV.proposals.>",
+        ],
+        &[
+            "policy.change",
+            "policy.get.*",
+            "policy.running.*",
+            "proposal.get.*",
+            "proposal.withdraw.*",
+            "proposal.decide",
+        ],
     )
     .answers()
     .hears(&[EVENTS, PROPOSALS, AUDIT])

@@ -1,74 +1,80 @@
-//! Proposals: what an agent asks for, what a person answers.
+//! Proposals: what an agent asks for, what a person answers (S2, S9).
+//!
+//! ```text
+//! sidecar ── proposal.new.<bottle> ──▶ supervisor ── bucket `proposals` ──▶ operators
+//!         ◀─ proposal.taken.<bottle> ──    ▲
+//!         ── proposal.get, .withdraw ──▶   └── proposal.decide ── operator (signed)
+//!         ◀─ proposal.resolved.<bottle> ── supervisor ──▶ operators, dispatcher
+//! ```
+
+mod content;
+mod decide;
+mod hash;
+mod key;
+mod record;
 
 use base::id::{ProposalId, Slug};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+
+pub use content::{
+    Capability, Content, Edited, GitleaksAllow, ProposalKind, RefChange, RefGrant, TokenMatch, WorkflowChange,
+};
+pub use decide::{Decide, DecideRefusal, DecideReply, Decision, Scope, Verdict};
+pub use hash::content_hash;
+pub use key::{InvalidSignature, OperatorId, OperatorKey, OperatorKeyError};
+pub use record::{Lease, Plan, ProposalRecord, ProposalState};
 
 use super::{Message, Request, Version, time_schema};
 
+/// The most bytes of a justification that are kept; what is longer is cut.
+pub const LONGEST_JUSTIFICATION: usize = 4096;
+
 /// `proposal.new.<bottle>`: something was refused, and somebody asks for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Proposed {
     /// Version of this message.
     pub v: Version<1>,
     /// The bottle.
     pub bottle: Slug,
-    /// The proposal's id.
+    /// The proposal's id. An equal proposal that waits already goes on under its own id; see [`Taken`].
     pub proposal: ProposalId,
-    /// What is asked for.
-    pub kind: ProposalKind,
-    /// The kind's own content. Untrusted.
-    pub content: serde_json::Value,
-    /// SHA-256 of the content as canonical JSON, in hex: what a decision is bound to (invariant 5).
+    /// What is asked for. Untrusted.
+    pub content: Content,
+    /// [`content_hash`] of the content: what a decision is bound to (invariant 5).
     pub hash: String,
     /// The policy revision it was made against.
     pub base: u64,
-    /// Why the agent wants it. Untrusted, at most 4 KiB.
+    /// Why the agent wants it. Untrusted; at most [`LONGEST_JUSTIFICATION`] bytes of it are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
+    /// For how many seconds an answer is of use; the supervisor's own limit unless given, and never longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_seconds: Option<u64>,
     /// When.
     #[schemars(schema_with = "time_schema")]
     pub at: Timestamp,
 }
 
-/// The [`Proposed::hash`] of a content: SHA-256, in hex, of its JSON without spaces and with its keys in order.
-#[must_use]
-pub fn content_hash(content: &serde_json::Value) -> String {
-    hex::encode(Sha256::digest(in_order(content).to_string()))
-}
-
-/// The same value with the keys of every object in order, whatever order they were read in.
-fn in_order(value: &serde_json::Value) -> serde_json::Value {
-    match value {
-        serde_json::Value::Array(items) => items.iter().map(in_order).collect(),
-        serde_json::Value::Object(members) => {
-            let mut members: Vec<_> =
-                members.iter().map(|(key, value)| (key.clone(), in_order(value))).collect();
-            members.sort_by(|a, b| a.0.cmp(&b.0));
-            serde_json::Value::Object(members.into_iter().collect())
+impl Proposed {
+    /// A new proposal, with an id and the hash of its content.
+    #[must_use]
+    pub fn new(bottle: Slug, content: Content, base: u64, at: Timestamp) -> Self {
+        let hash = content_hash(&content);
+        let proposal = ProposalId::random();
+        Self {
+            v: Version,
+            bottle,
+            proposal,
+            content,
+            hash,
+            base,
+            justification: None,
+            wait_seconds: None,
+            at,
         }
-        plain => plain.clone(),
     }
-}
-
-/// What a proposal is about (S2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProposalKind {
-    /// A change to the bottle's routes.
-    Egress,
-    /// A held request in which a detector found something.
-    TokenMatch,
-    /// Findings that the pushed files excuse themselves.
-    GitleaksAllow,
-    /// A push that changes CI workflow files.
-    WorkflowChange,
-    /// A ref that the rules do not allow.
-    RefGrant,
-    /// A change to the bottle's Dockerfile.
-    Capability,
 }
 
 impl Message for Proposed {
@@ -83,75 +89,98 @@ impl Message for Proposed {
     }
 }
 
-/// `proposal.decide`: an operator's answer, signed (S9).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Decide {
+/// `proposal.taken.<bottle>`: the supervisor has stored a proposal, and it waits for a person. Not kept: who missed it
+/// asks with [`ProposalGet`]. A proposal that is not taken is [`Outcome::Refused`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Taken {
     /// Version of this message.
     pub v: Version<1>,
-    /// The proposal.
+    /// The bottle.
+    pub bottle: Slug,
+    /// The id under which it was proposed.
     pub proposal: ProposalId,
-    /// The hash of what the operator was shown.
-    pub hash: String,
-    /// The policy revision that the operator was shown.
-    pub base: u64,
-    /// The answer.
-    pub verdict: Verdict,
-    /// The operator's own version of the content, for `modify`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub edited: Option<serde_json::Value>,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// When.
-    #[schemars(schema_with = "time_schema")]
-    pub at: Timestamp,
-    /// The operator's public key, in hex.
-    pub operator: String,
-    /// Ed25519 signature over all of the above, in hex.
-    pub signature: String,
+    /// The id under which it waits, and will be resolved: another one when an equal proposal waited already.
+    pub waits_as: ProposalId,
 }
 
-/// An operator's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// As asked.
-    Approve,
-    /// As edited.
-    Modify,
-    /// No.
-    Reject,
-}
-
-/// The answer to a [`Decide`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub enum DecideReply {
-    /// It is resolved, and its change runs.
-    Resolved {
-        /// The outcome.
-        outcome: Outcome,
-        /// The revision that now runs.
-        revision: u64,
-    },
-    /// Nothing changed.
-    Refused {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl Message for Decide {
-    const PATTERN: &'static str = "proposal.decide";
+impl Message for Taken {
+    const PATTERN: &'static str = "proposal.taken.*";
 
     fn subject(&self) -> String {
-        Self::PATTERN.to_owned()
+        format!("proposal.taken.{}", self.bottle)
     }
 }
 
-impl Request for Decide {
-    type Reply = DecideReply;
+/// `proposal.get.<bottle>`: a sidecar asks how a proposal of its bottle stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProposalGet {
+    /// Version of this message.
+    pub v: Version<1>,
+    /// The bottle.
+    pub bottle: Slug,
+    /// The proposal, by the id under which it was proposed or waits.
+    pub proposal: ProposalId,
+}
+
+impl Message for ProposalGet {
+    const PATTERN: &'static str = "proposal.get.*";
+
+    fn subject(&self) -> String {
+        format!("proposal.get.{}", self.bottle)
+    }
+}
+
+impl Request for ProposalGet {
+    type Reply = Standing;
+}
+
+/// `proposal.withdraw.<bottle>`: a bottle takes a proposal of its own back. The answer says how it stands after that:
+/// resolved as withdrawn, or as whatever came first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Withdraw {
+    /// Version of this message.
+    pub v: Version<1>,
+    /// The bottle.
+    pub bottle: Slug,
+    /// The proposal, by the id under which it was proposed or waits.
+    pub proposal: ProposalId,
+}
+
+impl Message for Withdraw {
+    const PATTERN: &'static str = "proposal.withdraw.*";
+
+    fn subject(&self) -> String {
+        format!("proposal.withdraw.{}", self.bottle)
+    }
+}
+
+impl Request for Withdraw {
+    type Reply = Standing;
+}
+
+/// How a proposal stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Standing {
+    /// It waits for a person, or its approval is being applied.
+    Pending {
+        /// The id under which it waits.
+        proposal: ProposalId,
+        /// How often it was asked for.
+        count: u64,
+        /// When it expires.
+        #[schemars(schema_with = "time_schema")]
+        until: Timestamp,
+    },
+    /// It is over.
+    Resolved {
+        /// How.
+        resolved: Box<Resolved>,
+    },
+    /// The supervisor has not taken such a proposal of this bottle: not yet, it was refused, or it is forgotten.
+    Unknown,
 }
 
 /// `proposal.resolved.<bottle>`: how a proposal ended. Only the supervisor publishes it (invariant 4).
@@ -165,6 +194,9 @@ pub struct Resolved {
     pub proposal: ProposalId,
     /// How it ended.
     pub outcome: Outcome,
+    /// For how long it holds, where it was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// The revision that runs because of it, if its change was one of policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
@@ -174,6 +206,9 @@ pub struct Resolved {
     /// When.
     #[schemars(schema_with = "time_schema")]
     pub at: Timestamp,
+    /// What the operator signed, where one answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Box<Decide>>,
 }
 
 /// How a proposal ended.
@@ -186,10 +221,20 @@ pub enum Outcome {
     Modified,
     /// Refused by the operator.
     Rejected,
-    /// Nobody answered in time.
+    /// Nobody answered in time, or the bottle is over.
     Expired,
     /// The agent took it back.
     Withdrawn,
+    /// The supervisor did not show it to anybody: it is malformed, or the bottle asks too much.
+    Refused,
+}
+
+impl Outcome {
+    /// Whether what was asked for is allowed now, as asked or as edited.
+    #[must_use]
+    pub fn is_granted(self) -> bool {
+        matches!(self, Self::Approved | Self::Modified)
+    }
 }
 
 impl Message for Resolved {
@@ -201,21 +246,5 @@ impl Message for Resolved {
 
     fn dedup_key(&self) -> Option<String> {
         Some(format!("resolved-{}", self.proposal))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_content_has_one_hash_whatever_the_order_of_its_keys() {
-        let read = |text: &str| content_hash(&serde_json::from_str(text).unwrap());
-        assert_eq!(
-            read(r#"{"a":1,"b":{"c":[{"d":2,"e":3}]}}"#),
-            read(r#"{"b":{"c":[{"e":3,"d":2}]},"a":1}"#)
-        );
-        assert_ne!(read(r#"{"a":[1,2]}"#), read(r#"{"a":[2,1]}"#));
-        assert_eq!(read(r#"{"b":1, "a":""}"#), hex::encode(Sha256::digest(r#"{"a":"","b":1}"#)));
     }
 }

@@ -62,17 +62,10 @@ async fn a_confirmation_cannot_be_sent_where_the_bottle_may_not_publish() {
 }
 
 fn proposal(bottle: &str, id: &str) -> bus::message::proposal::Proposed {
-    bus::message::proposal::Proposed {
-        v: bus::message::Version,
-        bottle: slug(bottle),
-        proposal: id.parse().unwrap(),
-        kind: bus::message::proposal::ProposalKind::Egress,
-        content: serde_json::json!({}),
-        hash: "00".into(),
-        base: 1,
-        justification: None,
-        at: "2026-11-21T12:00:00Z".parse().unwrap(),
-    }
+    let content = serde_json::from_str(r#"{"kind":"egress","host":"example.com"}"#).unwrap();
+    let at = "2026-11-21T12:00:00Z".parse().unwrap();
+    let proposed = bus::message::proposal::Proposed::new(slug(bottle), content, 1, at);
+    bus::message::proposal::Proposed { proposal: id.parse().unwrap(), ..proposed }
 }
 
 /// Roll-up, time-to-live and trace headers act on more than the message that carries them.

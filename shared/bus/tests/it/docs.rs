@@ -56,9 +56,8 @@ This page and the schemas beside it are made from the types in `shared/bus/src/m
     text.push_str(
         "
 Some parts that are named here do not exist yet, and so nobody sends these: `push.accepted.*` and `push.rejected.*` (the
-git gate), `proposal.new.*` (the sidecars' way to ask), `proposal.decide` (the operator's command; the supervisor does
-not answer it), `proposal.resolved.*` and `audit.*` (the supervisor), `pr.event.*.*` (the dispatcher, which publishes no
-`bottle.start` either). Their schemas and permissions are settled.
+git gate), `pr.event.*.*` (the dispatcher, which publishes no `bottle.start` either). Their schemas and permissions are
+settled.
 ",
     );
     text.push_str("\nValues of the key-value buckets; the key is the id of what the value is about.\n\n");

@@ -100,24 +100,59 @@ fn push() {
     );
 }
 
+const PROPOSED: &str = r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","content":{"kind":"egress","host":"example.com","methods":["GET"],"paths":[{"type":"prefix","value":"/docs"}]},"hash":"00","base":1,"justification":"docs","wait_seconds":60,"at":"2026-11-21T12:00:00Z"}"#;
+const DECIDED: &str = r#"{"v":1,"proposal":"p1","hash":"00","base":1,"verdict":{"is":"approve","scope":"once"},"reason":"fine","at":"2026-11-21T12:00:00Z","operator":"OPERATOR","signature":"bb"}"#;
+const RESOLVED: &str = r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","outcome":"approved","scope":"once","revision":2,"reason":"fine","at":"2026-11-21T12:00:00Z","decision":DECIDED}"#;
+
 #[test]
 fn proposal() {
-    message::<proposal::Proposed>(
-        "proposal.new.reviewer-x1y2z",
-        r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","kind":"egress","content":{},"hash":"00","base":1,"justification":"docs","at":"2026-11-21T12:00:00Z"}"#,
+    // A public key has a checksum, and so is made rather than written.
+    let decided = DECIDED.replace("OPERATOR", proposal::OperatorKey::generate().id().as_str());
+    let resolved = RESOLVED.replace("DECIDED", &decided);
+    message::<proposal::Proposed>("proposal.new.reviewer-x1y2z", PROPOSED);
+    message::<proposal::Taken>(
+        "proposal.taken.reviewer-x1y2z",
+        r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p2","waits_as":"p1"}"#,
     );
-    message::<proposal::Decide>(
-        "proposal.decide",
-        r#"{"v":1,"proposal":"p1","hash":"00","base":1,"verdict":"approve","reason":"fine","at":"2026-11-21T12:00:00Z","operator":"aa","signature":"bb"}"#,
-    );
-    reply::<proposal::Decide>(&[
-        r#"{"is":"resolved","outcome":"approved","revision":2}"#,
-        r#"{"is":"refused","reason":"it changed"}"#,
+    let mine = r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1"}"#;
+    message::<proposal::ProposalGet>("proposal.get.reviewer-x1y2z", mine);
+    message::<proposal::Withdraw>("proposal.withdraw.reviewer-x1y2z", mine);
+    reply::<proposal::Withdraw>(&[
+        r#"{"is":"pending","proposal":"p1","count":2,"until":"2026-11-21T12:00:00Z"}"#,
+        &format!(r#"{{"is":"resolved","resolved":{resolved}}}"#),
+        r#"{"is":"unknown"}"#,
     ]);
-    message::<proposal::Resolved>(
-        "proposal.resolved.reviewer-x1y2z",
-        r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","outcome":"approved","revision":2,"at":"2026-11-21T12:00:00Z"}"#,
-    );
+    message::<proposal::Decide>("proposal.decide", &decided);
+    for verdict in [
+        r#"{"is":"modify","scope":"bottle","edited":{"as":"delta","delta":{"host":"example.com"}}}"#,
+        r#"{"is":"modify","scope":"keep","edited":{"as":"route","route":{"host":"example.com"}}}"#,
+        r#"{"is":"reject"}"#,
+    ] {
+        text_of::<proposal::Verdict>(verdict);
+    }
+    reply::<proposal::Decide>(&[
+        &format!(r#"{{"is":"resolved","resolved":{resolved}}}"#),
+        r#"{"is":"unconfirmed","revision":2}"#,
+        r#"{"is":"refused","why":{"because":"stale_base","current":2,"differs":["+ example.com"]}}"#,
+        r#"{"is":"refused","why":{"because":"replayed"}}"#,
+    ]);
+    message::<proposal::Resolved>("proposal.resolved.reviewer-x1y2z", &resolved);
+}
+
+#[test]
+fn what_is_asked_for() {
+    for content in [
+        r#"{"kind":"egress","host":"example.com"}"#,
+        r#"{"kind":"token-match","request":"x1","method":"POST","scheme":"https","host":"example.com","port":443,"path":"/","detector":"d","surface":"body","via":["base64"],"value":"00"}"#,
+        r#"{"kind":"gitleaks-allow","repo":"tools","objects":["01"],"findings":[{"rule":"generic","commit":"01","place":"a.txt","line":1}]}"#,
+        r#"{"kind":"workflow-change","repo":"tools","name":"refs/heads/x","new":"01","paths":[".github/workflows/a.yml"]}"#,
+        r#"{"kind":"ref-grant","repo":"tools","name":"refs/heads/x","change":"force","old":"00","new":"01"}"#,
+        r#"{"kind":"capability","dockerfile":"FROM scratch"}"#,
+    ] {
+        text_of::<proposal::Content>(content);
+        let kind = serde_json::from_str::<proposal::Content>(content).unwrap().kind();
+        assert!(content.starts_with(&format!(r#"{{"kind":"{}""#, kind.as_str())), "{content}");
+    }
 }
 
 const REVISION: &str =
@@ -166,7 +201,11 @@ fn pr_and_audit() {
     );
     message::<audit::AuditRecord>(
         "audit.egress",
-        r#"{"v":1,"component":"egress","sequence":1,"at":"2026-11-21T12:00:00Z","decision":{},"previous":"00"}"#,
+        r#"{"v":1,"sequence":7,"previous":"00","at":"2026-11-21T12:00:00Z","component":"egress","bottle":"reviewer-x1y2z","source":{"stream":"EVENTS","sequence":6},"decision":{"is":"policy_running","revision":2,"refused":{"revision":3,"reason":"no token"}}}"#,
+    );
+    message::<audit::AuditRecord>(
+        "audit.trail",
+        r#"{"v":1,"sequence":8,"previous":"00","at":"2026-11-21T12:00:00Z","component":"trail","decision":{"is":"checkpoint","key":"aa","read":[{"stream":"EVENTS","sequence":6}]},"signature":"bb"}"#,
     );
 }
 
@@ -174,6 +213,9 @@ fn pr_and_audit() {
 fn records() {
     text_of::<BottleRecord>(
         r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","attempt":1,"agent":"reviewer","bottles":["gitea-dev"],"launcher":"l1","backend":"namespace","state":"running","label":"pr-7","created_at":"2026-11-21T12:00:00Z","updated_at":"2026-11-21T12:00:00Z"}"#,
+    );
+    text_of::<proposal::ProposalRecord>(
+        r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","content":{"kind":"egress","host":"example.com"},"hash":"00","base":1,"justification":"docs","first":"2026-11-21T12:00:00Z","last":"2026-11-21T12:00:00Z","count":2,"sequence":7,"also":["p2"],"asks_again":"p0","until":"2026-11-21T12:00:00Z","decided":"2026-11-21T12:00:00Z","state":{"is":"pending","failed":"no"}}"#,
     );
     text_of::<RequestClaim>(
         r#"{"v":1,"request":"r1","bottle":"reviewer-x1y2z","launcher":"l1","attempt":1,"state":"claimed"}"#,

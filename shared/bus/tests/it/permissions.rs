@@ -88,6 +88,12 @@ push.rejected.you-00000                         ------ -s-do-
 push.else.me-00000                              ------ -s-do-
 proposal.new.me-00000                           -----b -s-do-
 proposal.new.you-00000                          ------ -s-do-
+proposal.taken.me-00000                         -s---- -----b
+proposal.taken.you-00000                        -s---- ------
+proposal.get.me-00000                           -----b -s----
+proposal.get.you-00000                          ------ -s----
+proposal.withdraw.me-00000                      -----b -s----
+proposal.withdraw.you-00000                     ------ -s----
 proposal.decide                                 ----o- -s----
 proposal.resolved.me-00000                      -s---- -s-dob
 proposal.resolved.you-00000                     -s---- -s-do-
@@ -97,8 +103,8 @@ policy.get.you-00000                            ------ -s----
 policy.change                                   --l-o- -s----
 policy.changed.me-00000                         -s---- ----ob
 policy.changed.you-00000                        -s---- ----o-
-policy.running.me-00000                         -----b -s--o-
-policy.running.you-00000                        ------ -s--o-
+policy.running.me-00000                         -----b -s-do-
+policy.running.you-00000                        ------ -s-do-
 pr.event.team_2ftools.7                         ---d-- ------
 audit.egress                                    -s---- -s--o-
 audit.me-00000                                  -s---- -s--o-
