@@ -155,7 +155,7 @@ impl Inspection {
     /// # Errors
     /// It may not leave.
     pub(crate) async fn judge(&self, finding: &Finding, surface: Surface) -> Result<Action, Refusal> {
-        let is_approved = self.scanner.holds.is_approved(finding.digest, &self.asked.host);
+        let is_approved = self.scanner.holds.is_approved(finding.digest, &self.asked.host, &self.asked.id);
         match verdict(&finding.detector, self.scanning.on_match, surface.can_be_redacted(), is_approved) {
             Verdict::Pass => {
                 let outcome = if is_approved { Outcome::Approved } else { Outcome::Warned };

@@ -1,12 +1,12 @@
-//! The bus side of a running proxy: it hears of new revisions and says what it runs (E13). While the bus is away, the
-//! last valid policy stays.
+//! The bus side of a running proxy: it hears of new revisions and says what it runs (E13), and it hears persons' answers.
+//! While the bus is away, the last valid policy stays; when it is back, what was missed is asked for.
 
 use std::time::Duration;
 
 use base::id::Slug;
 use base::lifecycle::Lifecycle;
 use bus::message::Version;
-use bus::message::proposal::Resolved;
+use bus::message::proposal::{ProposalGet, Resolved, Standing};
 use bus::message::revision::{PolicyGet, PolicyGetReply, PolicyRevision, PolicyRunning, RefusedRevision};
 use bus::{Bus, BusError, Connect, Link};
 use tokio::sync::watch;
@@ -95,8 +95,11 @@ async fn listen(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), Bus
             }
             () = sleep_until(question.unwrap_or_else(Instant::now)), if question.is_some() => {
                 question = match ask(bus, bottle, policies).await {
-                    Answer::Told => None,
-                    Answer::Silence => Some(Instant::now() + pause),
+                    Ok(()) => None,
+                    Err(error) => {
+                        tracing::info!(error = base::error::chain(&error), "cannot ask what was missed yet");
+                        Some(Instant::now() + pause)
+                    }
                 };
                 pause = (pause * 2).min(LONG_PAUSE);
             }
@@ -104,21 +107,19 @@ async fn listen(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), Bus
     }
 }
 
-enum Answer {
-    Told,
-    Silence,
-}
-
-async fn ask(bus: &Bus, bottle: &Slug, policies: &Policies) -> Answer {
-    match bus.request(&PolicyGet { v: Version, bottle: bottle.clone() }, ASK).await {
-        Ok(PolicyGetReply::Found { policy }) => take(bus, bottle, policies, &policy).await,
-        Ok(PolicyGetReply::Unknown) => tracing::warn!("the supervisor knows no policy of this bottle"),
-        Err(error) => {
-            tracing::info!(error = base::error::chain(&error), "cannot ask for the current policy yet");
-            return Answer::Silence;
+/// Asks for the current revision, and how the questions stand that wait for an answer.
+async fn ask(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), BusError> {
+    match bus.request(&PolicyGet { v: Version, bottle: bottle.clone() }, ASK).await? {
+        PolicyGetReply::Found { policy } => take(bus, bottle, policies, &policy).await,
+        PolicyGetReply::Unknown => tracing::warn!("the supervisor knows no policy of this bottle"),
+    }
+    for proposal in policies.pending() {
+        let get = ProposalGet { v: Version, bottle: bottle.clone(), proposal };
+        if let Standing::Resolved { resolved } = bus.request(&get, ASK).await? {
+            policies.resolve(*resolved);
         }
     }
-    Answer::Told
+    Ok(())
 }
 
 /// Runs a revision, or not, and says so either way.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use base::Secret;
 use base::clock::Clock;
+use base::id::ProposalId;
 use base::lifecycle::Lifecycle;
 use bus::message::proposal::Resolved;
 use futures::FutureExt as _;
@@ -169,6 +170,12 @@ impl Policies {
     /// A person has answered a question.
     pub fn resolve(&self, resolved: Resolved) {
         self.1.resolve(resolved);
+    }
+
+    /// The questions that wait for a person's answer.
+    #[must_use]
+    pub fn pending(&self) -> Vec<ProposalId> {
+        self.1.pending()
     }
 
     /// The revision that runs.

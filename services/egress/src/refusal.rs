@@ -446,6 +446,7 @@ fn ended(outcome: Outcome) -> &'static str {
         Outcome::Rejected => "rejected",
         Outcome::Expired => "not answered in time",
         Outcome::Withdrawn => "withdrawn",
+        Outcome::Refused => "shown to nobody",
     }
 }
 

@@ -6,7 +6,7 @@ use bus::Since;
 use bus::layout::PROPOSALS;
 use bus::message::Version;
 use bus::message::egress::Outcome;
-use bus::message::proposal::{Outcome as Answer, ProposalKind, Proposed, Resolved};
+use bus::message::proposal::{Content, Outcome as Answer, Proposed, Resolved, Scope};
 use bus::role::Role;
 use futures::{SinkExt as _, StreamExt as _};
 use handover::sidecar::EgressLimits;
@@ -189,10 +189,8 @@ async fn while_a_person_is_asked_pings_go_on() {
     let message = Message::text(leaked());
     socket.send(message.clone()).await.unwrap();
     let question = limited(questions.next()).await.unwrap().message.unwrap();
-    assert_eq!(
-        (question.kind, &question.content["surface"]),
-        (ProposalKind::TokenMatch, &json!("WebSocket message"))
-    );
+    let Content::TokenMatch(found) = &question.content else { panic!("{:?}", question.content) };
+    assert_eq!(found.surface, "WebSocket message");
     for word in ["still", "there"] {
         assert_eq!(echoed(&mut socket, Message::Ping(word.into())).await, Message::Pong(word.into()));
     }
@@ -205,9 +203,11 @@ async fn while_a_person_is_asked_pings_go_on() {
         bottle: question.bottle,
         proposal: question.proposal,
         outcome: Answer::Approved,
+        scope: Some(Scope::Bottle),
         revision: None,
         reason: None,
         at: question.at,
+        decision: None,
     };
     supervisor.publish(&resolved).await.unwrap();
     assert_eq!(next(&mut socket).await, message);

@@ -1,17 +1,16 @@
 //! Requests that wait for a person, and what persons have let through (E9, S2, invariant 5).
 //!
 //! An approval is bound to the value, by its keyed digest, and to the host: the same value to another host is asked for
-//! anew.
+//! anew. It holds for the requests that wait for it, or for everything that the bottle sends until it exits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::clock::Clock;
-use base::id::{ProposalId, Slug};
+use base::id::{ExchangeId, ProposalId, Slug};
 use bus::Bus;
-use bus::message::Version;
-use bus::message::proposal::{Outcome as Answer, ProposalKind, Proposed, Resolved, content_hash};
+use bus::message::proposal::{Content, Outcome as Answer, Proposed, Resolved, Scope, TokenMatch};
 use scan::{Digest, Finding};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -24,6 +23,8 @@ use crate::scrub::Scrubber;
 const MOST_PENDING: usize = 64;
 /// Approvals that are remembered.
 const MOST_APPROVED: usize = 4096;
+/// Requests that are remembered as let through once; older ones are over.
+const MOST_ONCE: usize = 256;
 /// How long the bus may take to store a question.
 const STORE: Duration = Duration::from_secs(5);
 
@@ -40,6 +41,10 @@ pub(crate) struct Holds {
 #[derive(Default)]
 struct State {
     approved: HashSet<Key>,
+    /// Let through once, while no request waited for it: the next one has it.
+    next: HashSet<Key>,
+    /// Requests that were let through once; one may hold the value in several places.
+    once: VecDeque<(Key, ExchangeId)>,
     pending: HashMap<ProposalId, Pending>,
 }
 
@@ -72,19 +77,39 @@ impl Holds {
         Self { bottle, clock, bus, patience, state: Mutex::default() }
     }
 
-    /// Whether a person has let this value go to this host.
-    pub(crate) fn is_approved(&self, digest: Digest, host: &str) -> bool {
-        self.state().approved.contains(&Key { digest, host: host.to_owned() })
+    /// Whether a person has let this value go to this host, in this request.
+    pub(crate) fn is_approved(&self, digest: Digest, host: &str, request: &ExchangeId) -> bool {
+        let key = Key { digest, host: host.to_owned() };
+        let mut state = self.state();
+        if state.approved.contains(&key) || state.once.iter().any(|(k, id)| (k, id) == (&key, request)) {
+            return true;
+        }
+        let is_next = state.next.remove(&key);
+        if is_next {
+            state.remember(key, request);
+        }
+        is_next
     }
 
     /// Takes a person's answer. Answers to questions of another life of this proxy are nothing to it.
     pub(crate) fn resolve(&self, resolved: Resolved) {
         let mut state = self.state();
         let Some(pending) = state.pending.remove(&resolved.proposal) else { return };
-        if resolved.outcome == Answer::Approved && state.approved.len() < MOST_APPROVED {
-            state.approved.insert(pending.key);
+        if resolved.outcome == Answer::Approved && state.approved.len() + state.next.len() < MOST_APPROVED {
+            let waits = pending.answer.receiver_count() > 0;
+            match resolved.scope {
+                Some(Scope::Once) if waits => {}
+                Some(Scope::Once) => _ = state.next.insert(pending.key),
+                Some(Scope::Bottle) => _ = state.approved.insert(pending.key),
+                Some(Scope::Keep) | None => {}
+            }
         }
         pending.answer.send_replace(Some(resolved));
+    }
+
+    /// The questions that wait for an answer.
+    pub(crate) fn pending(&self) -> Vec<ProposalId> {
+        self.state().pending.keys().cloned().collect()
     }
 
     /// Asks a person whether a finding may leave, and waits for the answer for a while.
@@ -102,7 +127,7 @@ impl Holds {
         let bus = self.bus.as_ref().and_then(|bus| bus.borrow().clone());
         let bus = bus.ok_or_else(|| nobody("the bus is away"))?;
         let key = Key { digest: finding.digest, host: inspection.asked.host.clone() };
-        let question = self.question(key).ok_or_else(|| nobody("too many questions wait already"))?;
+        let question = self.question(key.clone()).ok_or_else(|| nobody("too many questions wait already"))?;
         let proposal = question.proposal.clone();
         if question.is_new {
             let proposed = self.proposed(&proposal, inspection, finding, surface);
@@ -115,7 +140,10 @@ impl Holds {
         let mut answer = question.answer;
         match timeout(self.patience, answer.wait_for(Option::is_some)).await {
             Ok(Ok(resolved)) => match &*resolved {
-                Some(Resolved { outcome: Answer::Approved, .. }) => Ok(()),
+                Some(Resolved { outcome: Answer::Approved, .. }) => {
+                    self.state().remember(key, &inspection.asked.id);
+                    Ok(())
+                }
                 Some(Resolved { outcome, reason, .. }) => Err(Refusal::Denied {
                     found: found(),
                     proposal,
@@ -155,32 +183,32 @@ impl Holds {
         let asked = &inspection.asked;
         let (mut host, mut path) = (asked.host.clone(), asked.path.clone());
         Scrubber::new(Arc::clone(&inspection.scanner.detectors)).host(&mut host, &mut [&mut path]);
-        let content = serde_json::json!({
-            "request": asked.id,
-            "method": asked.method,
-            "scheme": asked.scheme,
-            "host": host,
-            "port": asked.port,
-            "path": path,
-            "detector": finding.detector.to_string(),
-            "surface": surface.name(),
-            "via": finding.via.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "value": hex::encode(finding.digest.0),
+        let content = Content::TokenMatch(TokenMatch {
+            request: asked.id.clone(),
+            method: asked.method.clone(),
+            scheme: asked.scheme.to_owned(),
+            host,
+            port: asked.port,
+            path,
+            detector: finding.detector.to_string(),
+            surface: surface.name().to_owned(),
+            via: finding.via.iter().map(ToString::to_string).collect(),
+            value: hex::encode(finding.digest.0),
         });
-        Proposed {
-            v: Version,
-            bottle: self.bottle.clone(),
-            proposal: proposal.clone(),
-            kind: ProposalKind::TokenMatch,
-            hash: content_hash(&content),
-            content,
-            base: inspection.revision,
-            justification: None,
-            at: self.clock.now(),
-        }
+        let proposed = Proposed::new(self.bottle.clone(), content, inspection.revision, self.clock.now());
+        Proposed { proposal: proposal.clone(), ..proposed }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remember(&mut self, key: Key, request: &ExchangeId) {
+        if self.once.len() == MOST_ONCE {
+            self.once.pop_front();
+        }
+        self.once.push_back((key, request.clone()));
     }
 }

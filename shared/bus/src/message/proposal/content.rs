@@ -1,7 +1,7 @@
 //! What is asked for: one type, so that nothing else can be (S2, invariant 6).
 
 use base::id::ExchangeId;
-use policy::{EgressDelta, Route, Scheme};
+use policy::{EgressDelta, Route};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,12 +87,13 @@ pub struct TokenMatch {
     pub request: ExchangeId,
     /// Its method.
     pub method: String,
-    /// Its scheme.
-    pub scheme: Scheme,
+    /// `https` or `http`.
+    pub scheme: String,
     /// The host it goes to.
     pub host: String,
-    /// The port.
-    pub port: u16,
+    /// The port, if it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// The path, without what was found.
     pub path: String,
     /// Which detector found it.
