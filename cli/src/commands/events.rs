@@ -114,5 +114,6 @@ fn describe(event: &Event) -> String {
         Event::PushRejected(push) => {
             paint(Paint::Yellow, &format!("{}: {}", inert(&push.repo, 80), inert(&push.reason, 300)))
         }
+        Event::PolicyRunning(said) => format!("runs policy revision {}", said.running),
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::connection::Bus;
+use crate::direct::Query;
 use crate::envelope::{self, MESSAGE_ID, from_json, to_json};
 use crate::error::BusError;
 use crate::message::Message;
@@ -48,6 +49,7 @@ struct Refusal {
 
 /// The server's code for a compare-and-set that lost.
 pub(crate) const WRONG_LAST_SEQUENCE: u64 = 10071;
+const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
 const ONE_TRY: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -80,6 +82,45 @@ impl Bus {
         let id = message.dedup_key().unwrap_or_else(|| ulid_like(self));
         headers.insert(MESSAGE_ID, id.as_str());
         self.store(Publication { subject, headers, payload }, within).await
+    }
+
+    /// Stores these very bytes as the message after `last`, or not at all: of several who append, one wins. Returns its
+    /// sequence, `last` + 1 in a stream that nothing is deleted from.
+    ///
+    /// # Errors
+    /// [`BusError::Conflict`] when the stream's last message is another, [`BusError::Deadline`] when it is not known to be
+    /// stored, [`BusError::Denied`], [`BusError::Refused`].
+    pub async fn append(
+        &self,
+        stream: &str,
+        subject: &str,
+        payload: Bytes,
+        last: u64,
+    ) -> Result<u64, BusError> {
+        let mut headers = envelope::headers(self.next_trace());
+        let id = base::id::ExchangeId::random();
+        headers.insert(MESSAGE_ID, id.as_str());
+        headers.insert(EXPECTED_LAST, last.to_string().as_str());
+        let message = Publication { subject: subject.to_owned(), headers, payload };
+        match self.store(message, self.deadline).await {
+            Ok(stored) => Ok(stored.sequence),
+            Err(BusError::Refused { code: WRONG_LAST_SEQUENCE, .. }) => {
+                // A server that was restarted may have forgotten that the first try of this very append was stored.
+                let query = Query { seq: Some(last + 1), ..Query::default() };
+                match self.read_one(stream, &query).await? {
+                    Some(entry)
+                        if entry.headers.get(MESSAGE_ID).is_some_and(|has| has.as_str() == id.as_str()) =>
+                    {
+                        Ok(entry.sequence)
+                    }
+                    _ => Err(BusError::Conflict {
+                        doing: format!("appending to stream {stream}"),
+                        expected: last,
+                    }),
+                }
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Publishes a message that nothing stores and nobody answers, and hands it to the network.

@@ -3,7 +3,7 @@
 use base::id::Slug;
 use serde::Serialize;
 
-use super::{egress, push, run};
+use super::{egress, push, revision, run};
 use crate::envelope::{Malformed, Payload};
 
 /// A message of the stream [`crate::layout::EVENTS`].
@@ -24,6 +24,8 @@ pub enum Event {
     PushAccepted(push::Accepted),
     /// A push that did not.
     PushRejected(push::Rejected),
+    /// Which policy a sidecar runs.
+    PolicyRunning(revision::PolicyRunning),
 }
 
 impl Event {
@@ -38,6 +40,7 @@ impl Event {
             Self::Blocked(event) => Some(&event.bottle),
             Self::PushAccepted(event) => Some(&event.bottle),
             Self::PushRejected(event) => Some(&event.bottle),
+            Self::PolicyRunning(event) => Some(&event.bottle),
         }
     }
 }
@@ -53,6 +56,7 @@ impl Payload for Event {
             (Some("egress"), Some("blocked")) => Payload::parse(subject, payload).map(Self::Blocked),
             (Some("push"), Some("accepted")) => Payload::parse(subject, payload).map(Self::PushAccepted),
             (Some("push"), Some("rejected")) => Payload::parse(subject, payload).map(Self::PushRejected),
+            (Some("policy"), Some("running")) => Payload::parse(subject, payload).map(Self::PolicyRunning),
             _ => {
                 let reason = "no event of this release has this subject".to_owned();
                 Err(Malformed { subject: base::inert(subject, 200), reason })
