@@ -1,5 +1,6 @@
 //! What a supervisor needs to know.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bus::Connect;
@@ -12,6 +13,8 @@ pub const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 pub struct Config {
     /// The bus, and the supervisor's identity on it.
     pub connect: Connect,
+    /// The home, in which the audit trail has its key and its checkpoints.
+    pub home: PathBuf,
     /// How long a change waits for its sidecar. Whoever asks should wait longer than that.
     pub confirm_within: Duration,
 }
@@ -19,7 +22,7 @@ pub struct Config {
 impl Config {
     /// The usual settings.
     #[must_use]
-    pub fn new(connect: Connect) -> Self {
-        Self { connect, confirm_within: CONFIRM_WITHIN }
+    pub fn new(connect: Connect, home: PathBuf) -> Self {
+        Self { connect, home, confirm_within: CONFIRM_WITHIN }
     }
 }

@@ -20,6 +20,7 @@
 //!
 //! [`Config`] → [`build`] → [`Supervisor::start`] on a [`base::lifecycle::Lifecycle`].
 
+pub mod audit;
 pub mod config;
 pub mod revision;
 

@@ -20,6 +20,9 @@ struct Arguments {
     /// The supervisor's NATS credentials file.
     #[arg(long, env = "BOT_BOTTLE_CREDENTIALS", value_name = "FILE")]
     credentials: PathBuf,
+    /// Where the keys and the audit trail's checkpoints are.
+    #[arg(long, env = "BOT_BOTTLE_HOME", value_name = "DIR")]
+    home: PathBuf,
     /// How long a policy change waits for its sidecar, in milliseconds.
     #[arg(long, default_value_t = 5000, value_name = "MS")]
     confirm_within: u64,
@@ -36,7 +39,8 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
     let credentials = Credentials::read(&arguments.credentials)?;
     let connect = Connect::new(arguments.bus, credentials);
-    let config = Config { connect, confirm_within: Duration::from_millis(arguments.confirm_within) };
+    let confirm_within = Duration::from_millis(arguments.confirm_within);
+    let config = Config { confirm_within, ..Config::new(connect, arguments.home) };
     let life = Lifecycle::new();
     life.stop_on_signals().context("cannot listen for signals")?;
     let supervisor = supervisor::build(config).await.context("the supervisor cannot start")?;

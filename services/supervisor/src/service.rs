@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::clock::Clock;
 use base::lifecycle::Lifecycle;
 use bus::layout::BOTTLES;
 use bus::message::Message as _;
@@ -10,6 +11,7 @@ use bus::{Bus, BusError};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{self, AuditError, Place};
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::{gets, over, running};
@@ -17,6 +19,7 @@ use crate::{gets, over, running};
 /// A supervisor that is connected and not yet answering.
 pub struct Supervisor {
     bus: Bus,
+    place: Place,
     confirm_within: Duration,
 }
 
@@ -26,7 +29,7 @@ pub struct Supervisor {
 /// As [`Bus::connect`].
 pub async fn build(config: Config) -> Result<Supervisor, BusError> {
     let bus = Bus::connect(config.connect).await?;
-    Ok(Supervisor { bus, confirm_within: config.confirm_within })
+    Ok(Supervisor { bus, place: Place::of(&config.home), confirm_within: config.confirm_within })
 }
 
 /// How many words of sidecars may wait for a change that is slow to read them.
@@ -36,9 +39,13 @@ impl Supervisor {
     /// Starts answering, as tasks of `life`; returns when it does. If one of the tasks ends, the lifecycle fails.
     ///
     /// # Errors
-    /// The bus does not let it listen, or its bucket cannot be read.
+    /// The bus does not let it listen, its bucket cannot be read, or the audit trail cannot be gone on with.
     pub async fn start(self, life: &Lifecycle) -> Result<(), BusError> {
         let bus = self.bus;
+        audit::start(&bus, self.place, Clock::System, life).await.map_err(|error| match error {
+            AuditError::Bus(error) => error,
+            other => BusError::Client { doing: "going on with the audit trail".into(), source: other.into() },
+        })?;
         let gets = bus.subscribe::<PolicyGet>(PolicyGet::PATTERN).await?;
         let said = bus.subscribe::<PolicyRunning>(PolicyRunning::PATTERN).await?;
         let asked = bus.subscribe::<PolicyChange>(PolicyChange::PATTERN).await?;

@@ -41,6 +41,7 @@ fn process(world: &World) -> Child {
     Command::new(env!("CARGO_BIN_EXE_bot-bottle-supervisor"))
         .env("NATS_URL", world.server.url())
         .env("BOT_BOTTLE_CREDENTIALS", credentials)
+        .env("BOT_BOTTLE_HOME", world.home.path())
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)

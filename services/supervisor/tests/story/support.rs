@@ -47,7 +47,8 @@ impl World {
 
     pub(crate) async fn supervise(&self, confirm_within: Duration) -> Supervised {
         let life = Lifecycle::new();
-        let config = Config { confirm_within, ..Config::new(self.connect(Role::Supervisor)) };
+        let config =
+            Config { confirm_within, ..Config::new(self.connect(Role::Supervisor), self.home.path().into()) };
         supervisor::build(config).await.unwrap().start(&life).await.unwrap();
         Supervised(life)
     }
