@@ -2,12 +2,13 @@
 //!
 //! What a person or the bus gives ([`EgressPolicy`]) is checked once, by [`check()`], into a [`CheckedPolicy`];
 //! everything that decides takes only the latter. [`decide()`] judges one request, [`explain()`] says the same as
-//! data, [`add_route`] and [`remove_route`] make the next revision.
+//! data, [`add_route`], [`remove_route`] and [`grant()`] make the next revision.
 
 pub mod check;
 pub mod checked;
 pub mod decide;
 pub mod delta;
+pub mod difference;
 pub mod explain;
 mod git;
 pub mod grant;
@@ -26,8 +27,9 @@ pub use check::{HostPort, InvalidHostPort, check};
 pub use checked::{CheckedAuth, CheckedPolicy, CheckedRoute};
 pub use decide::{AllowedHost, Decision, RequestView, admit, admit_tunnel, decide};
 pub use delta::{DeltaError, add_route, remove_route};
+pub use difference::difference;
 pub use explain::{Explanation, explain};
-pub use grant::{Added, EgressDelta};
+pub use grant::{Added, EgressDelta, Granted, check_delta, grant, put_route, revoke};
 pub use hash::content_hash;
 pub use header::reads_alike;
 pub use host::{Host, HostPattern, InvalidHost};

@@ -6,6 +6,7 @@ mod checks;
 mod decisions;
 mod deltas;
 mod git;
+mod grants;
 mod hosts;
 mod paths;
 mod tokens;
