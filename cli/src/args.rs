@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod audit;
+
 use std::path::PathBuf;
 
 use base::id::{AgentName, BottleName, RequestId, Slug};
@@ -42,6 +44,9 @@ pub enum Command {
     Logs(Logs),
     /// Tail the bus: starts, exits, refusals, pushes.
     Events(Events),
+    /// Show, verify and export the trail of decisions.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Show what starting an agent would do: bottles, routes, environment names, identity.
     Info(Info),
     /// Show or change the routes of a running bottle.

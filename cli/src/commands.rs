@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub mod audit;
 pub mod cleanup;
 pub mod config;
 pub mod credentials;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Stop(args) => stop::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Events(args) => events::run(&context, &args).await,
+        Command::Audit(args) => audit::run(&context, args).await,
         Command::Info(args) => info::run(&context, &args),
         Command::Routes(args) => routes::run(&context, args).await,
         Command::Config(crate::args::Config::Check(args)) => config::run(&context, args.into()),

@@ -105,7 +105,8 @@ impl World {
     async fn start_supervisor(&self) -> anyhow::Result<()> {
         let credentials = Keys::load(&self.home())?.mint(Role::Supervisor, None)?;
         let supervisor =
-            supervisor::build(supervisor::Config::new(Connect::new(&self.url, credentials), self.home())).await?;
+            supervisor::build(supervisor::Config::new(Connect::new(&self.url, credentials), self.home()))
+                .await?;
         supervisor.start(&self.life).await.context("the supervisor does not start")
     }
 

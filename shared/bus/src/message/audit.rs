@@ -258,6 +258,9 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Component {
+    /// Every component's name.
+    pub const NAMES: [&str; 6] = ["launcher", "egress", "gitgate", "supervisor", "dispatcher", "trail"];
+
     /// Lower-case name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -273,6 +276,23 @@ impl Component {
 }
 
 impl Decision {
+    /// Every value of `is`.
+    pub const NAMES: [&str; 13] = [
+        "opened",
+        "checkpoint",
+        "allowed",
+        "blocked",
+        "policy_running",
+        "push_accepted",
+        "push_rejected",
+        "started",
+        "exited",
+        "failed",
+        "resolved",
+        "unreadable",
+        "gap",
+    ];
+
     /// The value of `is`.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -1,6 +1,7 @@
 //! The bus with a real `nats-server`.
 #![cfg(test)]
 
+mod audit;
 mod bucket;
 mod bypass;
 mod dedup;
