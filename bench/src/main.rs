@@ -4,6 +4,7 @@
 //! The programs that are measured run as processes of their own. Build them first, in the same profile:
 //! `make build`; `make bench` does.
 
+mod audit;
 mod bottle;
 mod egress;
 mod report;
@@ -24,6 +25,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     let mut report = Report::new(std::env::var("ONLY").ok())?;
+    audit::run(&mut report).context("measuring the audit trail")?;
     bottle::run(&mut report).await.context("measuring the bottle")?;
     egress::run(&mut report).await.context("measuring the egress proxy")?;
     scan::run(&mut report).context("measuring the scanner")?;

@@ -20,7 +20,7 @@ mod place;
 mod verify;
 mod writer;
 
-pub use chain::{Chain, Draft};
+pub use chain::{Chain, Draft, NotNext};
 pub use key::{AuditKey, InvalidKey, KeyError, Keys, PublicKey};
 pub use line::{Anchor, Digest};
 pub use ocsf::{VERSION as OCSF_VERSION, events as ocsf};

@@ -33,7 +33,7 @@ pub struct Chain {
 
 /// Why a record is not the next one of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotNext {
+pub enum NotNext {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
@@ -114,8 +114,11 @@ impl Chain {
         Ok(bytes)
     }
 
-    /// Takes a stored record in as the last one.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<AuditRecord, NotNext> {
+    /// Takes a stored record in as the last one. Signatures are not looked at: that is for who verifies.
+    ///
+    /// # Errors
+    /// [`NotNext`].
+    pub fn take(&mut self, bytes: &[u8]) -> Result<AuditRecord, NotNext> {
         let record: AuditRecord = serde_json::from_slice(bytes)
             .map_err(|error| NotNext::Unreadable(base::inert(&error.to_string(), 200)))?;
         if record.sequence != self.last.sequence + 1 || record.previous != self.last.hash.to_string() {
