@@ -92,7 +92,7 @@ impl Changes {
     }
 
     /// Pushes a stored revision until the sidecar says what it makes of it.
-    async fn confirmed(
+    pub(crate) async fn confirmed(
         &self,
         store: &Store,
         revision: &PolicyRevision,

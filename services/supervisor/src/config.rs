@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bus::Connect;
 
+use crate::proposals::Limits;
+
 /// How long a change waits for its sidecar, unless configured.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 
@@ -13,16 +15,18 @@ pub const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 pub struct Config {
     /// The bus, and the supervisor's identity on it.
     pub connect: Connect,
-    /// The home, in which the audit trail has its key and its checkpoints.
+    /// The home: of the audit trail's key and checkpoints, the list of operators, and the grants that are kept.
     pub home: PathBuf,
     /// How long a change waits for its sidecar. Whoever asks should wait longer than that.
     pub confirm_within: Duration,
+    /// How much a bottle may ask, and how long a proposal waits.
+    pub limits: Limits,
 }
 
 impl Config {
     /// The usual settings.
     #[must_use]
     pub fn new(connect: Connect, home: PathBuf) -> Self {
-        Self { connect, home, confirm_within: CONFIRM_WITHIN }
+        Self { connect, home, confirm_within: CONFIRM_WITHIN, limits: Limits::default() }
     }
 }

@@ -1,4 +1,4 @@
-//! What follows from a bottle's end: nobody needs its policy any more.
+//! What follows from a bottle's end: nobody needs its policy any more, and nobody waits for its proposals.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use bus::message::record::BottleRecord;
 use bus::{Bus, BusError, Change, Watch};
 use jiff::Timestamp;
 
+use crate::proposals::Proposals;
 use crate::store::Store;
 
 /// What becomes of a stored policy.
@@ -61,8 +62,8 @@ pub(crate) async fn settle(bus: &Bus) -> Result<(), BusError> {
     Ok(())
 }
 
-/// Removes the policy of each bottle that ends, until the connection is closed.
-pub(crate) async fn serve(bus: Bus, mut bottles: Watch<BottleRecord>) {
+/// Removes the policy and ends the proposals of each bottle that ends, until the connection is closed.
+pub(crate) async fn serve(bus: Bus, mut bottles: Watch<BottleRecord>, proposals: Proposals) {
     let store = Store::new(&bus);
     loop {
         let over = match bottles.next().await {
@@ -72,11 +73,14 @@ pub(crate) async fn serve(bus: Bus, mut bottles: Watch<BottleRecord>) {
                 return;
             }
         };
-        if let Some(bottle) = over
-            && let Err(error) = store.remove(&bottle).await
-        {
+        let Some(bottle) = over else { continue };
+        let ended = async {
+            store.remove(&bottle).await?;
+            proposals.orphan(&bottle).await
+        };
+        if let Err(error) = ended.await {
             let (bottle, error) = (bottle.as_str(), chain(&error));
-            tracing::warn!(bottle, error, "the policy of a bottle that is over waits for the next start");
+            tracing::warn!(bottle, error, "what is left of a bottle that is over waits for the next start");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The service: built from its configuration, started on a lifecycle.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base::clock::Clock;
@@ -14,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::{self, AuditError, Place};
 use crate::changes::Changes;
 use crate::config::Config;
+use crate::proposals::{Limits, Proposals};
 use crate::{gets, over, running};
 
 /// A supervisor that is connected and not yet answering.
 pub struct Supervisor {
     bus: Bus,
-    place: Place,
+    home: PathBuf,
     confirm_within: Duration,
+    limits: Limits,
 }
 
 /// Connects to the bus.
@@ -29,7 +32,8 @@ pub struct Supervisor {
 /// As [`Bus::connect`].
 pub async fn build(config: Config) -> Result<Supervisor, BusError> {
     let bus = Bus::connect(config.connect).await?;
-    Ok(Supervisor { bus, place: Place::of(&config.home), confirm_within: config.confirm_within })
+    let Config { home, confirm_within, limits, .. } = config;
+    Ok(Supervisor { bus, home, confirm_within, limits })
 }
 
 /// How many words of sidecars may wait for a change that is slow to read them.
@@ -42,10 +46,14 @@ impl Supervisor {
     /// The bus does not let it listen, its bucket cannot be read, or the audit trail cannot be gone on with.
     pub async fn start(self, life: &Lifecycle) -> Result<(), BusError> {
         let bus = self.bus;
-        audit::start(&bus, self.place, Clock::System, life).await.map_err(|error| match error {
-            AuditError::Bus(error) => error,
-            other => BusError::Client { doing: "going on with the audit trail".into(), source: other.into() },
-        })?;
+        audit::start(&bus, Place::of(&self.home), Clock::System, life).await.map_err(
+            |error| match error {
+                AuditError::Bus(error) => error,
+                other => {
+                    BusError::Client { doing: "going on with the audit trail".into(), source: other.into() }
+                }
+            },
+        )?;
         let gets = bus.subscribe::<PolicyGet>(PolicyGet::PATTERN).await?;
         let said = bus.subscribe::<PolicyRunning>(PolicyRunning::PATTERN).await?;
         let asked = bus.subscribe::<PolicyChange>(PolicyChange::PATTERN).await?;
@@ -56,6 +64,7 @@ impl Supervisor {
             confirm_within: self.confirm_within,
             life: life.clone(),
         };
+        let proposals = Proposals::load(&bus, &changes, self.home, self.limits, life).await?;
         // Changes in hand at a stop still need the sidecars' words, so the others end after the first.
         let drained = CancellationToken::new();
         let guard = drained.clone().drop_guard();
@@ -67,8 +76,10 @@ impl Supervisor {
         life.spawn_essential(async move { open.run_until_cancelled(of_gets).await.unwrap_or(()) });
         let (open, of_said) = (drained.clone(), running::serve(bus.clone(), said, heard));
         life.spawn_essential(async move { open.run_until_cancelled(of_said).await.unwrap_or(()) });
-        let of_ends = over::serve(bus.clone(), bus.bucket(&BOTTLES).watch_new().await?);
+        let ends = bus.bucket(&BOTTLES).watch_new().await?;
+        let of_ends = over::serve(bus.clone(), ends, proposals.clone());
         life.spawn_essential(async move { drained.run_until_cancelled(of_ends).await.unwrap_or(()) });
-        over::settle(&bus).await
+        over::settle(&bus).await?;
+        proposals.start().await
     }
 }

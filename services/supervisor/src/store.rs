@@ -26,6 +26,12 @@ impl Store {
         self.policies.get(bottle.as_str()).await
     }
 
+    /// The revisions that are still known, oldest first, the current one last.
+    pub(crate) async fn history(&self, bottle: &Slug) -> Result<Vec<PolicyRevision>, BusError> {
+        let stored = self.policies.history(bottle.as_str()).await?;
+        Ok(stored.into_iter().map(|stored| stored.value).collect())
+    }
+
     /// Removes a bottle's revisions, if there are any.
     pub(crate) async fn remove(&self, bottle: &Slug) -> Result<(), BusError> {
         match self.policies.get(bottle.as_str()).await {

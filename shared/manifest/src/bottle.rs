@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::env::EnvValue;
 use crate::git::GitGate;
+use crate::grants::Grant;
 use crate::limits::Limits;
 use crate::problem::Place;
 use crate::provider::AgentProvider;
@@ -50,6 +51,8 @@ pub struct Bottle {
     pub file: BottleFile,
     /// Whether `egress.routes` is written there: an empty list takes away what was inherited (M7).
     pub declares_routes: bool,
+    /// What operators have granted and kept beside it.
+    pub grants: Vec<Grant>,
     /// What follows the frontmatter: notes for people.
     pub notes: String,
     /// Where `extends` stands.

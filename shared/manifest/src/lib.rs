@@ -9,6 +9,7 @@ pub mod bottle;
 mod document;
 pub mod env;
 pub mod git;
+pub mod grants;
 pub mod home;
 pub mod library;
 pub mod limits;

@@ -8,6 +8,7 @@ use base::id::{AgentName, BottleName};
 
 use crate::agent::{Agent, Origin};
 use crate::bottle::Bottle;
+use crate::grants;
 use crate::home::{Home, Links, list, read, same};
 use crate::load::{parse_agent, parse_bottle};
 use crate::problem::{FileProblems, Warning};
@@ -51,9 +52,21 @@ impl Library {
     #[must_use]
     pub fn of_home(home: Home) -> Self {
         let mut warnings = Vec::new();
-        let bottles = load(&home.bottles(), &Origin::Home, &mut warnings, |name, path, text| {
+        let mut bottles = load(&home.bottles(), &Origin::Home, &mut warnings, |name, path, text| {
             parse_bottle(name, path, text)
         });
+        for (name, entry) in &mut bottles {
+            let Ok(bottle) = entry else { continue };
+            match grants::load(&home, name) {
+                Ok(kept) => bottle.grants = kept,
+                Err(problems) => {
+                    let path = grants::file(&home, name);
+                    *entry = Err(Broken { path, origin: Origin::Home, problems });
+                }
+            }
+        }
+        // A grants file is no bottle of its own.
+        warnings.retain(|warning| !is_beside(&warning.path, &bottles));
         let agents = load(&home.agents(), &Origin::Home, &mut warnings, |name, path, text| {
             parse_agent(name, Origin::Home, path, text)
         });
@@ -130,6 +143,13 @@ impl Library {
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
+}
+
+/// Whether a file holds the grants of one of these bottles.
+fn is_beside(path: &Path, bottles: &BTreeMap<BottleName, Entry<Bottle>>) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let name = stem.and_then(|stem| stem.strip_suffix(grants::SUFFIX)?.parse::<BottleName>().ok());
+    name.is_some_and(|name| bottles.contains_key(&name))
 }
 
 fn load<N: FromStr + Ord + Clone, T>(

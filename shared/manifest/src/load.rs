@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use crate::agent::{Agent, AgentFile, Origin};
 use crate::bottle::{Bottle, BottleFile};
 use crate::document::{Document, split};
+use crate::grants::{Grant, GrantsFile};
 use crate::problem::{FileProblem, FileProblems};
 use crate::schema;
 use crate::semantics::{check_agent, check_bottle};
@@ -19,6 +20,7 @@ use crate::tree::{Fault, Node, parse};
 
 static BOTTLE_SCHEMA: LazyLock<Json> = LazyLock::new(schema::bottle);
 static AGENT_SCHEMA: LazyLock<Json> = LazyLock::new(schema::agent);
+static GRANTS_SCHEMA: LazyLock<Json> = LazyLock::new(schema::grants);
 
 /// Reads a bottle's file. `path` is only named in problems.
 ///
@@ -32,6 +34,7 @@ pub fn parse_bottle(name: BottleName, path: &Path, text: &str) -> Result<Bottle,
         file: read.file,
         declares_routes: read.root.get("egress").is_some_and(|egress| egress.value.get("routes").is_some()),
         notes: document.body.to_owned(),
+        grants: Vec::new(),
         extends_at: read.root.locate(&KeyPath::root().key("extends")),
     })
 }
@@ -45,6 +48,22 @@ pub fn parse_agent(name: AgentName, origin: Origin, path: &Path, text: &str) -> 
     let read = read::<AgentFile>(path, &document, &AGENT_SCHEMA, advise_agent, check_agent)?;
     let bottle_at = read.root.locate(&KeyPath::root().key("bottle"));
     Ok(Agent { name, origin, file: read.file, prompt: document.body.to_owned(), bottle_at })
+}
+
+/// Reads a bottle's kept grants. `path` is only named in problems.
+pub(crate) fn parse_grants(path: &Path, text: &str) -> Result<Vec<Grant>, FileProblems> {
+    let document = split(text).map_err(|error| FileProblems::whole(path, error.to_string()))?;
+    let read = read::<GrantsFile>(path, &document, &GRANTS_SCHEMA, |_, _| None, check_grants)?;
+    Ok(read.file.grants)
+}
+
+fn check_grants(file: &GrantsFile, problems: &mut Problems) {
+    let at = KeyPath::root().key("grants");
+    for (index, grant) in file.grants.iter().enumerate() {
+        for problem in policy::check_delta(&grant.allow).err().into_iter().flatten() {
+            problems.push(&at.item(index).key("allow").join(&problem.at), problem.message);
+        }
+    }
 }
 
 struct Read<T> {

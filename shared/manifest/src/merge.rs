@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base::id::BottleName;
 use policy::{EgressPolicy, HostPattern, Route};
 
 use crate::bottle::Bottle;
 use crate::env::EnvValue;
 use crate::git::{GitUser, Repo};
+use crate::grants::Grant;
 use crate::limits::Limits;
 use crate::provider::AgentProvider;
 
@@ -19,6 +21,8 @@ pub(crate) struct Layer {
     pub(crate) repos: Option<BTreeMap<String, Repo>>,
     pub(crate) log: Option<u8>,
     pub(crate) routes: Option<Vec<Route>>,
+    /// What was kept, and beside which bottle.
+    pub(crate) grants: Vec<(BottleName, Grant)>,
     pub(crate) supervise: Option<bool>,
     pub(crate) limits: Limits,
 }
@@ -35,6 +39,7 @@ impl From<&Bottle> for Layer {
             repos: git.repos,
             log: egress.log,
             routes: bottle.declares_routes.then_some(egress.routes),
+            grants: bottle.grants.iter().map(|grant| (bottle.name.clone(), grant.clone())).collect(),
             supervise: file.supervise,
             limits: file.limits.unwrap_or_default(),
         }
@@ -51,6 +56,7 @@ impl Layer {
             user: overlay_user(self.user, child.user),
             repos: overlay_repos(self.repos, child.repos),
             log: child.log.or(self.log),
+            grants: overlay_grants(self.grants, child.routes.as_deref(), child.grants),
             routes: overlay_routes(self.routes, child.routes),
             supervise: child.supervise.or(self.supervise),
             limits: self.limits.overlaid(child.limits),
@@ -91,6 +97,24 @@ fn overlay_routes(parent: Option<Vec<Route>>, child: Option<Vec<Route>>) -> Opti
         }
         (_, child) => child,
     }
+}
+
+/// The parent's grants go where its routes go.
+fn overlay_grants(
+    mut parent: Vec<(BottleName, Grant)>,
+    routes: Option<&[Route]>,
+    child: Vec<(BottleName, Grant)>,
+) -> Vec<(BottleName, Grant)> {
+    match routes {
+        Some([]) => parent.clear(),
+        Some(newer) => parent.retain(|(_, grant)| {
+            let granted = host(&grant.allow.route());
+            !newer.iter().any(|route| host(route) == granted)
+        }),
+        None => {}
+    }
+    parent.extend(child);
+    parent
 }
 
 /// The host as it is compared.

@@ -13,6 +13,7 @@ use crate::agent::{Agent, Origin};
 use crate::bottle::Bottle;
 use crate::env::EnvValue;
 use crate::git::{GitUser, Repo};
+use crate::grants::Grant;
 use crate::library::{Broken, Library, Reach};
 use crate::limits::Limits;
 use crate::merge::Layer;
@@ -75,6 +76,8 @@ pub struct EffectiveBottle {
     pub egress: EgressPolicy,
     /// The same, compiled.
     pub policy: CheckedPolicy,
+    /// What of it operators have granted and kept, and beside which bottle.
+    pub grants: Vec<(BottleName, Grant)>,
     /// Whether the agent has the door.
     pub supervise: bool,
     /// What it may use.
@@ -279,7 +282,11 @@ impl Library {
 
 fn effective(bottles: &[BottleName], layer: Layer) -> Result<EffectiveBottle, ResolveError> {
     let conflict = |problems| ResolveError::Conflict { bottles: bottles.to_vec(), problems };
-    let egress = layer.egress();
+    let mut egress = layer.egress();
+    policy::check(&egress).map_err(conflict)?;
+    for (_, grant) in &layer.grants {
+        egress = policy::grant(&egress, &grant.allow).map_err(conflict)?.policy;
+    }
     let repos = layer.repos.unwrap_or_default();
     let mut problems = Problems::default();
     check_forwarding(&layer.env, &egress, &repos, &mut problems);
@@ -293,6 +300,7 @@ fn effective(bottles: &[BottleName], layer: Layer) -> Result<EffectiveBottle, Re
         repos,
         egress,
         policy,
+        grants: layer.grants,
         supervise: layer.supervise.unwrap_or(true),
         limits: layer.limits,
     })

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::agent::AgentFile;
 use crate::bottle::BottleFile;
+use crate::grants::GrantsFile;
 
 /// The schema of a bottle's frontmatter.
 #[must_use]
@@ -16,6 +17,12 @@ pub fn bottle() -> Json {
 #[must_use]
 pub fn agent() -> Json {
     without_null(schema_for!(AgentFile).to_value())
+}
+
+/// The schema of a grants file's frontmatter.
+#[must_use]
+pub fn grants() -> Json {
+    without_null(schema_for!(GrantsFile).to_value())
 }
 
 /// A key that is not wanted is left out, so that `null`, which is how the derive writes "optional", is no value.

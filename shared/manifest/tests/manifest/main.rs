@@ -6,6 +6,7 @@ mod arbitrary;
 mod documentation;
 mod faults;
 mod good;
+mod grants;
 mod homes;
 mod merging;
 mod reports;
