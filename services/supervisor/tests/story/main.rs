@@ -2,6 +2,8 @@
 #![cfg(test)]
 
 mod killed;
+mod proposals;
+mod proposing;
 mod support;
 
 use std::time::Duration;
