@@ -42,7 +42,7 @@ fn words_of(decision: &Decision) -> String {
             let read: Vec<_> = read.iter().map(|read| format!("{} {}", read.stream, read.sequence)).collect();
             format!("signed by {key} after {}", read.join(", "))
         }
-        Decision::Allowed { batch, lines } => format!("batch {batch}: {} requests", lines.len()),
+        Decision::Allowed { batch, lines } => format!("batch {batch}: requests {}", lines.len()),
         Decision::Blocked { method, scheme, host, path, rule, status, found, .. } => {
             let found = found.as_ref().map_or_else(String::new, |found| format!(" ({})", finding(found)));
             format!("{status} {rule} {method} {scheme}://{host}{path}{found}")
