@@ -20,7 +20,7 @@ pub(super) struct Read {
 }
 
 enum What {
-    Event(Event),
+    Event(Box<Event>),
     Resolved(Box<Resolved>),
 }
 
@@ -29,7 +29,7 @@ impl Payload for Read {
         let what = if subject.starts_with("proposal.resolved.") {
             Payload::parse(subject, payload).map(|resolved| What::Resolved(Box::new(resolved)))
         } else {
-            Payload::parse(subject, payload).map(What::Event)
+            Payload::parse(subject, payload).map(|event| What::Event(Box::new(event)))
         };
         let (bytes, digest) = (payload.len() as u64, Digest::of(payload));
         Ok(Self { subject: subject.to_owned(), bytes, digest, what })

@@ -12,7 +12,7 @@
 use bus::message::audit::{AuditRecord, Decision};
 use bus::message::egress::{Allowed, Found, Outcome as FoundOutcome};
 use bus::message::proposal::Outcome;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The version of the schema.
 pub const VERSION: &str = "1.3.0";
@@ -44,7 +44,7 @@ struct Class {
     own: Value,
 }
 
-fn event(record: &AuditRecord, class: Class, unmapped: Value) -> Value {
+fn event(record: &AuditRecord, class: Class, mut unmapped: Value) -> Value {
     let Class { category, uid, name, activity: (activity, activity_name), severity, success, message, own } =
         class;
     let status = match success {
@@ -61,6 +61,10 @@ fn event(record: &AuditRecord, class: Class, unmapped: Value) -> Value {
     });
     if own.get("action_id").is_some() {
         metadata["profiles"] = json!(["security_control"]);
+    }
+    unmapped["previous"] = json!(record.previous);
+    if let Some(bottle) = &record.bottle {
+        unmapped["bottle"] = json!(bottle);
     }
     let mut event = json!({
         "metadata": metadata,
@@ -79,22 +83,12 @@ fn event(record: &AuditRecord, class: Class, unmapped: Value) -> Value {
     });
     if let (Some(event), Value::Object(own)) = (event.as_object_mut(), own) {
         event.extend(own);
-        if let Some(bottle) = &record.bottle {
-            extend_unmapped(event, "bottle", json!(bottle));
-        }
-        extend_unmapped(event, "previous", json!(record.previous));
     }
     event
 }
 
 fn time(own: Option<&Value>, record: &AuditRecord) -> Value {
     own.cloned().unwrap_or_else(|| json!(record.at.as_millisecond()))
-}
-
-fn extend_unmapped(event: &mut Map<String, Value>, key: &str, value: Value) {
-    if let Some(Value::Object(unmapped)) = event.get_mut("unmapped") {
-        unmapped.insert(key.to_owned(), value);
-    }
 }
 
 fn allowed(line: &Allowed) -> Class {
@@ -273,3 +267,6 @@ fn finding(record: &AuditRecord, title: &str, message: String) -> Class {
         own: json!({ "finding_info": { "uid": format!("audit-{}", record.sequence), "title": title } }),
     }
 }
+
+#[cfg(test)]
+mod tests;

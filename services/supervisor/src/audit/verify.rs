@@ -216,8 +216,8 @@ impl<'k> Verifier<'k> {
         if !fits && (signed || seen.is_some()) {
             return Err(edited(n - 1));
         }
-        if !signed && n - self.sealed.map_or(0, |sealed| sealed.sequence) > MOST_UNSEALED || !signed && n == 1
-        {
+        let since = n - self.sealed.map_or(0, |sealed| sealed.sequence);
+        if !signed && (n == 1 || since > MOST_UNSEALED) {
             return Err(Fault { sequence: n, why: Why::Unsealed });
         }
         Ok(Good { fits, signed })

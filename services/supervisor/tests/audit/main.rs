@@ -10,6 +10,7 @@ use bus::layout::AUDIT;
 use bus::message::Message as _;
 use bus::message::audit::Decision;
 use bus::message::egress::Log;
+use bus::message::proposal::Resolved;
 use bus::message::revision::PolicyRunning;
 use bus::role::Role;
 use supervisor::audit::{Anchor, AuditError, Digest, Why};
@@ -53,6 +54,27 @@ async fn every_event_is_one_record_and_what_cannot_be_read_is_one_too() {
     assert_eq!(sources(&lines), [1, 2, 3, 4, 5]);
     let report = world.verify(&lines, &world.place().anchors().unwrap());
     assert_eq!((report.fault, report.unsealed), (None, 0));
+    writing.stop().await;
+}
+
+#[tokio::test]
+async fn how_a_proposal_ended_is_a_record() {
+    let world = World::start().await;
+    let writing = world.write().await;
+    let resolved: Resolved = serde_json::from_value(serde_json::json!({
+        "v": 1, "bottle": "me-00000", "proposal": "p1", "outcome": "expired", "reason": "nobody\nanswered",
+        "at": "2026-11-21T12:00:00Z",
+    }))
+    .unwrap();
+    world.role(Role::Supervisor).await.publish(&resolved).await.unwrap();
+    let lines = world.until_recorded(1).await;
+    let record = parse(&lines[1]);
+    assert_eq!(
+        (record.subject(), record.source.unwrap().stream),
+        ("audit.supervisor".into(), "PROPOSALS".into())
+    );
+    let Decision::Resolved { reason, answer: None, .. } = record.decision else { panic!("{lines:?}") };
+    assert_eq!(reason.as_deref(), Some("nobody\\nanswered"));
     writing.stop().await;
 }
 
