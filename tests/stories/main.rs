@@ -3,6 +3,7 @@
 
 mod bus_away;
 mod crash;
+mod deciding;
 mod held;
 mod isolation;
 mod malformed;
