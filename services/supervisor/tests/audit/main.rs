@@ -179,6 +179,13 @@ async fn a_rolled_back_trail_is_noticed_by_who_saw_more() {
     let refused = world.write_at(world.place()).await.err().unwrap();
     assert!(matches!(refused, AuditError::Broken { .. }), "{refused}");
     assert_eq!(world.trail().await, there);
+
+    // Nor when it is as long again, and another.
+    for last in there.len() as u64..seen.sequence {
+        supervisor.append(AUDIT, "audit.egress", old[1].clone().into(), last).await.unwrap();
+    }
+    let refused = world.write_at(world.place()).await.err().unwrap();
+    assert!(refused.to_string().contains("is another than it was"), "{refused}");
 }
 
 #[tokio::test]
