@@ -5,6 +5,7 @@ mod agent;
 mod origin;
 mod proxy;
 
+mod asking;
 mod bodies;
 mod certificates;
 mod clients;

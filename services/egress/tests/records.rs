@@ -57,11 +57,11 @@ impl World {
         Bus::connect(Connect::new(self.url(), self.keys.mint(role, None).unwrap())).await.unwrap()
     }
 
-    async fn go_away(&mut self) {
+    pub(crate) async fn go_away(&mut self) {
         self.server.take().unwrap().stop().await;
     }
 
-    async fn come_back(&mut self) {
+    pub(crate) async fn come_back(&mut self) {
         self.server = Some(Server::start(options(self.home.path(), Some(self.port))).await.unwrap());
     }
 

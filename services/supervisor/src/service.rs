@@ -77,7 +77,7 @@ impl Supervisor {
         let (open, of_said) = (drained.clone(), running::serve(bus.clone(), said, heard));
         life.spawn_essential(async move { open.run_until_cancelled(of_said).await.unwrap_or(()) });
         let ends = bus.bucket(&BOTTLES).watch_new().await?;
-        let of_ends = over::serve(bus.clone(), ends, proposals.clone());
+        let of_ends = Box::pin(over::serve(bus.clone(), ends, proposals.clone()));
         life.spawn_essential(async move { drained.run_until_cancelled(of_ends).await.unwrap_or(()) });
         over::settle(&bus).await?;
         proposals.start().await

@@ -135,7 +135,7 @@ impl Proposals {
             }
             Taken::Waits(record) => {
                 let waits_as = record.proposal.clone();
-                staged.insert(waits_as.clone(), record);
+                staged.insert(waits_as.clone(), *record);
                 let (bottle, proposal) = (bottle.clone(), proposal.clone());
                 Some(Told::Waits(Answer { v: Version, bottle, proposal, waits_as }))
             }

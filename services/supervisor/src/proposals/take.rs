@@ -42,7 +42,7 @@ const MOST_ALSO: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// A new card, or one with a higher count.
-    Waits(ProposalRecord),
+    Waits(Box<ProposalRecord>),
     /// Nobody sees it.
     Refused(String),
     /// It was dealt with before.
@@ -74,7 +74,7 @@ pub(crate) fn take(
         return Taken::Refused(objection);
     }
     if let Some(waits) = equal().find(|record| record.is_open()) {
-        return Taken::Waits(counted(waits, asked, stored));
+        return Taken::Waits(Box::new(counted(waits, asked, stored)));
     }
     let last = equal().max_by_key(|record| record.sequence);
     let justification = asked.justification.as_deref().map(cut);
@@ -89,7 +89,7 @@ pub(crate) fn take(
         return Taken::Refused("it was read only after its time was over; ask again".to_owned());
     }
     let was_rejected = |record: &&&ProposalRecord| rejection(record).is_some();
-    Taken::Waits(ProposalRecord {
+    Taken::Waits(Box::new(ProposalRecord {
         v: Version,
         bottle: asked.bottle.clone(),
         proposal: asked.proposal.clone(),
@@ -106,7 +106,7 @@ pub(crate) fn take(
         until,
         decided: None,
         state: ProposalState::Pending { failed: None },
-    })
+    }))
 }
 
 fn counted(waits: &ProposalRecord, asked: &Proposed, stored: Stored) -> ProposalRecord {

@@ -173,6 +173,26 @@ async fn a_bottle_cannot_answer_itself() {
 }
 
 #[tokio::test]
+async fn a_bottle_is_told_nothing_of_anothers() {
+    let world = World::start().await;
+    let supervisor = world.supervise(support::SOON).await;
+    let (asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
+    let you = Proposed {
+        bottle: "you-00000".parse().unwrap(),
+        ..Proposed::new(support::bottle(), egress("b.example", &[]), 1, base::clock::Clock::System.now())
+    };
+    let credentials = world.keys.mint_bottle(&you.bottle, support::SOON * 10).unwrap();
+    let bus = bus::Bus::connect(bus::Connect::new(world.server.url(), credentials)).await.unwrap();
+    bus.publish(&you).await.unwrap();
+    operator.sees(|card| card.is_open()).await;
+    assert_eq!(asker.standing(&you.proposal).await, Standing::Unknown);
+    assert_eq!(asker.withdraws(&you.proposal).await, Standing::Unknown);
+    let card = operator.bus.bucket(&bus::layout::PROPOSED).get(you.proposal.as_str()).await.unwrap().unwrap();
+    assert!(card.value.is_open());
+    supervisor.stop().await;
+}
+
+#[tokio::test]
 async fn what_no_bottle_may_ask_for_is_refused_with_the_reason() {
     let world = World::start().await;
     world.store(1, &["a.example"]).await;

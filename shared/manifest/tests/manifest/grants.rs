@@ -9,7 +9,7 @@ use crate::home;
 const OWN: &str =
     "---\negress:\n  routes:\n    - host: api.example.com\n      matches: [{methods: [GET]}]\n---\nMine.\n";
 
-fn grant(proposal: &str, allow: serde_json::Value) -> Grant {
+fn grant(proposal: &str, allow: &serde_json::Value) -> Grant {
     serde_json::from_value(serde_json::json!({
         "allow": allow, "proposal": proposal, "operator": "U", "at": "2026-11-21T12:00:00Z", "reason": "docs: \"all\"\nof it",
     }))
@@ -31,12 +31,12 @@ fn what_is_kept_is_merged_and_can_be_revoked() {
     let (directory, home) = home(&[("bottles/dev.md", OWN)]);
     let post = serde_json::json!({ "host": "api.example.com", "methods": ["POST"], "paths": [{ "type": "prefix", "value": "/x" }] });
     for _ in 0..2 {
-        grants::keep(directory.path(), &name("dev"), grant("p1", post.clone())).unwrap();
+        grants::keep(directory.path(), &name("dev"), grant("p1", &post)).unwrap();
     }
     grants::keep(
         directory.path(),
         &name("dev"),
-        grant("p2", serde_json::json!({ "host": "docs.example.com" })),
+        grant("p2", &serde_json::json!({ "host": "docs.example.com" })),
     )
     .unwrap();
     let library = Library::of_home(home.clone());
@@ -74,7 +74,7 @@ fn grants_go_where_the_routes_go() {
     ]);
     for (proposal, host) in [("p1", "api.example.com"), ("p2", "docs.example.com")] {
         let allow = serde_json::json!({ "host": host, "methods": ["POST"] });
-        grants::keep(directory.path(), &name("dev"), grant(proposal, allow)).unwrap();
+        grants::keep(directory.path(), &name("dev"), grant(proposal, &allow)).unwrap();
     }
     let library = Library::of_home(home);
     let all = |bottle| allowed(&library, &[bottle]).unwrap().join("\n");
@@ -107,8 +107,8 @@ fn a_broken_grants_file_breaks_its_bottle_and_names_the_key() {
     // A grants file without its bottle is told of.
     assert_eq!(library.warnings().len(), 1);
     let allow = serde_json::json!({ "host": "b.example" });
-    let refused = grants::keep(directory.path(), &name("dev"), grant("p3", allow.clone()));
+    let refused = grants::keep(directory.path(), &name("dev"), grant("p3", &allow));
     assert!(matches!(refused, Err(GrantsError::Broken(_))), "{refused:?}");
-    let refused = grants::keep(directory.path(), &name("other"), grant("p3", allow));
+    let refused = grants::keep(directory.path(), &name("other"), grant("p3", &allow));
     assert!(matches!(refused, Err(GrantsError::NoBottle { .. })), "{refused:?}");
 }

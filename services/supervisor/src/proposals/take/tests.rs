@@ -30,7 +30,7 @@ impl World {
         let taken = take(&known, asked, stored, &Limits::default(), at(seconds));
         if let Taken::Waits(record) = &taken {
             self.records.retain(|old| old.proposal != record.proposal);
-            self.records.push(record.clone());
+            self.records.push((**record).clone());
         }
         taken
     }

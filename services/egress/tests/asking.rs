@@ -1,0 +1,56 @@
+//! A person is asked, and the bus goes away before the answer.
+
+use bus::Since;
+use bus::layout::PROPOSALS;
+use bus::message::Version;
+use bus::message::proposal::{Outcome, ProposalGet, Proposed, Resolved, Scope, Standing};
+use bus::message::revision::{PolicyGet, PolicyGetReply};
+use bus::role::Role;
+use handover::sidecar::EgressLimits;
+use http::Request;
+use serde_json::json;
+
+use crate::agent::{Http1, bytes, limited};
+use crate::origin::{HOST, Origin, Speaks};
+use crate::proxy::route;
+use crate::records::{BOTTLE, World};
+use crate::scanning::leaked;
+
+#[tokio::test]
+async fn an_answer_that_was_missed_is_asked_for() {
+    let (mut world, origin) = (World::new().await, Origin::start(Speaks::Tls).await);
+    let supervisor = world.role(Role::Supervisor).await;
+    let mut policies = supervisor.subscribe::<PolicyGet>("policy.get.*").await.unwrap();
+    let mut gets = supervisor.subscribe::<ProposalGet>("proposal.get.*").await.unwrap();
+    let spool = tempfile::tempdir().unwrap();
+    let supervised = route(&origin, json!({ "dlp": { "outbound_on_match": "supervise" } }));
+    let mut proxy = world.proxy(&origin, &[supervised], spool.path(), EgressLimits::default()).await;
+    limited(policies.next()).await.unwrap().answer(&PolicyGetReply::Unknown).await.unwrap();
+    proxy.is_connected().await;
+    let subject = format!("proposal.new.{BOTTLE}");
+    let mut questions = supervisor.follow::<Proposed>(PROPOSALS, &subject, Since::Sequence(0)).await.unwrap();
+    let mut agent = Http1::new(&proxy.via).await;
+    let post = Request::post("/v1").header("host", HOST).body(bytes(leaked())).unwrap();
+    let answered = async {
+        let question = limited(questions.next()).await.unwrap().message.unwrap();
+        world.go_away().await;
+        world.come_back().await;
+        let resolved = Resolved {
+            v: Version,
+            bottle: question.bottle,
+            proposal: question.proposal.clone(),
+            outcome: Outcome::Approved,
+            scope: Some(Scope::Once),
+            revision: None,
+            reason: None,
+            at: question.at,
+            decision: None,
+        };
+        limited(policies.next()).await.unwrap().answer(&PolicyGetReply::Unknown).await.unwrap();
+        let get = limited(gets.next()).await.unwrap();
+        assert_eq!(get.message.as_ref().unwrap().proposal, question.proposal);
+        get.answer(&Standing::Resolved { resolved: Box::new(resolved) }).await.unwrap();
+    };
+    let (response, ()) = tokio::join!(agent.send(post), answered);
+    assert_eq!(response.status(), 200);
+}
