@@ -131,7 +131,12 @@ impl Proposals {
         revision: &PolicyRevision,
         heard: tokio::sync::broadcast::Receiver<crate::running::Heard>,
     ) -> Step {
-        match self.changes.confirmed(store, revision, heard).await {
+        let confirmed = tokio::select! {
+            confirmed = self.changes.confirmed(store, revision, heard) => confirmed,
+            // The next supervisor goes on.
+            () = self.life.stopping() => return Step::Waits(revision.revision),
+        };
+        match confirmed {
             PolicyChangeReply::Running { revision } => Step::Runs(Some(revision)),
             PolicyChangeReply::Refused { reason } => Step::Failed(reason),
             _ => Step::Waits(revision.revision),

@@ -104,8 +104,7 @@ impl Proposals {
         for record in leased {
             let Some((delta, granted_by, added)) = lease(&record) else { continue };
             let without = policy::revoke(&current.policy, delta, added);
-            let is_used =
-                lines.iter().any(|line| line.revision >= granted_by && needed(delta, &without, line));
+            let is_used = lines.iter().any(|line| needed(delta, granted_by, &without, line));
             if is_used && let Some(ended) = self.taken_back(&record).await? {
                 book.write(ended).await?;
             }
@@ -160,8 +159,11 @@ fn lease(record: &ProposalRecord) -> Option<(&EgressDelta, u64, policy::Added)> 
     Some((life::granted(record, verdict)?, lease.revision, lease.added))
 }
 
-/// Whether a request was allowed by the delta, and would not be without it.
-fn needed(delta: &EgressDelta, without: &EgressPolicy, line: &Allowed) -> bool {
+/// Whether a request was allowed by the delta that a revision granted, and would not be without it.
+fn needed(delta: &EgressDelta, granted_by: u64, without: &EgressPolicy, line: &Allowed) -> bool {
+    if line.revision < granted_by {
+        return false;
+    }
     let alone = EgressPolicy { log: None, routes: vec![delta.route()] };
     let allows = |policy: &EgressPolicy| policy::check(policy).is_ok_and(|policy| allows(&policy, line));
     allows(&alone) && !allows(without)
@@ -179,4 +181,38 @@ fn allows(policy: &CheckedPolicy, line: &Allowed) -> bool {
         headers: &http::HeaderMap::new(),
     };
     matches!(policy::decide(policy, &request), Decision::Allow { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn only_a_request_that_needed_the_grant_has_used_it() {
+        let paths = serde_json::json!([{ "type": "prefix", "value": "/x" }]);
+        let delta: EgressDelta = json(serde_json::json!({ "host": "a.example", "paths": paths }));
+        let route = serde_json::json!({ "host": "a.example", "matches": [{ "methods": ["GET"] }] });
+        let without: EgressPolicy = json(serde_json::json!({ "routes": [route] }));
+        for (host, method, path, revision, expected) in [
+            ("a.example", "POST", "/x/y", 2, true),
+            ("a.example", "POST", "/x/y", 3, true),
+            // Decided before it was granted.
+            ("a.example", "POST", "/x/y", 1, false),
+            // Allowed anyway.
+            ("a.example", "GET", "/x/y", 2, false),
+            // Allowed by something that is not there any more.
+            ("a.example", "POST", "/other", 2, false),
+            ("b.example", "POST", "/x/y", 2, false),
+        ] {
+            let line: Allowed = json(serde_json::json!({
+                "id": "x1", "at": "2026-01-01T00:00:00Z", "method": method, "scheme": "https", "host": host, "port": 443,
+                "path": path, "status": 200, "sent": 0, "received": 0, "duration_ms": 1, "revision": revision,
+            }));
+            assert_eq!(needed(&delta, 2, &without, &line), expected, "{method} {host}{path} at {revision}");
+        }
+    }
 }

@@ -414,4 +414,21 @@ mod killed {
         assert_eq!(world.stored().await, (2, vec!["c.example".to_owned()]));
         supervisor.stop().await;
     }
+
+    /// Whoever goes on makes the very policy that was approved, or none.
+    #[tokio::test]
+    async fn before_a_policy_that_nobody_can_make_again() {
+        let world = World::start().await;
+        world.store(1, &["a.example"]).await;
+        let (asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
+        let mut card = approved(&world, &asker, &mut operator).await;
+        if let ProposalState::Applying { plan: Some(plan), .. } = &mut card.state {
+            plan.policy = "00".to_owned();
+        }
+        put(&world, &card).await;
+        let supervisor = world.supervise(support::SOON).await;
+        operator.sees(|card| matches!(&card.state, ProposalState::Pending { failed: Some(_) })).await;
+        assert_eq!(world.stored().await, (1, vec!["a.example".to_owned()]));
+        supervisor.stop().await;
+    }
 }
