@@ -91,7 +91,7 @@ pub fn records() -> Vec<Listing> {
             "record.proposal",
             "proposals",
             "supervisor",
-            "until some days after it ended",
+            "until 7 days after it ended",
         ),
         value::<record::RequestClaim>("record.request", "requests", "launcher", "90 days"),
         value::<record::LauncherRecord>(
