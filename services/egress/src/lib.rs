@@ -20,7 +20,6 @@ pub mod passthrough;
 pub mod sidecar;
 pub mod websocket;
 
-mod bell;
 mod body;
 mod ca;
 mod coded;
