@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::connection::Source;
+use crate::contents::Excerpt;
 use crate::framing::Flaw;
 use crate::headers::strip_trailers;
 use crate::incoming::Screening;
@@ -161,6 +162,7 @@ pub(crate) struct Plain {
     limit: u64,
     guarded: Arc<[HeaderName]>,
     stall: Stall,
+    excerpt: Option<Excerpt>,
 }
 
 impl Plain {
@@ -173,7 +175,20 @@ impl Plain {
     ) -> Self {
         let progress = Arc::new(Progress::default());
         progress.ended.store(source.is_end_stream(), Ordering::Relaxed);
-        Self { source, progress, limit: limit.unwrap_or(u64::MAX), guarded, stall: Stall::new(idle) }
+        let (limit, stall) = (limit.unwrap_or(u64::MAX), Stall::new(idle));
+        Self { source, progress, limit, guarded, stall, excerpt: None }
+    }
+
+    /// Keeps the beginning of what passes.
+    pub(crate) fn keep(&mut self, excerpt: Option<Excerpt>) {
+        self.excerpt = excerpt;
+    }
+
+    /// These bytes of it were judged, and pass.
+    pub(crate) fn passes(&self, bytes: &[u8]) {
+        if let Some(excerpt) = &self.excerpt {
+            excerpt.add(bytes);
+        }
     }
 
     /// What it has done so far, also when somebody else owns it.
@@ -264,6 +279,18 @@ impl Received {
         self.exchange.note(found);
     }
 
+    /// These bytes of it were judged, and pass.
+    pub(crate) fn passes(&self, bytes: &[u8]) {
+        if let Some(excerpt) = self.exchange.received() {
+            excerpt.add(bytes);
+        }
+    }
+
+    /// Keeps its head, if it may be logged.
+    pub(crate) fn show(&mut self, headers: &HeaderMap) {
+        self.exchange.show_answer(headers);
+    }
+
     /// It does not go on, for this reason.
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         self.exchange.cut(refusal);
@@ -279,7 +306,10 @@ impl Received {
             return self.stall.poll(cx).map(|cut| Some(Err(cut)));
         };
         self.stall.moved();
-        let Some(frame) = frame else { return Poll::Ready(None) };
+        let Some(frame) = frame else {
+            self.exchange.received().into_iter().for_each(Excerpt::end);
+            return Poll::Ready(None);
+        };
         let Ok(mut frame) = frame else { return Poll::Ready(Some(Err(Cut::Broken))) };
         if let Some(data) = frame.data_ref() {
             if self.exchange.count_received(data.len() as u64) > self.limit {

@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::record::{Queue, Record};
+use crate::journal::{Journal, Level};
+use crate::record::{Decision, Queue, Record};
 use crate::scrub::Scrubber;
 use crate::spool::{Parcel, Spool};
 
@@ -70,6 +71,7 @@ pub(crate) struct Keeper {
     lines: Vec<Allowed>,
     /// Every record goes through it, before it is kept or sent.
     scrubber: Scrubber,
+    journal: Option<Journal>,
     /// In order; neither delivered nor spooled yet.
     waiting: Vec<Parcel>,
 }
@@ -94,8 +96,14 @@ impl Keeper {
             noted: batch,
             lines: Vec::new(),
             scrubber,
+            journal: None,
             waiting: Vec::new(),
         }
+    }
+
+    /// Logs decisions as well, as far as the policy that they were made under has them logged.
+    pub(crate) fn log_to(&mut self, journal: Journal) {
+        self.journal = Some(journal);
     }
 
     /// Runs until the lifecycle stops and every request in hand has brought its record; what the bus has not taken by
@@ -109,7 +117,7 @@ impl Keeper {
                 _ = second.tick() => true,
                 () = life.stopping() => break,
             };
-            self.take(queue.take());
+            self.take(queue.take()).await;
             if is_second {
                 self.close_batch();
             }
@@ -122,7 +130,7 @@ impl Keeper {
         }
         queue.close();
         while !queue.is_empty() {
-            self.take(queue.take());
+            self.take(queue.take()).await;
             self.deliver().await;
             sleep(LAST_LOOK).await;
         }
@@ -131,22 +139,33 @@ impl Keeper {
         self.sync().await;
     }
 
-    fn take(&mut self, records: impl Iterator<Item = Record>) {
-        for record in records {
-            match record {
-                Record::Blocked(mut blocked) => {
+    async fn take(&mut self, records: impl Iterator<Item = Record>) {
+        for Record { decision, log, seen } in records {
+            let seen = seen.as_deref();
+            let journal = self.journal.as_mut().filter(|_| log != Level::Off);
+            match decision {
+                Decision::Blocked(mut blocked) => {
                     self.scrubber.blocked(&mut blocked);
+                    if let Some(journal) = journal {
+                        journal.blocked(&blocked, seen, &self.scrubber);
+                    }
                     self.waiting.push(Parcel::Blocked(blocked));
                 }
-                Record::Allowed(line) => {
+                Decision::Allowed(line) => {
                     let mut line = line.into();
                     self.scrubber.allowed(&mut line);
+                    if let Some(journal) = journal {
+                        journal.allowed(&line, seen, &self.scrubber);
+                    }
                     self.lines.push(line);
                     if self.lines.len() >= BATCH {
                         self.close_batch();
                     }
                 }
             }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.flush().await;
         }
     }
 

@@ -21,10 +21,12 @@ use tokio::time::{Instant, interval, sleep};
 
 use crate::ca::Authority;
 use crate::config::{Config, check_limits};
+use crate::contents::Contents;
 use crate::dial::Dialer;
 use crate::gateway::Gateway;
 use crate::incoming::Screen;
 use crate::inspect::{Holds, Scanner};
+use crate::journal::Journal;
 use crate::keeper::{Destination, Keeper};
 use crate::own;
 use crate::record::{Queue, Recorder};
@@ -93,9 +95,19 @@ pub fn build(
     let within = Duration::from_secs(limits.handshake_seconds);
     let system = System::new(Arc::clone(&provider), extra_authorities);
     let dialer = Dialer::new(system, uplink, within, limits.connections);
+    let contents = Contents::new();
     let ca = authority(provider, clock, limits.certificates)?;
-    let gateway =
-        Arc::new(Gateway { live, ca, recorder, scanner, screen, dialer, limits, life: life.clone() });
+    let gateway = Arc::new(Gateway {
+        live,
+        ca,
+        recorder,
+        scanner,
+        screen,
+        contents,
+        dialer,
+        limits,
+        life: life.clone(),
+    });
     Ok(Proxy { gateway, keeper, records })
 }
 
@@ -142,6 +154,11 @@ impl Proxy {
     #[must_use]
     pub fn policies(&self) -> Policies {
         Policies(Arc::clone(&self.gateway.live), Arc::clone(&self.gateway.scanner.holds))
+    }
+
+    /// Writes a line for each decision to `log`, as far as the policy says so (E12). Without this, none is.
+    pub fn log_to(&mut self, log: impl std::io::Write + Send + 'static) {
+        self.keeper.log_to(Journal::new(Box::new(log)));
     }
 
     /// Accepts connections until the lifecycle stops. Returns at once; the lifecycle owns the tasks.

@@ -13,6 +13,7 @@ mod hostile;
 mod identity;
 mod incoming;
 mod local;
+mod logging;
 mod policies;
 mod protocols;
 mod records;

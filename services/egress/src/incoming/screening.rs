@@ -149,7 +149,7 @@ impl Screening {
 
     fn poll_step(&mut self, received: &mut Received, cx: &mut Context<'_>) -> Poll<Result<Step, Refusal>> {
         loop {
-            if let Some(bytes) = self.release() {
+            if let Some(bytes) = self.release(received) {
                 return Poll::Ready(Ok(Step::Bytes(bytes)));
             }
             if !self.is_flushed && matches!(self.ending, Some(Ending::Cut(_) | Ending::Refused(_))) {
@@ -238,7 +238,8 @@ impl Screening {
     }
 
     /// What may pass now.
-    fn release(&mut self) -> Option<Bytes> {
+    fn release(&mut self, received: &Received) -> Option<Bytes> {
+        received.passes(&self.clean);
         match &mut self.coded {
             None if self.clean.is_empty() => None,
             None => Some(std::mem::take(&mut self.clean).into()),

@@ -106,7 +106,11 @@ impl Judging {
             if let Some(bytes) = self.coded.as_mut().and_then(Coded::release) {
                 return Ok(Step::Bytes(bytes));
             }
-            match self.stream.poll().map_err(|error| Refusal::Unscannable(error.to_string()))? {
+            let next = self.stream.poll().map_err(|error| Refusal::Unscannable(error.to_string()))?;
+            if let Next::Bytes(bytes) = &next {
+                self.source.passes(bytes);
+            }
+            match next {
                 Next::Bytes(bytes) => match &mut self.coded {
                     None => return Ok(Step::Bytes(bytes)),
                     Some(coded) => coded.pass(bytes.len()),
