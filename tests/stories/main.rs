@@ -6,6 +6,7 @@ mod crash;
 mod held;
 mod isolation;
 mod malformed;
+mod metrics;
 mod operator;
 mod pages;
 mod scanning;

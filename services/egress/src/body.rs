@@ -13,7 +13,6 @@ use http::header::HeaderName;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use crate::connection::Source;
 use crate::contents::Excerpt;
@@ -23,7 +22,7 @@ use crate::incoming::Screening;
 use crate::inspect::Judged;
 use crate::record::Exchange;
 use crate::refusal::Refusal;
-use crate::timer::Timer;
+use crate::stall::Stall;
 
 /// What the agent gets: a text of ours, or a stream from its origin.
 pub(crate) enum Body {
@@ -367,31 +366,6 @@ impl http_body::Body for Body {
             Self::Text(text) => text.size_hint(),
             Self::Stream(stream) => stream.size_hint(),
         }
-    }
-}
-
-/// Notices that a stream stands still. The timer is set only while somebody waits.
-pub(crate) struct Stall {
-    limit: Duration,
-    timer: Timer,
-    waiting: bool,
-}
-
-impl Stall {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, timer: Timer::default(), waiting: false }
-    }
-
-    pub(crate) fn moved(&mut self) {
-        self.waiting = false;
-    }
-
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
-        if !self.waiting {
-            self.waiting = true;
-            self.timer.set(Instant::now() + self.limit);
-        }
-        self.timer.poll(cx).map(|()| Cut::Stalled)
     }
 }
 

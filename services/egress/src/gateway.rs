@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::id::ExchangeId;
 use base::lifecycle::Lifecycle;
 use handover::sidecar::EgressLimits;
-use http::header::{HeaderMap, USER_AGENT};
+use http::HeaderMap;
 use http::request::Parts;
 
 use crate::ca::Authority;
@@ -16,8 +16,9 @@ use crate::identify::{Door, path};
 use crate::incoming::Screen;
 use crate::inspect::Scanner;
 use crate::journal::Level;
-use crate::record::{Exchange, Recorder};
-use crate::refusal::{Asked, PATH_LIMIT, Reader, Refusal};
+use crate::metrics::{Metrics, Now};
+use crate::record::{Exchange, Queue, Recorder};
+use crate::refusal::{Asked, PATH_LIMIT, Refusal};
 use crate::running::{Live, Running};
 
 /// Bytes of a host that are recorded: no longer one exists (RFC 1035).
@@ -34,6 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) contents: Contents,
     pub(crate) dialer: Dialer,
     pub(crate) limits: EgressLimits,
+    pub(crate) metrics: Option<Arc<Metrics>>,
     pub(crate) life: Lifecycle,
 }
 
@@ -64,6 +66,16 @@ impl Gateway {
     /// Gathers what may be logged of a request besides its decision (E12).
     pub(crate) fn gather(&self, running: &Running, headers: &HeaderMap) -> Option<Box<Seen>> {
         if running.log == Level::Contents { self.contents.gather(headers) } else { None }
+    }
+
+    /// What the metrics say of this moment.
+    pub(crate) fn now(&self, records: &Queue) -> Now {
+        Now {
+            held: self.scanner.holds.pending() as u64,
+            queued: records.waiting() as u64,
+            is_full: self.recorder.is_full(),
+            revision: self.live.current().revision,
+        }
     }
 
     /// Records that a request does not go through. What the agent is told: the same refusal, or why even the record
@@ -128,12 +140,4 @@ fn cut_path(path: &str) -> String {
 
 fn cut(text: &str, limit: usize) -> String {
     text[..text.floor_char_boundary(limit)].to_owned()
-}
-
-impl Reader {
-    /// Who asks.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let agent = headers.get(USER_AGENT).map(http::HeaderValue::as_bytes);
-        if agent.is_some_and(|agent| agent.starts_with(b"git/")) { Self::Git } else { Self::Json }
-    }
 }

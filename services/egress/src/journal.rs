@@ -95,7 +95,7 @@ impl Journal {
 
     /// Logs an allowed request, of which the secrets were blotted out already.
     pub(crate) fn allowed(&mut self, line: &Allowed, seen: Option<&Seen>, scrubber: &Scrubber) {
-        let outcome = outcome(line);
+        let outcome = passed(line);
         self.write(&Line {
             timestamp: line.at,
             message: if outcome == "failed" { "a request failed" } else { "a request was allowed" },
@@ -120,11 +120,10 @@ impl Journal {
 
     /// Logs a refused request, of which the secrets were blotted out already.
     pub(crate) fn blocked(&mut self, line: &Blocked, seen: Option<&Seen>, scrubber: &Scrubber) {
-        let is_held = line.found.as_ref().is_some_and(|found| found.outcome == Outcome::Held);
         self.write(&Line {
             timestamp: line.at,
             message: "a request was refused",
-            outcome: if is_held { "held" } else { "blocked" },
+            outcome: refused(line),
             id: Some(&line.id),
             method: shown(&line.method),
             scheme: &line.scheme,
@@ -194,8 +193,14 @@ fn shown(text: &str) -> String {
     base::inert(text, LONGEST)
 }
 
+/// What became of a refused request, in one word.
+pub(crate) fn refused(line: &Blocked) -> &'static str {
+    let is_held = line.found.as_ref().is_some_and(|found| found.outcome == Outcome::Held);
+    if is_held { "held" } else { "blocked" }
+}
+
 /// What became of an allowed request, in one word.
-fn outcome(line: &Allowed) -> &'static str {
+pub(crate) fn passed(line: &Allowed) -> &'static str {
     let was = |outcome| line.found.iter().any(|found| found.outcome == outcome);
     if line.status == 0 {
         "failed"
@@ -277,18 +282,21 @@ mod tests {
         let (scrubber, mut journal) =
             (scrubber("nothing-of-this-kind"), Journal::new(Box::new(std::io::sink())));
         journal.allowed(&allowed(), None, &scrubber);
-        let mut seen = Contents::new().gather(&HeaderMap::new()).unwrap();
-        seen.asked = "accept: */*\n".to_owned();
-        seen.answered = "content-type: text/plain\n".to_owned();
-        seen.sent.add("{\"a\": 1}\n\u{1b}[31m".as_bytes());
-        seen.received.add(b"broken off");
-        seen.sent.end();
-        journal.allowed(&Allowed { status: 0, ..allowed() }, Some(&seen), &scrubber);
-        journal.blocked(&blocked(), None, &scrubber);
+        let seen = || {
+            let mut seen = Contents::new().gather(&HeaderMap::new()).unwrap();
+            seen.asked = "accept: */*\n".to_owned();
+            seen.answered = "content-type: text/plain\n".to_owned();
+            seen.sent.add("{\"a\": 1}\n\u{1b}[31m".as_bytes());
+            seen.received.add(b"broken off");
+            seen.sent.end();
+            seen
+        };
+        journal.allowed(&Allowed { status: 0, ..allowed() }, Some(&seen()), &scrubber);
+        journal.blocked(&blocked(), Some(&seen()), &scrubber);
         insta::assert_snapshot!(text(&journal), @r##"
         {"timestamp":"1970-01-01T00:00:00Z","level":"INFO","message":"a request was allowed","outcome":"allowed","exchange.id":"01K00000000000000000000000","method":"POST","scheme":"https","host":"api.example.com","port":443,"path":"/v1","status":200,"revision":3,"sent":12,"received":34,"duration_ms":5,"target":"egress::journal"}
         {"timestamp":"1970-01-01T00:00:00Z","level":"INFO","message":"a request failed","outcome":"failed","exchange.id":"01K00000000000000000000000","method":"POST","scheme":"https","host":"api.example.com","port":443,"path":"/v1","status":0,"revision":3,"sent":12,"received":34,"duration_ms":5,"request_headers":["accept: */*"],"request_body":"{\"a\": 1}\\n\\u{1b}[31m","answer_headers":["content-type: text/plain"],"target":"egress::journal"}
-        {"timestamp":"1970-01-01T00:00:00Z","level":"INFO","message":"a request was refused","outcome":"blocked","exchange.id":"01K00000000000000000000000","method":"POST","scheme":"https","host":"api.example.com","path":"/v1","status":403,"revision":3,"rule":"no-match","reason":"no entry of the route allows it","target":"egress::journal"}
+        {"timestamp":"1970-01-01T00:00:00Z","level":"INFO","message":"a request was refused","outcome":"blocked","exchange.id":"01K00000000000000000000000","method":"POST","scheme":"https","host":"api.example.com","path":"/v1","status":403,"revision":3,"rule":"no-match","reason":"no entry of the route allows it","request_headers":["accept: */*"],"answer_headers":["content-type: text/plain"],"target":"egress::journal"}
         "##);
     }
 

@@ -135,6 +135,11 @@ impl Queue {
         self.places.close();
     }
 
+    /// Records that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Whether no request is in hand and no record waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.places.available_permits() == PLACES
@@ -200,8 +205,13 @@ impl Recorder {
         Ok(())
     }
 
+    /// Whether nothing more can be kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
     async fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        if self.full.load(Ordering::Relaxed) {
+        if self.is_full() {
             return Err(Refusal::RecordsFull);
         }
         if let Ok(place) = Arc::clone(&self.queue.places).try_acquire_owned() {

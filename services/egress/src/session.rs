@@ -14,7 +14,8 @@ use crate::forward::forward;
 use crate::gateway::{Call, Gateway};
 use crate::identify::{Door, Intent, identify};
 use crate::local::{self, Local};
-use crate::refusal::{Asked, Reader, Refusal, reply};
+use crate::refusal::{Asked, Refusal};
+use crate::reply::{Reader, reply};
 use crate::websocket::Opened;
 use crate::wire::Gauge;
 

@@ -90,6 +90,9 @@ async fn no_surface_brings_a_secret_into_the_log() {
         while lines(&mut proxy).await.len() < 10 {}
         let log = proxy.log();
         assert_eq!(log.matches("\"request_headers\":[").count(), 10, "{log}");
+        // A body is shown only where it was judged, and went on.
+        let is_judged = dlp["outbound_on_match"] == "redact";
+        assert_eq!(log.contains("\"request_body\":"), is_judged, "{log}");
         for value in [token(), coded.clone()] {
             assert!(!log.contains(&value), "{log}");
         }

@@ -14,6 +14,7 @@ mod identity;
 mod incoming;
 mod local;
 mod logging;
+mod metrics;
 mod policies;
 mod protocols;
 mod records;

@@ -167,6 +167,7 @@ pub(crate) fn config(
         rules: None,
         uplink: Uplink::default(),
         spool: spool.to_owned(),
+        metrics: None,
         limits,
     }
 }

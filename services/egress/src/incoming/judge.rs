@@ -11,6 +11,7 @@ use scan::{Next, Shape, Stream};
 
 use super::head::{self, Reading};
 use super::{Secrets, echoed};
+use crate::metrics::{Stopwatch, Times};
 use crate::refusal::Refusal;
 
 /// The judgement of one body. An error of any of its steps is final: nothing more may pass.
@@ -19,6 +20,7 @@ pub(crate) struct Judge {
     reader: Reader,
     /// What was found and has not been told yet.
     pub(crate) found: Vec<Found>,
+    times: Option<Times>,
 }
 
 /// Blots secrets out.
@@ -62,7 +64,12 @@ impl Judge {
             Reading::Text => Mode::Text(injection::Stream::new()),
             Reading::Events => Mode::Events(Splitter::default()),
         };
-        Self { scrub, reader: Reader { mode, medium: None }, found: Vec::new() }
+        Self { scrub, reader: Reader { mode, medium: None }, found: Vec::new(), times: None }
+    }
+
+    /// The same, with its time counted.
+    pub(super) fn timed(self, times: Option<Times>) -> Self {
+        Self { times, ..self }
     }
 
     /// The signals of what was found and is not sure enough to be refused.
@@ -77,6 +84,7 @@ impl Judge {
 
     /// Judges the next bytes and appends to `out` what may pass.
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let _time = Stopwatch::start(self.times.as_ref());
         match &mut self.scrub {
             None => self.read(bytes, out),
             Some(scrub) => {
@@ -88,6 +96,7 @@ impl Judge {
 
     /// The origin pauses: whatever of a text may pass, passes. Events wait for their blank line.
     pub(super) fn settle(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let _time = Stopwatch::start(self.times.as_ref());
         if let Some(scrub) = &mut self.scrub {
             scrub.settle()?;
         }
@@ -100,11 +109,12 @@ impl Judge {
 
     /// The body is over.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let _time = Stopwatch::start(self.times.as_ref());
         if let Some(scrub) = &mut self.scrub {
             scrub.end();
         }
         self.pull(out)?;
-        let Self { reader, scrub, found } = self;
+        let Self { reader, scrub, found, .. } = self;
         match &mut reader.mode {
             Mode::Skip => {}
             Mode::Text(stream) => stream.release(out),
@@ -131,7 +141,7 @@ impl Judge {
     }
 
     fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let Self { reader, scrub, found } = self;
+        let Self { reader, scrub, found, .. } = self;
         match &mut reader.mode {
             Mode::Skip => out.extend_from_slice(bytes),
             Mode::Text(stream) => {

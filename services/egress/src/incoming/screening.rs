@@ -11,9 +11,10 @@ use http_body::{Frame, SizeHint};
 use scan::coding::CodingError;
 
 use super::judge::Judge;
-use crate::body::{Cut, Received, Stall};
+use crate::body::{Cut, Received};
 use crate::coded::Coded;
 use crate::refusal::Refusal;
+use crate::stall::Stall;
 
 /// Judged bytes that are collected before the head leaves: a body of up to this size is refused as a whole.
 const COLLECTED: usize = 64 << 10;

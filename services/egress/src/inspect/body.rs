@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::{Action, Inspection, Surface};
 use crate::body::{Cut, Plain, Progress};
 use crate::coded::Coded;
+use crate::metrics::Stopwatch;
 use crate::refusal::Refusal;
 
 /// Judged bytes that are collected before the request goes on its way: a body of up to this size is judged as a whole.
@@ -106,7 +107,9 @@ impl Judging {
             if let Some(bytes) = self.coded.as_mut().and_then(Coded::release) {
                 return Ok(Step::Bytes(bytes));
             }
+            let time = Stopwatch::start(self.inspection.scanner.times.as_ref().map(|times| &times.body));
             let next = self.stream.poll().map_err(|error| Refusal::Unscannable(error.to_string()))?;
+            drop(time);
             if let Next::Bytes(bytes) = &next {
                 self.source.passes(bytes);
             }

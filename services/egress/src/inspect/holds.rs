@@ -77,6 +77,11 @@ impl Holds {
         self.state().approved.contains(&Key { digest, host: host.to_owned() })
     }
 
+    /// Questions that wait for an answer.
+    pub(crate) fn pending(&self) -> usize {
+        self.state().pending.len()
+    }
+
     /// Takes a person's answer. Answers to questions of another life of this proxy are nothing to it.
     pub(crate) fn resolve(&self, resolved: Resolved) {
         let mut state = self.state();
