@@ -87,8 +87,7 @@ impl Screen {
             is_canary: false,
         });
         let rules = Rules::parse("", "no rules").context("preparing the search for secrets in answers")?;
-        let detectors = Detectors::new(Arc::new(rules), known.collect(), key)
-            .context("preparing the search for secrets in answers")?;
+        let detectors = Detectors::new(Arc::new(rules), known.collect(), key);
         let secrets = (!secrets.is_empty()).then(|| Arc::new(Secrets(Arc::new(detectors))));
         Ok(Self { secrets, decoded_bytes, times: None })
     }

@@ -132,8 +132,7 @@ fn scanner(config: &Config, destination: &Destination, clock: &Clock) -> anyhow:
         }
         None => Rules::standard(),
     };
-    let detectors = Detectors::new(rules, secrets.chain(canary).collect(), digest_key())
-        .context("preparing the detectors")?;
+    let detectors = Detectors::new(rules, secrets.chain(canary).collect(), digest_key());
     let bus = match destination {
         Destination::Bus(bus) => Some(bus.clone()),
         Destination::Channel(_) => None,
