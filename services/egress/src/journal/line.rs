@@ -1,5 +1,7 @@
 //! One line of the log: text that is harmless to show.
 
+use std::borrow::Cow;
+
 use base::id::ExchangeId;
 use bus::message::egress::{Allowed, Blocked, Found, Outcome};
 use jiff::Timestamp;
@@ -20,18 +22,18 @@ pub(super) struct Line<'a> {
     outcome: &'static str,
     #[serde(rename = "exchange.id")]
     id: Option<&'a ExchangeId>,
-    method: String,
+    method: Cow<'a, str>,
     scheme: &'a str,
-    host: String,
+    host: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
-    path: String,
+    path: Cow<'a, str>,
     status: u16,
     revision: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,11 +139,11 @@ impl Shown {
         let head = |text: &str| {
             let mut text = text.as_bytes().to_vec();
             scrubber.bytes(&mut text);
-            String::from_utf8_lossy(&text).lines().map(shown).collect()
+            String::from_utf8_lossy(&text).lines().map(|line| shown(line).into_owned()).collect()
         };
         let body = |excerpt: &Excerpt| {
             let bytes = excerpt.shown(|bytes| _ = scrubber.bytes(bytes));
-            if has_bodies { shown(&String::from_utf8_lossy(&bytes)) } else { String::new() }
+            if has_bodies { shown(&String::from_utf8_lossy(&bytes)).into_owned() } else { String::new() }
         };
         Self {
             request_headers: head(&seen.asked),
@@ -152,8 +154,10 @@ impl Shown {
     }
 }
 
-fn shown(text: &str) -> String {
-    base::inert(text, LONGEST)
+/// Most texts are harmless as they are.
+fn shown(text: &str) -> Cow<'_, str> {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\');
+    if is_plain && text.len() <= LONGEST { text.into() } else { base::inert(text, LONGEST).into() }
 }
 
 /// What became of a refused request, in one word.
