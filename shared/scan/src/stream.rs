@@ -99,6 +99,23 @@ impl Stream {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// The last bytes have arrived, and nothing more will. A short body that comes whole and has nothing in it is given
+    /// back as it is, to leave at once.
+    ///
+    /// # Errors
+    /// If the stream cannot be judged; nothing more of it may leave.
+    pub fn push_last(&mut self, bytes: Bytes) -> Result<Option<Bytes>, StreamError> {
+        self.is_ended = true;
+        if self.arrived() == 0 && bytes.len() <= BLOCK {
+            let Self { detectors, enabled, shape, .. } = self;
+            if Room::with(|room| window::scan(detectors, &bytes, 0, *enabled, shape, room))?.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+        self.push(&bytes);
+        Ok(None)
+    }
+
     /// Nothing more will arrive.
     pub fn end(&mut self) {
         self.is_ended = true;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bus::message::egress::{Found, Outcome};
+use bytes::Bytes;
 use http::HeaderMap;
 use scan::injection::{self, Assessment, Confidence, Signal, assess};
 use scan::sse::{EVENT_BOUND, Event, Splitter};
@@ -90,6 +91,31 @@ impl Judge {
             Some(scrub) => {
                 scrub.push(bytes)?;
                 self.pull(out)
+            }
+        }
+    }
+
+    /// Judges the last bytes. A short body that came whole and is clean is given back as it is; of any other, what may
+    /// pass is appended to `out`.
+    pub(super) fn push_last(&mut self, bytes: Bytes, out: &mut Vec<u8>) -> Result<Option<Bytes>, Refusal> {
+        let time = Stopwatch::start(self.times.as_ref());
+        let is_plain = match &self.reader.mode {
+            Mode::Skip => true,
+            Mode::Text(stream) => stream.is_fresh() && assess(&bytes).confidence == Confidence::None,
+            Mode::Events(_) => false,
+        };
+        match &mut self.scrub {
+            None if is_plain => Ok(Some(bytes)),
+            Some(scrub) if is_plain && scrub.line.is_none() => {
+                let whole = scrub.stream.push_last(bytes).map_err(unscannable)?;
+                if whole.is_none() {
+                    self.pull(out)?;
+                }
+                Ok(whole)
+            }
+            _ => {
+                drop(time);
+                self.push(&bytes, out).map(|()| None)
             }
         }
     }
@@ -194,7 +220,7 @@ impl Scrub {
     }
 
     /// The next bytes that hold no secret any more.
-    fn poll(&mut self, found: &mut Vec<Found>) -> Result<Option<bytes::Bytes>, Refusal> {
+    fn poll(&mut self, found: &mut Vec<Found>) -> Result<Option<Bytes>, Refusal> {
         loop {
             let finding = match self.stream.poll().map_err(unscannable)? {
                 Next::Bytes(bytes) => return Ok(Some(bytes)),

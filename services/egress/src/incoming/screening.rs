@@ -27,6 +27,8 @@ pub(crate) struct Screening {
     coded: Option<Coded>,
     /// Judged, of a body as it stands or as it unpacks.
     clean: Vec<u8>,
+    /// All of a body, as it came.
+    whole: Option<Bytes>,
     /// Judged and collected.
     ready: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
@@ -62,6 +64,7 @@ impl Screening {
             judge,
             coded,
             clean: Vec::new(),
+            whole: None,
             ready: VecDeque::new(),
             trailers: None,
             pause: (!is_events).then(|| Stall::new(PAUSE)),
@@ -223,6 +226,9 @@ impl Screening {
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => match &mut self.coded {
+                    None if received.is_over() => {
+                        self.whole = self.judge.push_last(data, &mut self.clean)?;
+                    }
                     None => self.judge.push(&data, &mut self.clean)?,
                     Some(coded) => coded.take(data),
                 },
@@ -240,6 +246,10 @@ impl Screening {
 
     /// What may pass now.
     fn release(&mut self, received: &Received) -> Option<Bytes> {
+        if let Some(whole) = self.whole.take() {
+            received.passes(&whole);
+            return Some(whole);
+        }
         received.passes(&self.clean);
         match &mut self.coded {
             None if self.clean.is_empty() => None,

@@ -107,7 +107,7 @@ impl Judging {
             if let Some(bytes) = self.coded.as_mut().and_then(Coded::release) {
                 return Ok(Step::Bytes(bytes));
             }
-            let time = Stopwatch::start(self.inspection.scanner.times.as_ref().map(|times| &times.body));
+            let time = self.stopwatch();
             let next = self.stream.poll().map_err(|error| Refusal::Unscannable(error.to_string()))?;
             drop(time);
             if let Next::Bytes(bytes) = &next {
@@ -168,6 +168,7 @@ impl Judging {
             Some(Err(cut)) => return Err(self.source.refusal(cut)),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => match &mut self.coded {
+                    None if self.source.is_end_stream() => return self.feed_last(data),
                     None => self.stream.push(&data),
                     Some(coded) => coded.take(data),
                 },
@@ -175,6 +176,20 @@ impl Judging {
             },
         }
         Ok(None)
+    }
+
+    fn feed_last(&mut self, data: Bytes) -> Result<Option<Step>, Refusal> {
+        let _time = self.stopwatch();
+        let whole = self.stream.push_last(data);
+        let whole = whole.map_err(|error| Refusal::Unscannable(error.to_string()))?;
+        if let Some(whole) = &whole {
+            self.source.passes(whole);
+        }
+        Ok(whole.map(Step::Bytes))
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        Stopwatch::start(self.inspection.scanner.times.as_ref().map(|times| &times.body))
     }
 
     fn end(&mut self) -> Result<(), Refusal> {
