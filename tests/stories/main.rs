@@ -7,6 +7,7 @@ mod deciding;
 mod held;
 mod isolation;
 mod malformed;
+mod metrics;
 mod operator;
 mod pages;
 mod scanning;

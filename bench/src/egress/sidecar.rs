@@ -36,6 +36,8 @@ impl Sidecar {
         let (mut channel, theirs) = Channel::pair(Duration::from_secs(20))?;
         let process = Command::new(&program)
             .stdin(Stdio::from(OwnedFd::from(theirs.into_socket())))
+            // A line for each request, as by default.
+            .stderr(Stdio::null())
             .env_clear()
             .spawn()
             .with_context(|| {
@@ -101,6 +103,7 @@ fn handover(origin: &Child, scans: bool, spool: &TempDir) -> anyhow::Result<Egre
         rules: None,
         uplink: Uplink::default(),
         spool: spool.path().to_owned(),
+        metrics: None,
         // Every request is recorded, and without a bus the records of a whole run stay on disk.
         limits: EgressLimits { spool_bytes: 4 << 30, ..EgressLimits::default() },
     })

@@ -13,16 +13,16 @@ use http::header::HeaderName;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use crate::connection::Source;
+use crate::contents::Excerpt;
 use crate::framing::Flaw;
 use crate::headers::strip_trailers;
 use crate::incoming::Screening;
 use crate::inspect::Judged;
 use crate::record::Exchange;
 use crate::refusal::Refusal;
-use crate::timer::Timer;
+use crate::stall::Stall;
 
 /// What the agent gets: a text of ours, or a stream from its origin.
 pub(crate) enum Body {
@@ -161,6 +161,7 @@ pub(crate) struct Plain {
     limit: u64,
     guarded: Arc<[HeaderName]>,
     stall: Stall,
+    excerpt: Option<Excerpt>,
 }
 
 impl Plain {
@@ -173,7 +174,20 @@ impl Plain {
     ) -> Self {
         let progress = Arc::new(Progress::default());
         progress.ended.store(source.is_end_stream(), Ordering::Relaxed);
-        Self { source, progress, limit: limit.unwrap_or(u64::MAX), guarded, stall: Stall::new(idle) }
+        let (limit, stall) = (limit.unwrap_or(u64::MAX), Stall::new(idle));
+        Self { source, progress, limit, guarded, stall, excerpt: None }
+    }
+
+    /// Keeps the beginning of what passes.
+    pub(crate) fn keep(&mut self, excerpt: Option<Excerpt>) {
+        self.excerpt = excerpt;
+    }
+
+    /// These bytes of it were judged, and pass.
+    pub(crate) fn passes(&self, bytes: &[u8]) {
+        if let Some(excerpt) = &self.excerpt {
+            excerpt.add(bytes);
+        }
     }
 
     /// What it has done so far, also when somebody else owns it.
@@ -264,6 +278,18 @@ impl Received {
         self.exchange.note(found);
     }
 
+    /// These bytes of it were judged, and pass.
+    pub(crate) fn passes(&self, bytes: &[u8]) {
+        if let Some(excerpt) = self.exchange.received() {
+            excerpt.add(bytes);
+        }
+    }
+
+    /// Keeps its head, if it may be logged.
+    pub(crate) fn show(&mut self, headers: &HeaderMap) {
+        self.exchange.show_answer(headers);
+    }
+
     /// It does not go on, for this reason.
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         self.exchange.cut(refusal);
@@ -279,7 +305,10 @@ impl Received {
             return self.stall.poll(cx).map(|cut| Some(Err(cut)));
         };
         self.stall.moved();
-        let Some(frame) = frame else { return Poll::Ready(None) };
+        let Some(frame) = frame else {
+            self.exchange.received().into_iter().for_each(Excerpt::end);
+            return Poll::Ready(None);
+        };
         let Ok(mut frame) = frame else { return Poll::Ready(Some(Err(Cut::Broken))) };
         if let Some(data) = frame.data_ref() {
             if self.exchange.count_received(data.len() as u64) > self.limit {
@@ -337,31 +366,6 @@ impl http_body::Body for Body {
             Self::Text(text) => text.size_hint(),
             Self::Stream(stream) => stream.size_hint(),
         }
-    }
-}
-
-/// Notices that a stream stands still. The timer is set only while somebody waits.
-pub(crate) struct Stall {
-    limit: Duration,
-    timer: Timer,
-    waiting: bool,
-}
-
-impl Stall {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, timer: Timer::default(), waiting: false }
-    }
-
-    pub(crate) fn moved(&mut self) {
-        self.waiting = false;
-    }
-
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
-        if !self.waiting {
-            self.waiting = true;
-            self.timer.set(Instant::now() + self.limit);
-        }
-        self.timer.poll(cx).map(|()| Cut::Stalled)
     }
 }
 

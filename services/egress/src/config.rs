@@ -30,6 +30,8 @@ pub struct Config {
     pub uplink: Uplink,
     /// A directory for records that the bus has not taken.
     pub spool: PathBuf,
+    /// The socket to tell the metrics on (E17); none are counted without one.
+    pub metrics: Option<PathBuf>,
     /// The limits (E14).
     pub limits: EgressLimits,
 }
@@ -65,12 +67,25 @@ impl Config {
             authorities,
             uplink,
             spool,
+            metrics,
             limits,
             ..
         } = handover;
         check_limits(&limits)?;
         Ok((
-            Self { bottle, revision, policy, secrets, canary, rules, authorities, uplink, spool, limits },
+            Self {
+                bottle,
+                revision,
+                policy,
+                secrets,
+                canary,
+                rules,
+                authorities,
+                uplink,
+                spool,
+                metrics,
+                limits,
+            },
             bus,
         ))
     }

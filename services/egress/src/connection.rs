@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use base::bell::Bell;
 use base::lifecycle::Lifecycle;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,7 +20,6 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::bell::Bell;
 use crate::body::{Outbound, Progress};
 use crate::dial::Dialled;
 use crate::patience::patiently;

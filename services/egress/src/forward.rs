@@ -62,7 +62,8 @@ pub(crate) async fn forward(
         return Err(Refusal::BodyTooLarge(limit));
     }
     let mut outgoing = admit(gateway, running, target, &parts)?;
-    let exchange = gateway.recorder.admit(&call.asked, target.port, running.revision).await?;
+    let seen = call.seen.take();
+    let exchange = gateway.recorder.admit(&call.asked, target.port, running.under(), seen).await?;
     let exchange = call.exchange.insert(exchange);
 
     let guarded = Arc::clone(&outgoing.equipped.guarded);
@@ -134,7 +135,7 @@ impl Outgoing<'_> {
     async fn inspect(
         &mut self,
         parts: &mut Parts,
-        body: Plain,
+        mut body: Plain,
         call: &mut Call,
     ) -> Result<Outbound, Refusal> {
         if !self.gateway.scanner.looks_for_anything(self.equipped.scanning) {
@@ -143,6 +144,7 @@ impl Outgoing<'_> {
         let inspection = self.inspection(call);
         if let Some(exchange) = &mut call.exchange {
             exchange.watch(inspection.notes());
+            body.keep(exchange.sent().filter(|_| self.equipped.scanning.is_on()));
         }
         let replaced = self.equipped.credential.as_ref().map(Credential::header);
         inspect_head(&inspection, parts, &mut self.path, replaced).await?;
@@ -264,6 +266,7 @@ impl Outgoing<'_> {
             call.exchange = Some(body.received.into_exchange());
             return Err(refusal);
         }
+        body.received.show(&parts.headers);
         Ok(Response::from_parts(parts, Body::Stream(body)))
     }
 
@@ -300,6 +303,7 @@ impl Outgoing<'_> {
         let mut exchange = call.exchange.take().ok_or(Refusal::Internal)?;
         exchange.answered(parts.status.as_u16());
         found.into_iter().for_each(|found| exchange.note(found));
+        exchange.show_answer(&parts.headers);
         let inspection = self.inspection(call).resumed(exchange.notes());
         exchange.watch(inspection.notes());
         let opened = Opened { origin, exchange, inspection, watch: self.equipped.watch };

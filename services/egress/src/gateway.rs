@@ -6,17 +6,20 @@ use std::time::Duration;
 use base::id::ExchangeId;
 use base::lifecycle::Lifecycle;
 use handover::sidecar::EgressLimits;
-use http::header::{HeaderMap, USER_AGENT};
+use http::HeaderMap;
 use http::request::Parts;
 
 use crate::ca::Authority;
+use crate::contents::{Contents, Seen};
 use crate::dial::Dialer;
 use crate::identify::{Door, path};
 use crate::incoming::Screen;
 use crate::inspect::Scanner;
-use crate::record::{Exchange, Recorder};
-use crate::refusal::{Asked, PATH_LIMIT, Reader, Refusal};
-use crate::running::Live;
+use crate::journal::Level;
+use crate::metrics::{Metrics, Now};
+use crate::record::{Exchange, Queue, Recorder};
+use crate::refusal::{Asked, PATH_LIMIT, Refusal};
+use crate::running::{Live, Running};
 
 /// Bytes of a host that are recorded: no longer one exists (RFC 1035).
 const HOST_LIMIT: usize = 255;
@@ -29,8 +32,10 @@ pub(crate) struct Gateway {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) scanner: Arc<Scanner>,
     pub(crate) screen: Screen,
+    pub(crate) contents: Contents,
     pub(crate) dialer: Dialer,
     pub(crate) limits: EgressLimits,
+    pub(crate) metrics: Option<Arc<Metrics>>,
     pub(crate) life: Lifecycle,
 }
 
@@ -39,6 +44,14 @@ pub(crate) struct Call {
     pub(crate) asked: Arc<Asked>,
     /// From its admission on.
     pub(crate) exchange: Option<Exchange>,
+    /// Until then, what may be logged of it.
+    pub(crate) seen: Option<Box<Seen>>,
+}
+
+impl Call {
+    pub(crate) fn new(asked: Asked) -> Self {
+        Self { asked: Arc::new(asked), exchange: None, seen: None }
+    }
 }
 
 impl Gateway {
@@ -50,6 +63,21 @@ impl Gateway {
         Duration::from_secs(self.limits.handshake_seconds)
     }
 
+    /// Gathers what may be logged of a request besides its decision (E12).
+    pub(crate) fn gather(&self, running: &Running, headers: &HeaderMap) -> Option<Box<Seen>> {
+        if running.log == Level::Contents { self.contents.gather(headers) } else { None }
+    }
+
+    /// What the metrics say of this moment.
+    pub(crate) fn now(&self, records: &Queue) -> Now {
+        Now {
+            held: self.scanner.holds.held() as u64,
+            queued: records.waiting() as u64,
+            is_full: self.recorder.is_full(),
+            revision: self.live.current().revision,
+        }
+    }
+
     /// Records that a request does not go through. What the agent is told: the same refusal, or why even the record
     /// cannot be kept.
     pub(crate) async fn record(&self, refusal: Refusal, call: &mut Call, status: u16) -> Refusal {
@@ -58,8 +86,8 @@ impl Gateway {
             Some(exchange) if refusal.was_allowed() => drop(exchange),
             Some(exchange) => exchange.refuse(&refusal),
             None => {
-                let revision = self.live.current().revision;
-                if let Err(worse) = self.recorder.refuse(&refusal, &call.asked, status, revision).await {
+                let (under, seen) = (self.live.current().under(), call.seen.take());
+                if let Err(worse) = self.recorder.refuse(&refusal, &call.asked, status, under, seen).await {
                     return worse;
                 }
             }
@@ -69,7 +97,7 @@ impl Gateway {
 
     /// Records what went wrong on a connection that cannot be answered any more.
     pub(crate) async fn record_silent(&self, refusal: Refusal, door: &Door, status: u16) {
-        let mut call = Call { asked: Arc::new(Asked::of_connection(door)), exchange: None };
+        let mut call = Call::new(Asked::of_connection(door));
         let refusal = self.record(refusal, &mut call, status).await;
         tracing::debug!(rule = refusal.rule(), exchange.id = %call.asked.id, "closed a connection");
     }
@@ -112,12 +140,4 @@ fn cut_path(path: &str) -> String {
 
 fn cut(text: &str, limit: usize) -> String {
     text[..text.floor_char_boundary(limit)].to_owned()
-}
-
-impl Reader {
-    /// Who asks.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let agent = headers.get(USER_AGENT).map(http::HeaderValue::as_bytes);
-        if agent.is_some_and(|agent| agent.starts_with(b"git/")) { Self::Git } else { Self::Json }
-    }
 }

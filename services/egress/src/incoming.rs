@@ -25,6 +25,7 @@ pub(crate) use screening::Screening;
 use crate::body::Inbound;
 use crate::coded::Coded;
 use crate::inspect::{Surface, found};
+use crate::metrics::Times;
 use crate::refusal::Refusal;
 use head::Reading;
 pub(crate) use judge::Judge;
@@ -55,6 +56,8 @@ pub(crate) struct Screen {
     secrets: Option<Arc<Secrets>>,
     /// Bytes that a coded body may unpack into.
     decoded_bytes: u64,
+    /// Where the time that this takes is counted, if it is.
+    pub(crate) times: Option<Times>,
 }
 
 /// The search for the bottle's secrets, and for nothing else.
@@ -84,10 +87,9 @@ impl Screen {
             is_canary: false,
         });
         let rules = Rules::parse("", "no rules").context("preparing the search for secrets in answers")?;
-        let detectors = Detectors::new(Arc::new(rules), known.collect(), key)
-            .context("preparing the search for secrets in answers")?;
+        let detectors = Detectors::new(Arc::new(rules), known.collect(), key);
         let secrets = (!secrets.is_empty()).then(|| Arc::new(Secrets(Arc::new(detectors))));
-        Ok(Self { secrets, decoded_bytes })
+        Ok(Self { secrets, decoded_bytes, times: None })
     }
 
     /// Judges an answer: its head, and its body as far as it can be collected. What follows is judged as it passes.
@@ -117,7 +119,8 @@ impl Screen {
         let is_events = head::is_event_stream(&parts.headers);
         let coded = Coded::new(&parts.headers, self.decoded_bytes);
         let coded = coded.map_err(|error| Refusal::UnscannableAnswer(error.to_string()))?;
-        let judge = Judge::new(secrets.cloned(), reading, is_events, coded.is_some());
+        let judge =
+            Judge::new(secrets.cloned(), reading, is_events, coded.is_some()).timed(self.times.clone());
         let mut screening = Screening::new(judge, coded, is_events);
         screening.collect(&mut body.received).await?;
         if let Some(mark) = screening.mark() {

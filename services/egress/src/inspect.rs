@@ -19,6 +19,7 @@ pub(crate) use body::{Judged, Judging};
 pub(crate) use head::inspect_head;
 pub(crate) use holds::Holds;
 
+use crate::metrics::ScanTimes;
 use crate::record::note;
 use crate::refusal::{Asked, Refusal};
 use verdict::{Verdict, verdict};
@@ -63,6 +64,8 @@ pub(crate) struct Scanner {
     /// Bytes that a coded body may unpack into.
     pub(crate) decoded_bytes: u64,
     has_canary: bool,
+    /// Where the time that they take is counted, if it is.
+    pub(crate) times: Option<ScanTimes>,
 }
 
 impl Scanner {
@@ -72,7 +75,13 @@ impl Scanner {
         holds: Arc<Holds>,
         limits: &EgressLimits,
     ) -> Self {
-        Self { detectors: Arc::new(detectors), holds, decoded_bytes: limits.decoded_bytes, has_canary }
+        Self {
+            detectors: Arc::new(detectors),
+            holds,
+            decoded_bytes: limits.decoded_bytes,
+            has_canary,
+            times: None,
+        }
     }
 
     /// Whether requests of a route have to be looked at.

@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::record::{Queue, Record};
+use crate::journal::{Journal, Level, passed, refused};
+use crate::metrics::Metrics;
+use crate::record::{Decision, Queue, Record};
 use crate::scrub::Scrubber;
 use crate::spool::{Parcel, Spool};
 
@@ -70,6 +72,8 @@ pub(crate) struct Keeper {
     lines: Vec<Allowed>,
     /// Every record goes through it, before it is kept or sent.
     scrubber: Scrubber,
+    journal: Option<Journal>,
+    metrics: Option<Arc<Metrics>>,
     /// In order; neither delivered nor spooled yet.
     waiting: Vec<Parcel>,
 }
@@ -94,8 +98,20 @@ impl Keeper {
             noted: batch,
             lines: Vec::new(),
             scrubber,
+            journal: None,
+            metrics: None,
             waiting: Vec::new(),
         }
+    }
+
+    /// Logs decisions as well, as far as the policy that they were made under has them logged.
+    pub(crate) fn log_to(&mut self, journal: Journal) {
+        self.journal = Some(journal);
+    }
+
+    /// Counts decisions as well.
+    pub(crate) fn count(&mut self, metrics: Arc<Metrics>) {
+        self.metrics = Some(metrics);
     }
 
     /// Runs until the lifecycle stops and every request in hand has brought its record; what the bus has not taken by
@@ -109,7 +125,7 @@ impl Keeper {
                 _ = second.tick() => true,
                 () = life.stopping() => break,
             };
-            self.take(queue.take());
+            self.take(queue.take()).await;
             if is_second {
                 self.close_batch();
             }
@@ -122,7 +138,7 @@ impl Keeper {
         }
         queue.close();
         while !queue.is_empty() {
-            self.take(queue.take());
+            self.take(queue.take()).await;
             self.deliver().await;
             sleep(LAST_LOOK).await;
         }
@@ -131,22 +147,39 @@ impl Keeper {
         self.sync().await;
     }
 
-    fn take(&mut self, records: impl Iterator<Item = Record>) {
-        for record in records {
-            match record {
-                Record::Blocked(mut blocked) => {
+    async fn take(&mut self, records: impl Iterator<Item = Record>) {
+        for Record { decision, log, seen } in records {
+            let seen = seen.as_deref();
+            let journal = self.journal.as_mut().filter(|_| log != Level::Off);
+            match decision {
+                Decision::Blocked(mut blocked) => {
                     self.scrubber.blocked(&mut blocked);
+                    if let Some(metrics) = &self.metrics {
+                        metrics.blocked(&blocked, refused(&blocked));
+                    }
+                    if let Some(journal) = journal {
+                        journal.blocked(&blocked, seen, &self.scrubber);
+                    }
                     self.waiting.push(Parcel::Blocked(blocked));
                 }
-                Record::Allowed(line) => {
+                Decision::Allowed(line) => {
                     let mut line = line.into();
                     self.scrubber.allowed(&mut line);
+                    if let Some(metrics) = &self.metrics {
+                        metrics.allowed(&line, passed(&line));
+                    }
+                    if let Some(journal) = journal {
+                        journal.allowed(&line, seen, &self.scrubber);
+                    }
                     self.lines.push(line);
                     if self.lines.len() >= BATCH {
                         self.close_batch();
                     }
                 }
             }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.flush().await;
         }
     }
 
@@ -243,21 +276,24 @@ impl Keeper {
     /// Spools what could not be sent, and says whether more may come.
     async fn put_away(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        let (waiting, is_full) = self
+        let (waiting, is_full, spooled) = self
             .on_disk(|spool| {
                 if waiting.is_empty() {
-                    return (waiting, spool.is_full());
+                    return (waiting, spool.is_full(), spool.waiting());
                 }
                 match spool.append(&waiting) {
-                    Ok(()) => (Vec::new(), spool.is_full()),
+                    Ok(()) => (Vec::new(), spool.is_full(), spool.waiting()),
                     Err(error) => {
                         tracing::error!(%error, "cannot spool records; requests are refused until it works again");
-                        (waiting, true)
+                        (waiting, true, spool.waiting())
                     }
                 }
             })
             .await;
         self.waiting = waiting;
+        if let Some(metrics) = &self.metrics {
+            metrics.spooled.set(spooled);
+        }
         if self.full.swap(is_full, Ordering::Relaxed) != is_full {
             tracing::warn!(is_full, "the spool of records changed its state");
         }

@@ -3,8 +3,6 @@
 
 pub mod hello;
 
-use std::sync::Arc;
-
 use bytes::BytesMut;
 use policy::{AllowedHost, CheckedRoute, Scheme, admit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -40,7 +38,7 @@ pub(crate) async fn pass(
 ) {
     let mut asked = Asked::of_connection(&Door::Tunnel(tunnel.clone()));
     "CONNECT".clone_into(&mut asked.method);
-    let mut call = Call { asked: Arc::new(asked), exchange: None };
+    let mut call = Call::new(asked);
     let passing = try_pass(gateway, running, (route, host), tunnel, (&mut wire, deadline), &mut call);
     let passed = tokio::select! {
         passed = passing => passed,
@@ -65,7 +63,7 @@ async fn try_pass(
     let late = |_| Refusal::HandshakeTimeout(gateway.limits.handshake_seconds);
     let (hello, bytes) = timeout_at(deadline, read_hello(wire)).await.map_err(late)??;
     agree(&hello, tunnel)?;
-    let exchange = gateway.recorder.admit(&call.asked, tunnel.port, running.revision).await?;
+    let exchange = gateway.recorder.admit(&call.asked, tunnel.port, running.under(), None).await?;
     let exchange = call.exchange.insert(exchange);
     exchange.pass_unscanned();
     let link = running.equipped(route).ok_or(Refusal::Internal)?.upstream.link();

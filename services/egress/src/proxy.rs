@@ -22,11 +22,14 @@ use tokio::time::{Instant, interval, sleep};
 
 use crate::ca::Authority;
 use crate::config::{Config, check_limits};
+use crate::contents::Contents;
 use crate::dial::Dialer;
 use crate::gateway::Gateway;
 use crate::incoming::Screen;
 use crate::inspect::{Holds, Scanner};
+use crate::journal::Journal;
 use crate::keeper::{Destination, Keeper};
+use crate::metrics::{Metrics, Page, serve as serve_metrics};
 use crate::own;
 use crate::record::{Queue, Recorder};
 use crate::running::{Chest, Live};
@@ -48,11 +51,12 @@ pub struct Proxy {
     gateway: Arc<Gateway>,
     keeper: Keeper,
     records: Arc<Queue>,
+    page: Option<Page>,
 }
 
 /// The handle through which a running proxy's policy changes.
 #[derive(Clone)]
-pub struct Policies(pub(crate) Arc<Live>, Arc<Holds>);
+pub struct Policies(Arc<Gateway>);
 
 /// Builds a proxy. Nothing listens, dials or writes records yet; whatever can be wrong is found here.
 ///
@@ -77,10 +81,16 @@ pub fn build(
     extra.context("reading the host's further authorities")?;
     let full = Arc::new(AtomicBool::new(false));
     let spool = Spool::open(&config.spool, limits.spool_bytes).context("opening the spool of records")?;
-    let scanner = Arc::new(scanner(&config, &destination, &clock)?);
-    let screen = Screen::new(&config.secrets, digest_key(), limits.decoded_bytes)?;
+    let page = config.metrics.as_deref().map(Page::open).transpose().context("preparing the metrics")?;
+    let metrics = page.as_ref().map(|_| Metrics::new());
+    let mut scanner = scanner(&config, &destination, &clock)?;
+    scanner.times = metrics.as_ref().map(|metrics| metrics.scans.clone());
+    let scanner = Arc::new(scanner);
+    let mut screen = Screen::new(&config.secrets, digest_key(), limits.decoded_bytes)?;
+    screen.times = metrics.as_ref().map(|metrics| metrics.scans.answer.clone());
     let scrubber = Scrubber::new(Arc::clone(&scanner.detectors));
-    let keeper = Keeper::new(config.bottle.clone(), destination, spool, Arc::clone(&full), scrubber);
+    let mut keeper = Keeper::new(config.bottle.clone(), destination, spool, Arc::clone(&full), scrubber);
+    metrics.iter().for_each(|metrics| keeper.count(Arc::clone(metrics)));
     let (recorder, records) = Recorder::new(config.bottle, clock.clone(), full);
     let chest = Chest {
         secrets: config.secrets,
@@ -94,10 +104,21 @@ pub fn build(
     let within = Duration::from_secs(limits.handshake_seconds);
     let system = System::new(Arc::clone(&provider), extra_authorities);
     let dialer = Dialer::new(system, uplink, within, limits.connections);
+    let contents = Contents::new();
     let ca = authority(provider, clock, limits.certificates)?;
-    let gateway =
-        Arc::new(Gateway { live, ca, recorder, scanner, screen, dialer, limits, life: life.clone() });
-    Ok(Proxy { gateway, keeper, records })
+    let gateway = Arc::new(Gateway {
+        live,
+        ca,
+        recorder,
+        scanner,
+        screen,
+        contents,
+        dialer,
+        limits,
+        metrics,
+        life: life.clone(),
+    });
+    Ok(Proxy { gateway, keeper, records, page })
 }
 
 /// The detectors, with all secrets that this proxy holds, and the way to a person.
@@ -112,8 +133,7 @@ fn scanner(config: &Config, destination: &Destination, clock: &Clock) -> anyhow:
         }
         None => Rules::standard(),
     };
-    let detectors = Detectors::new(rules, secrets.chain(canary).collect(), digest_key())
-        .context("preparing the detectors")?;
+    let detectors = Detectors::new(rules, secrets.chain(canary).collect(), digest_key());
     let bus = match destination {
         Destination::Bus(bus) => Some(bus.clone()),
         Destination::Channel(_) => None,
@@ -142,15 +162,25 @@ impl Proxy {
     /// Where its policy can be changed.
     #[must_use]
     pub fn policies(&self) -> Policies {
-        Policies(Arc::clone(&self.gateway.live), Arc::clone(&self.gateway.scanner.holds))
+        Policies(Arc::clone(&self.gateway))
+    }
+
+    /// Writes a line for each decision to `log`, as far as the policy says so (E12). Without this, none is.
+    pub fn log_to(&mut self, log: impl std::io::Write + Send + 'static) {
+        self.keeper.log_to(Journal::new(Box::new(log)));
     }
 
     /// Accepts connections until the lifecycle stops. Returns at once; the lifecycle owns the tasks.
     pub fn run(self, listeners: Vec<TcpListener>) {
-        let Self { gateway, keeper, records } = self;
+        let Self { gateway, keeper, records, page } = self;
         let life = gateway.life.clone();
-        life.spawn_essential(keeper.run(records, life.clone()));
         let places = Arc::new(Semaphore::new(gateway.limits.connections));
+        if let (Some(page), Some(metrics)) = (page, gateway.metrics.clone()) {
+            let (gateway, records) = (Arc::clone(&gateway), Arc::clone(&records));
+            let text = move || metrics.text(gateway.now(&records));
+            life.spawn(serve_metrics(page, text, life.clone()));
+        }
+        life.spawn_essential(keeper.run(records, life.clone()));
         for listener in listeners {
             life.spawn_essential(accept(Arc::clone(&gateway), listener, Arc::clone(&places)));
         }
@@ -164,24 +194,28 @@ impl Policies {
     /// # Errors
     /// It is invalid or not newer; the old one goes on.
     pub fn offer(&self, revision: u64, policy: &policy::EgressPolicy) -> Result<(), crate::InvalidPolicy> {
-        self.0.offer(revision, policy)
+        let offered = self.0.live.offer(revision, policy);
+        if let (Err(_), Some(metrics)) = (&offered, &self.0.metrics) {
+            metrics.refused_policies.inc();
+        }
+        offered
     }
 
     /// A person has answered a question.
     pub fn resolve(&self, resolved: Resolved) {
-        self.1.resolve(resolved);
+        self.0.scanner.holds.resolve(resolved);
     }
 
     /// The questions that wait for a person's answer.
     #[must_use]
     pub fn pending(&self) -> Vec<ProposalId> {
-        self.1.pending()
+        self.0.scanner.holds.pending()
     }
 
     /// The revision that runs.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.0.current().revision
+        self.0.live.current().revision
     }
 }
 
@@ -202,7 +236,10 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, places: Arc<Semaph
             Ok((stream, _)) => {
                 let gateway = Arc::clone(&gateway);
                 life.spawn(async move {
+                    let metrics = gateway.metrics.clone();
+                    metrics.iter().for_each(|metrics| metrics.opened());
                     contain(serve(gateway, stream)).await;
+                    metrics.iter().for_each(|metrics| metrics.closed());
                     drop(place);
                 });
             }

@@ -9,13 +9,17 @@ use base::clock::Clock;
 use base::id::Slug;
 use bus::message::Version;
 use bus::message::egress::{Allowed, Blocked, Found};
+use http::HeaderMap;
 use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::body::Progress;
+use crate::contents::{Excerpt, Seen, head};
 use crate::inspect::Notes;
+use crate::journal::Level;
 use crate::refusal::{Asked, Refusal};
+use crate::running::Under;
 
 /// Requests in hand and records on their way, together.
 const PLACES: usize = 4096;
@@ -24,9 +28,16 @@ const MANY: usize = 200;
 /// How long a request waits for its place.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// One decision.
+/// One decision, and what may be logged of it.
 #[derive(Debug)]
-pub(crate) enum Record {
+pub(crate) struct Record {
+    pub(crate) decision: Decision,
+    pub(crate) log: Level,
+    pub(crate) seen: Option<Box<Seen>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Decision {
     /// Let through.
     Allowed(Passed),
     /// Refused.
@@ -43,7 +54,7 @@ pub(crate) struct Passed {
     sent: u64,
     received: u64,
     duration: Duration,
-    revision: u64,
+    under: Under,
     is_unscanned: bool,
     found: Vec<Found>,
 }
@@ -63,7 +74,7 @@ impl From<Passed> for Allowed {
             sent: passed.sent,
             received: passed.received,
             duration_ms: u64::try_from(passed.duration.as_millis()).unwrap_or(u64::MAX),
-            revision: passed.revision,
+            revision: passed.under.revision,
             is_unscanned: passed.is_unscanned,
             found: passed.found,
         }
@@ -90,6 +101,7 @@ pub(crate) struct Queue {
 pub(crate) struct Exchange {
     /// Until it is recorded.
     pending: Option<(OwnedSemaphorePermit, Passed)>,
+    seen: Option<Box<Seen>>,
     recorder: Arc<Recorder>,
     begun: Instant,
     sent: Option<Arc<Progress>>,
@@ -98,7 +110,7 @@ pub(crate) struct Exchange {
 
 impl Queue {
     fn push(&self, record: Record, place: OwnedSemaphorePermit) {
-        let is_urgent = matches!(record, Record::Blocked(_));
+        let is_urgent = matches!(record.decision, Decision::Blocked(_));
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push((record, place));
         if is_urgent || waiting.len() >= MANY {
@@ -123,6 +135,11 @@ impl Queue {
         self.places.close();
     }
 
+    /// Records that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Whether no request is in hand and no record waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.places.available_permits() == PLACES
@@ -145,7 +162,8 @@ impl Recorder {
         self: &Arc<Self>,
         asked: &Arc<Asked>,
         port: u16,
-        revision: u64,
+        under: Under,
+        seen: Option<Box<Seen>>,
     ) -> Result<Exchange, Refusal> {
         let place = self.place().await?;
         let passed = Passed {
@@ -156,12 +174,13 @@ impl Recorder {
             sent: 0,
             received: 0,
             duration: Duration::ZERO,
-            revision,
+            under,
             is_unscanned: false,
             found: Vec::new(),
         };
         Ok(Exchange {
             pending: Some((place, passed)),
+            seen,
             recorder: Arc::clone(self),
             begun: Instant::now(),
             sent: None,
@@ -178,15 +197,21 @@ impl Recorder {
         refusal: &Refusal,
         asked: &Asked,
         status: u16,
-        revision: u64,
+        under: Under,
+        seen: Option<Box<Seen>>,
     ) -> Result<(), Refusal> {
         let place = self.place().await?;
-        self.queue.push(Record::Blocked(self.blocked(refusal, asked, status, revision)), place);
+        self.queue.push(self.blocked(refusal, asked, status, under, seen), place);
         Ok(())
     }
 
+    /// Whether nothing more can be kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
     async fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        if self.full.load(Ordering::Relaxed) {
+        if self.is_full() {
             return Err(Refusal::RecordsFull);
         }
         if let Ok(place) = Arc::clone(&self.queue.places).try_acquire_owned() {
@@ -199,8 +224,15 @@ impl Recorder {
         }
     }
 
-    fn blocked(&self, refusal: &Refusal, asked: &Asked, status: u16, revision: u64) -> Box<Blocked> {
-        Box::new(Blocked {
+    fn blocked(
+        &self,
+        refusal: &Refusal,
+        asked: &Asked,
+        status: u16,
+        under: Under,
+        seen: Option<Box<Seen>>,
+    ) -> Record {
+        let blocked = Box::new(Blocked {
             v: Version,
             bottle: self.bottle.clone(),
             id: asked.id.clone(),
@@ -213,9 +245,10 @@ impl Recorder {
             rule: refusal.rule().to_owned(),
             reason: refusal.to_string(),
             status,
-            revision,
+            revision: under.revision,
             found: refusal.found().cloned(),
-        })
+        });
+        Record { decision: Decision::Blocked(blocked), log: under.log, seen }
     }
 }
 
@@ -233,6 +266,23 @@ impl Exchange {
     /// What is followed.
     pub(crate) fn notes(&self) -> Option<Arc<Notes>> {
         self.notes.clone()
+    }
+
+    /// Where the beginning of the request's body is kept, if any of it may be logged.
+    pub(crate) fn sent(&self) -> Option<Excerpt> {
+        self.seen.as_ref().map(|seen| seen.sent.clone())
+    }
+
+    /// The same of the answer's.
+    pub(crate) fn received(&self) -> Option<&Excerpt> {
+        self.seen.as_ref().map(|seen| &seen.received)
+    }
+
+    /// Keeps the answer's head, if it may be logged.
+    pub(crate) fn show_answer(&mut self, headers: &HeaderMap) {
+        if let Some(seen) = &mut self.seen {
+            seen.answered = head(headers);
+        }
     }
 
     /// Notes the origin's status.
@@ -276,8 +326,8 @@ impl Exchange {
 
     fn block(&mut self, refusal: &Refusal, status: u16) {
         if let Some((place, passed)) = self.pending.take() {
-            let record =
-                Record::Blocked(self.recorder.blocked(refusal, &passed.asked, status, passed.revision));
+            let Passed { asked, under, .. } = passed;
+            let record = self.recorder.blocked(refusal, &asked, status, under, self.seen.take());
             self.recorder.queue.push(record, place);
         }
     }
@@ -298,6 +348,9 @@ impl Drop for Exchange {
         let Some((place, mut passed)) = self.pending.take() else { return };
         if let Some(sent) = &self.sent {
             passed.sent = sent.bytes();
+            if let Some(seen) = self.seen.as_ref().filter(|_| sent.has_ended()) {
+                seen.sent.end();
+            }
         }
         if let Some(notes) = &self.notes {
             let answer = std::mem::take(&mut passed.found);
@@ -305,7 +358,8 @@ impl Drop for Exchange {
             answer.into_iter().for_each(|found| note(&mut passed.found, found));
         }
         passed.duration = self.begun.elapsed();
-        self.recorder.queue.push(Record::Allowed(passed), place);
+        let (log, seen) = (passed.under.log, self.seen.take());
+        self.recorder.queue.push(Record { decision: Decision::Allowed(passed), log, seen }, place);
     }
 }
 

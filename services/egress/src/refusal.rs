@@ -1,15 +1,11 @@
-//! Every reason for which a request does not go through, and the one place that turns it into a reply.
-
-use std::fmt::Write as _;
+//! Every reason for which a request does not go through.
 
 use base::id::{ExchangeId, ProposalId};
 use bus::message::egress::Found;
 use bus::message::proposal::Outcome;
-use http::{HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
+use http::StatusCode;
 
 use crate::address::Objection;
-use crate::body::Body;
 use crate::framing::Flaw;
 
 /// Why a request was refused or failed. Its text is inert and holds no secret.
@@ -182,7 +178,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// What the agent reads: the same text, without an address behind a name.
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         match self {
             Self::Address { host, objection, .. } => format!(
                 "{host} is at an address that must not be dialled, because {objection}; a route may allow it with \
@@ -296,7 +292,7 @@ impl Refusal {
     }
 
     /// The question that a person was asked about it.
-    fn proposal(&self) -> Option<&ProposalId> {
+    pub(crate) fn proposal(&self) -> Option<&ProposalId> {
         match self {
             Self::Unanswered { proposal, .. } | Self::Denied { proposal, .. } => Some(proposal),
             _ => None,
@@ -304,7 +300,7 @@ impl Refusal {
     }
 
     /// Whether a person could allow it, so that asking makes sense.
-    fn can_be_asked_for(&self) -> bool {
+    pub(crate) fn can_be_asked_for(&self) -> bool {
         match self {
             Self::Policy(policy::Refusal::AmbiguousPath(_) | policy::Refusal::GitPush) => false,
             Self::Policy(_) => true,
@@ -313,7 +309,7 @@ impl Refusal {
     }
 
     /// Whether the connection cannot carry another request.
-    fn ends_connection(&self) -> bool {
+    pub(crate) fn ends_connection(&self) -> bool {
         matches!(self, Self::Framing(_) | Self::Malformed(_) | Self::BodyTooLarge(_) | Self::Stopping)
     }
 }
@@ -337,95 +333,6 @@ pub(crate) struct Asked {
 
 /// Bytes of a path that are recorded.
 pub(crate) const PATH_LIMIT: usize = 1024;
-
-/// How the client wants to read a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reader {
-    /// A program.
-    Json,
-    /// git shows its user nothing but plain text.
-    Git,
-}
-
-#[derive(Serialize)]
-struct Told<'a> {
-    error: &'static str,
-    rule: &'static str,
-    reason: String,
-    id: &'a ExchangeId,
-    method: &'a str,
-    scheme: &'static str,
-    host: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    path: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<&'a Found>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    proposal: Option<&'a ProposalId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ask: Option<Ask<'a>>,
-}
-
-/// The MCP call of the bottle's door that asks a person for what was refused.
-#[derive(Serialize)]
-struct Ask<'a> {
-    tool: &'static str,
-    arguments: Arguments<'a>,
-}
-
-#[derive(Serialize)]
-struct Arguments<'a> {
-    id: &'a ExchangeId,
-}
-
-/// The reply that tells the agent what was refused, by which rule, and how to ask for it.
-#[must_use]
-pub(crate) fn reply(refusal: &Refusal, asked: &Asked, reader: Reader) -> Response<Body> {
-    let ask = Ask { tool: "egress-block", arguments: Arguments { id: &asked.id } };
-    let ask = refusal.can_be_asked_for().then_some(ask);
-    let (kind, text) = match reader {
-        Reader::Json => ("application/json", as_json(refusal, asked, ask)),
-        Reader::Git => ("text/plain", as_text(refusal, asked, ask.is_some())),
-    };
-    let mut response = Response::new(Body::text(text));
-    *response.status_mut() = refusal.status();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    if refusal.ends_connection() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-fn as_json(refusal: &Refusal, asked: &Asked, ask: Option<Ask<'_>>) -> String {
-    let told = Told {
-        error: if refusal.was_allowed() { "failed" } else { "refused" },
-        rule: refusal.rule(),
-        reason: refusal.told(),
-        id: &asked.id,
-        method: &asked.method,
-        scheme: asked.scheme,
-        host: &asked.host,
-        port: asked.port,
-        path: &asked.path,
-        found: refusal.found(),
-        proposal: refusal.proposal(),
-        ask,
-    };
-    // Strings and numbers always serialise.
-    let mut text = serde_json::to_string(&told).unwrap_or_default();
-    text.push('\n');
-    text
-}
-
-fn as_text(refusal: &Refusal, asked: &Asked, ask: bool) -> String {
-    let mut text = format!("bot-bottle refused this ({}): {}\n", refusal.rule(), refusal.told());
-    if ask {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "To ask for it, call the MCP tool egress-block with id {}.", asked.id);
-    }
-    text
-}
 
 /// What was found, in words.
 fn secret(found: &Found) -> String {

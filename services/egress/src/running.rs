@@ -13,6 +13,7 @@ use crate::dial::Link;
 use crate::incoming::Watch;
 use crate::inject::Credential;
 use crate::inspect::Scanning;
+use crate::journal::Level;
 use crate::pool::Upstream;
 use crate::trust::Trust;
 
@@ -20,6 +21,8 @@ use crate::trust::Trust;
 pub(crate) struct Running {
     /// Its number.
     pub(crate) revision: u64,
+    /// What is logged of requests.
+    pub(crate) log: Level,
     /// What decides.
     pub(crate) policy: CheckedPolicy,
     /// For each route, in order.
@@ -37,7 +40,18 @@ pub(crate) struct Equipped {
     host: HostPattern,
 }
 
+/// What a decision was made under, as far as its record is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Under {
+    pub(crate) revision: u64,
+    pub(crate) log: Level,
+}
+
 impl Running {
+    pub(crate) fn under(&self) -> Under {
+        Under { revision: self.revision, log: self.log }
+    }
+
     /// What a route of this policy has.
     pub(crate) fn equipped(&self, route: &CheckedRoute) -> Option<&Equipped> {
         self.routes.get(route.index())
@@ -54,11 +68,6 @@ pub enum InvalidPolicy {
     /// It breaks the rules of the schema.
     #[error("the policy is not valid: {0}")]
     Problems(#[from] policy::Problems),
-    /// A log level that would have to redact.
-    #[error(
-        "log: 2 would record headers and bodies, which needs redaction that this proxy does not do; write 0 or 1"
-    )]
-    LogLevel,
     /// The launcher resolved no such token; a policy can name only tokens that the bottle was started with.
     #[error("routes[{index}].auth: the token {token_ref} was not handed over when the bottle was started")]
     UnknownToken {
@@ -152,9 +161,6 @@ impl Chest {
         old: Option<&Running>,
     ) -> Result<Running, InvalidPolicy> {
         let checked = policy::check(policy)?;
-        if policy.log == Some(2) {
-            return Err(InvalidPolicy::LogLevel);
-        }
         let mut routes = Vec::with_capacity(checked.routes().len());
         for route in checked.routes() {
             let link = Link::new(route, self.trust(route)?);
@@ -178,7 +184,7 @@ impl Chest {
                 host: route.host().clone(),
             });
         }
-        Ok(Running { revision, policy: checked, routes })
+        Ok(Running { revision, log: checked.log().into(), policy: checked, routes })
     }
 
     fn trust(&self, route: &CheckedRoute) -> Result<Option<(Arc<str>, Trust)>, InvalidPolicy> {

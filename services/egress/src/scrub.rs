@@ -58,17 +58,20 @@ impl Scrubber {
         if text.len() < SHORTEST {
             return None;
         }
-        let Ok(findings) = self.0.scan(text.as_bytes(), Enabled::default(), &Shape::Form) else {
-            return Some(blot_all(text));
-        };
-        if findings.is_empty() {
-            return None;
-        }
         let mut bytes = text.as_bytes().to_vec();
-        for finding in findings {
+        self.bytes(&mut bytes).then(|| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Any bytes; whether there was anything to blot out.
+    pub(crate) fn bytes(&self, bytes: &mut [u8]) -> bool {
+        let Ok(findings) = self.0.scan(bytes, Enabled::default(), &Shape::Form) else {
+            blot(bytes);
+            return true;
+        };
+        for finding in &findings {
             blot(&mut bytes[finding.span.start as usize..finding.span.end as usize]);
         }
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        !findings.is_empty()
     }
 }
 
@@ -88,8 +91,7 @@ mod tests {
     fn scrubber() -> Scrubber {
         let value = Secret::new(["Zq7Lw3Xk5V", "b1Nm8Rt2Y", "c4Hs9Gd6Kp"].concat());
         let known = Known { name: "TOKEN".into(), value, is_canary: false };
-        let detectors =
-            Detectors::new(Rules::standard(), vec![known], Secret::new("key".to_owned())).unwrap();
+        let detectors = Detectors::new(Rules::standard(), vec![known], Secret::new("key".to_owned()));
         Scrubber::new(Arc::new(detectors))
     }
 

@@ -5,6 +5,7 @@ use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::bell::Bell;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,7 +16,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::bell::Bell;
 use crate::ca;
 use crate::connection::{MIN_BUFFER, Owned};
 use crate::gateway::Gateway;
@@ -143,11 +143,11 @@ async fn speak_http1<S: Agent>(gateway: &Arc<Gateway>, door: Door, wire: Wire<S>
             () = gateway.life.stopping() => None,
         }
     });
-    let bell = Bell::new();
+    let (busy, beside) = (Bell::new(), Bell::new());
     let ended = tokio::select! {
         biased;
-        ended = connection.as_mut() => ended,
-        event = poll_fn(|cx| bell.poll_woken(cx, |cx| watch.as_mut().poll(cx))) => {
+        ended = poll_fn(|cx| busy.poll(cx, |cx| connection.as_mut().poll(cx))) => ended,
+        event = poll_fn(|cx| beside.poll_woken(cx, |cx| watch.as_mut().poll(cx))) => {
             if let Some(expired) = event {
                 Box::pin(note_expired(&session, expired)).await;
                 return None;

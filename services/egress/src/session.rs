@@ -14,7 +14,8 @@ use crate::forward::forward;
 use crate::gateway::{Call, Gateway};
 use crate::identify::{Door, Intent, identify};
 use crate::local::{self, Local};
-use crate::refusal::{Asked, Reader, Refusal, reply};
+use crate::refusal::{Asked, Refusal};
+use crate::reply::{Reader, reply};
 use crate::websocket::Opened;
 use crate::wire::Gauge;
 
@@ -66,7 +67,7 @@ pub(crate) async fn answer(
     let becomes = (request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE))
         .then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
-    let mut call = Call { asked: Arc::new(Asked::of_request(&session.door, &parts)), exchange: None };
+    let mut call = Call::new(Asked::of_request(&session.door, &parts));
     let reader = Reader::of(&parts.headers);
     match try_answer(&session, (parts, body), becomes, &mut call).await {
         Ok(response) => Ok(response),
@@ -91,6 +92,7 @@ async fn try_answer(
         return Err(Refusal::Stopping);
     }
     let running = session.gateway.live.current();
+    call.seen = session.gateway.gather(&running, &parts.headers);
     let target = match identify(&session.door, &parts)? {
         Intent::Forward(target) => target,
         Intent::Connect(host, port) => return open(session, host, port, becomes),

@@ -53,7 +53,7 @@ fn start(handover: EgressHandover, channel: &mut Channel) -> anyhow::Result<Life
     let (config, bus) = Config::from_handover(handover)?;
     let bottle = config.bottle.clone();
     let (published, connection) = watch::channel(None);
-    let proxy = build(config, Destination::Bus(connection), Clock::System, &life)?;
+    let mut proxy = build(config, Destination::Bus(connection), Clock::System, &life)?;
     let certificate = Some(proxy.certificate().to_owned());
     channel
         .send(&SidecarAnswer::Ready { certificate }, &[])
@@ -62,6 +62,7 @@ fn start(handover: EgressHandover, channel: &mut Channel) -> anyhow::Result<Life
     if let Some(bus) = bus {
         life.spawn(live::follow(bus, bottle, proxy.policies(), published, life.clone()));
     }
+    proxy.log_to(std::io::stderr());
     proxy.run(listeners);
     Ok(life)
 }

@@ -83,6 +83,11 @@ impl Spool {
         self.delivered == self.length
     }
 
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.length.saturating_sub(self.delivered)
+    }
+
     /// Whether no further record may come to be.
     pub(crate) fn is_full(&self) -> bool {
         self.length.saturating_add(self.parked) >= self.limit

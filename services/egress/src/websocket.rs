@@ -28,6 +28,7 @@ use crate::incoming::Watch;
 use crate::inspect::Inspection;
 use crate::record::Exchange;
 use crate::refusal::Refusal;
+use crate::running::Under;
 use crate::serve::Agent;
 use crate::wire::Wire;
 use arriving::Arriving;
@@ -103,7 +104,8 @@ async fn conclude(gateway: &Gateway, inspection: &Inspection, end: End) -> Optio
         End::Gone | End::Over => return None,
     };
     let status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
-    let recorded = gateway.recorder.refuse(&refusal, &inspection.asked, status, inspection.revision).await;
+    let under = Under { revision: inspection.revision, ..gateway.live.current().under() };
+    let recorded = gateway.recorder.refuse(&refusal, &inspection.asked, status, under, None).await;
     if let Err(worse) = recorded {
         tracing::warn!(rule = refusal.rule(), because = worse.rule(), "cannot record a refused message");
     }

@@ -14,6 +14,8 @@ mod hostile;
 mod identity;
 mod incoming;
 mod local;
+mod logging;
+mod metrics;
 mod policies;
 mod protocols;
 mod records;

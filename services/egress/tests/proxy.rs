@@ -1,6 +1,7 @@
 //! A proxy in this process, with its records at hand.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::Secret;
@@ -32,7 +33,22 @@ pub(crate) struct Proxy {
     pub(crate) policies: Policies,
     pub(crate) life: Lifecycle,
     records: mpsc::Receiver<Parcel>,
+    log: Log,
     _spool: tempfile::TempDir,
+}
+
+/// A log at hand.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A route to the origin, with more keys.
@@ -75,12 +91,14 @@ impl Proxy {
     pub(crate) async fn of(config: Config, spool: tempfile::TempDir) -> Self {
         let (parcels, records) = mpsc::channel(10_000);
         let life = Lifecycle::new();
-        let proxy = egress::build(config, Destination::Channel(parcels), Clock::System, &life).unwrap();
+        let log = Log::default();
+        let mut proxy = egress::build(config, Destination::Channel(parcels), Clock::System, &life).unwrap();
+        proxy.log_to(log.clone());
         let (certificate, policies) = (proxy.certificate().to_owned(), proxy.policies());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         proxy.run(vec![listener]);
-        Self { via: Via { address, certificate }, policies, life, records, _spool: spool }
+        Self { via: Via { address, certificate }, policies, life, records, log, _spool: spool }
     }
 
     /// The next refusal that is recorded.
@@ -107,6 +125,11 @@ impl Proxy {
             Parcel::Blocked(blocked) => serde_json::to_string(&blocked).unwrap(),
             Parcel::Log(log) => serde_json::to_string(&log).unwrap(),
         }
+    }
+
+    /// What it has logged so far; of every record that came out, its line.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
     }
 
     async fn parcel(&mut self) -> Parcel {
@@ -144,6 +167,7 @@ pub(crate) fn config(
         rules: None,
         uplink: Uplink::default(),
         spool: spool.to_owned(),
+        metrics: None,
         limits,
     }
 }

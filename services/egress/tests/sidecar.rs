@@ -69,6 +69,7 @@ impl Sidecar {
             rules: None,
             uplink: Uplink::default(),
             spool: self.spool.path().to_owned(),
+            metrics: None,
             limits,
         };
         self.channel().send(&handover, &[]).unwrap();

@@ -88,9 +88,10 @@ async fn a_secret_in_a_message_ends_the_socket() {
         assert_eq!(blocked.found.unwrap().surface, "WebSocket message");
         assert!(!reason.contains(&leaked));
     }
-    // What was said before is counted, and nothing of what was refused.
+    // What was said before, and nothing of what was refused; the long message may be seen to break off.
     let said = origin.said();
-    assert!(said.iter().all(|message| !message.contains(&leaked)) && said.len() == 5, "{said:?}");
+    let is_meant = |message: &String| message == "all is well" || message == "invalid";
+    assert!(said.iter().all(is_meant) && said.len() >= 5, "{said:?}");
 }
 
 #[tokio::test]

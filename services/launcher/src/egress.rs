@@ -15,6 +15,7 @@ use policy::EgressPolicy;
 
 use crate::backend::{Backend, BackendError, SIDECAR_SPOOL, Sidecar, SidecarSpec};
 use crate::config::LauncherConfig;
+use crate::metrics::{self, UnusableMetrics};
 use crate::token::Needed;
 use crate::uplink::{UnusableUplink, uplink};
 
@@ -31,6 +32,8 @@ pub(crate) enum EgressError {
     Backend(#[from] BackendError),
     #[error(transparent)]
     Uplink(#[from] UnusableUplink),
+    #[error(transparent)]
+    Metrics(#[from] UnusableMetrics),
     #[error("the egress sidecar does not answer: {0}{log}", log = log_hint(.1))]
     Channel(#[source] ChannelError, String),
     #[error("the egress sidecar refused to start: {0}")]
@@ -94,7 +97,7 @@ pub(crate) async fn start(
     }
 }
 
-fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, UnusableUplink> {
+fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, EgressError> {
     let bus = BusAccess {
         url: config.bus_url.clone(),
         jwt: duties.credentials.jwt().to_owned(),
@@ -112,6 +115,7 @@ fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, U
         rules: duties.rules,
         uplink: uplink(&config.environment)?,
         spool: SIDECAR_SPOOL.into(),
+        metrics: metrics::socket(&config.environment)?,
         limits: EgressLimits::default(),
     })
 }

@@ -14,6 +14,7 @@ pub mod host;
 pub mod identity;
 mod launch;
 pub mod limits;
+mod metrics;
 mod output;
 pub mod plan;
 pub mod prerequisite;

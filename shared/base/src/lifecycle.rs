@@ -7,15 +7,19 @@
 //! ```
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::bell::Bell;
 
 /// The handle that a service's parts share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -70,7 +74,16 @@ impl Lifecycle {
         F::Output: Send + 'static,
     {
         let hard = self.hard.clone();
-        self.tasks.spawn(async move { hard.run_until_cancelled(task).await })
+        self.tasks.spawn(async move {
+            let (mut task, mut cancelled) = (pin!(task), pin!(hard.cancelled()));
+            // A busy task is polled for every packet; asking each time whether it is over would cost more than a lock.
+            let bell = Bell::new();
+            poll_fn(|cx| match bell.poll_woken(cx, |cx| cancelled.as_mut().poll(cx)) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => task.as_mut().poll(cx).map(Some),
+            })
+            .await
+        })
     }
 
     /// Like [`Lifecycle::spawn`], for a loop that the service cannot live without: when it ends before a stop was

@@ -57,6 +57,9 @@ pub struct EgressHandover {
     pub uplink: Uplink,
     /// A directory of its own for records that the bus has not taken yet.
     pub spool: PathBuf,
+    /// A socket that it makes, and on which it tells its metrics (E17); without one it counts nothing.
+    #[serde(default)]
+    pub metrics: Option<PathBuf>,
     /// Limits (E14); absent fields have their defaults.
     #[serde(default)]
     pub limits: EgressLimits,

@@ -56,7 +56,7 @@ impl CheckedPolicy {
         &self.source
     }
 
-    /// What to record: 0 nothing, 1 decisions (unless given), 2 decisions with redacted content (E12).
+    /// What to log of requests: 0 nothing, 1 decisions (unless given), 2 decisions with redacted content (E12).
     #[must_use]
     pub fn log(&self) -> u8 {
         self.source.log.unwrap_or(1)

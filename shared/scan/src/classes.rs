@@ -75,9 +75,11 @@ impl Mask {
     }
 }
 
+/// One bit for each byte of a block that is in a class, the lowest for the first.
+///
 /// Written so that the compiler can use vector instructions for the comparisons; the product gathers the lowest bits of
 /// eight bytes in its highest byte.
-fn word(block: &[u8; 64], is_in: impl Fn(u8) -> bool) -> u64 {
+pub(crate) fn word(block: &[u8; 64], is_in: impl Fn(u8) -> bool) -> u64 {
     let mut flags = [0u8; 64];
     for (flag, byte) in flags.iter_mut().zip(block) {
         *flag = u8::from(is_in(*byte));

@@ -10,6 +10,7 @@ mod escape;
 mod fields;
 mod hex;
 mod percent;
+mod substitution;
 mod utf16;
 
 use std::ops::Range;
@@ -18,7 +19,10 @@ use crate::classes::{Mask, is_base32, is_base64, is_hex};
 use crate::finding::Decoding;
 use crate::view::{Parts, View};
 
+use entity::ENTITY;
+use escape::ESCAPE;
 pub use fields::Shape;
+use percent::PERCENT;
 
 /// Where a decoder puts a byte, and the bytes of the source that it came from.
 pub(crate) trait Sink {
@@ -85,9 +89,9 @@ impl Codec {
     /// Decodes the parts of `text`, read as one.
     pub(crate) fn decode<S: Sink>(self, text: &[u8], parts: &[Range<usize>], out: &mut S) {
         match self {
-            Self::Percent => each(parts, |part| percent::decode(text, part, out)),
-            Self::Escape => each(parts, |part| escape::decode(text, part, out)),
-            Self::Entity => each(parts, |part| entity::decode(text, part, out)),
+            Self::Percent => each(parts, |part| PERCENT.decode(text, part, out)),
+            Self::Escape => each(parts, |part| ESCAPE.decode(text, part, out)),
+            Self::Entity => each(parts, |part| ENTITY.decode(text, part, out)),
             Self::Base64(skip) => base64::decode(text, parts, skip, out),
             Self::Base32(skip) => base32::decode(text, parts, skip, out),
             Self::Hex(skip) => hex::decode(text, parts, skip, out),
@@ -120,9 +124,9 @@ pub(crate) fn views(text: &[u8], scratch: &mut Scratch, child: &impl Fn() -> Vie
         }
     };
     for (codec, regions) in [
-        (Codec::Percent, percent::regions(text)),
-        (Codec::Escape, escape::regions(text)),
-        (Codec::Entity, entity::regions(text)),
+        (Codec::Percent, PERCENT.regions(text)),
+        (Codec::Escape, ESCAPE.regions(text)),
+        (Codec::Entity, ENTITY.regions(text)),
         (Codec::Utf16, utf16::regions(text)),
     ] {
         collect(&mut |view| {

@@ -42,18 +42,11 @@ impl Default for Enabled {
 #[error("it is encoded in too many layers to be judged")]
 pub struct TooComplex;
 
-/// The known secrets cannot be made into one search.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot build the search for the bottle's secrets")]
-pub struct UnusableSecrets(#[from] aho_corasick::BuildError);
-
 impl Detectors {
     /// `key` is what digests of found values are made with; make it at random for each process.
-    ///
-    /// # Errors
-    /// If there are more secrets than one search can hold: thousands of large ones.
-    pub fn new(rules: Arc<Rules>, known: Vec<Known>, key: Secret) -> Result<Self, UnusableSecrets> {
-        Ok(Self { rules, known: KnownSecrets::new(known)?, key })
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, known: Vec<Known>, key: Secret) -> Self {
+        Self { rules, known: KnownSecrets::new(known), key }
     }
 
     /// All findings in a text that is there as a whole, in the order of their places.
@@ -61,7 +54,7 @@ impl Detectors {
     /// # Errors
     /// If it cannot be judged within bounds; refuse it.
     pub fn scan(&self, text: &[u8], enabled: Enabled, shape: &Shape) -> Result<Vec<Finding>, TooComplex> {
-        window::scan(self, text, 0, enabled, shape, &mut Room::default())
+        Room::with(|room| window::scan(self, text, 0, enabled, shape, room))
     }
 
     /// Stands for `value`.

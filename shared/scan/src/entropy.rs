@@ -21,8 +21,7 @@ pub(crate) fn find(text: &[u8], found: &mut impl FnMut(Range<usize>)) {
 }
 
 /// Shannon entropy, in bits a byte: 0 for a text of one byte over and over, 8 for all bytes alike often.
-#[must_use]
-pub fn bits_per_byte(text: &[u8]) -> f64 {
+pub(crate) fn bits_per_byte(text: &[u8]) -> f64 {
     let mut counts = [0u32; 256];
     text.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
     let length = text.len() as f64;

@@ -1,16 +1,18 @@
 //! The secrets of this bottle, found whole or in part, whatever stands between their characters (E9).
 //!
-//! A text is squeezed to its letters and digits, in lower case, and searched for pieces of the squeezed secrets; each
-//! hit is widened as far as secret and text agree. Pieces lie so close together that every part of the minimum length
-//! holds one of them.
+//! A text is squeezed to its letters and digits, in lower case, and searched for grams of the squeezed secrets; each
+//! hit is widened as far as secret and text agree.
+
+mod grams;
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
 use base::Secret;
 use zeroize::Zeroizing;
 
+use crate::classes::word;
 use crate::finding::{Decoding, Detector, SecretName};
+use grams::{Gram, Grams};
 
 /// A secret that the scanner is told of.
 pub struct Known {
@@ -36,9 +38,7 @@ pub(crate) struct KnownHit {
 /// All known secrets, ready to be searched for.
 pub(crate) struct KnownSecrets {
     secrets: Vec<Entry>,
-    pieces: Option<AhoCorasick>,
-    /// Whose piece, and where in it, by pattern.
-    origins: Vec<Origin>,
+    grams: Grams,
 }
 
 struct Entry {
@@ -50,13 +50,6 @@ struct Entry {
     min: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Origin {
-    secret: usize,
-    is_backward: bool,
-    offset: usize,
-}
-
 /// Room that every text needs again.
 #[derive(Default)]
 pub(crate) struct Squeezed(Vec<u8>);
@@ -64,32 +57,46 @@ pub(crate) struct Squeezed(Vec<u8>);
 impl Squeezed {
     fn fill(&mut self, text: &[u8]) {
         self.0.clear();
-        for block in text.chunks(128) {
-            // A block fills half of it at most; the mask says so to the compiler, which then checks no bounds.
-            let mut kept = [0; 256];
-            let mut length = 0;
-            for byte in block {
-                let letter = SQUEEZED[usize::from(*byte)];
-                kept[length & 255] = letter;
-                length += usize::from(letter != 0);
-            }
-            self.0.extend_from_slice(&kept[..length & 255]);
+        let (blocks, rest) = text.as_chunks::<64>();
+        blocks.iter().for_each(|block| self.add(block));
+        if !rest.is_empty() {
+            let mut last = [0; 64];
+            last[..rest.len()].copy_from_slice(rest);
+            self.add(&last);
         }
+    }
+
+    /// Adds what is kept of a block: whole steps are copied, and of the last one of a run what is too much is written
+    /// over by the next run.
+    fn add(&mut self, block: &[u8; 64]) {
+        const STEP: usize = 16;
+        let mut lower = [0; 64 + STEP];
+        lower[..64].copy_from_slice(block);
+        lower[..64].make_ascii_lowercase();
+        let mut kept = [0; 64 + STEP];
+        let mut length = 0;
+        let mut marks = word(block, is_kept);
+        let mut start = 0;
+        while marks != 0 {
+            let gap = marks.trailing_zeros() as usize;
+            let run = (!(marks >> gap)).trailing_zeros() as usize;
+            start += gap;
+            for step in (0..run).step_by(STEP) {
+                let from = start + step;
+                kept[length + step..][..STEP].copy_from_slice(&lower[from..][..STEP]);
+            }
+            length += run;
+            start += run;
+            marks = if gap + run < 64 { marks >> (gap + run) } else { 0 };
+        }
+        self.0.extend_from_slice(&kept[..length]);
     }
 }
 
-/// The byte that is kept of each byte; 0 for none.
-const SQUEEZED: [u8; 256] = {
-    let mut kept = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        if (byte as u8).is_ascii_alphanumeric() {
-            kept[byte] = (byte as u8).to_ascii_lowercase();
-        }
-        byte += 1;
-    }
-    kept
-};
+/// Letters and digits.
+fn is_kept(byte: u8) -> bool {
+    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
+}
 
 /// Shorter values are too common in ordinary text to be looked for.
 const SHORTEST: usize = 6;
@@ -97,28 +104,20 @@ const SHORTEST: usize = 6;
 const SHORTEST_SQUEEZED: usize = 8;
 
 impl KnownSecrets {
-    pub(crate) fn new(known: Vec<Known>) -> Result<Self, aho_corasick::BuildError> {
+    pub(crate) fn new(known: Vec<Known>) -> Self {
         let secrets: Vec<Entry> = known
             .into_iter()
             .filter(|known| known.value.expose().len() >= SHORTEST)
             .map(Entry::new)
             .collect();
-        let mut origins = Vec::new();
-        let mut patterns: Vec<&[u8]> = Vec::new();
+        let shortest = secrets.iter().map(|entry| entry.min).filter(|min| *min > 0).min();
+        let mut grams = Grams::new(shortest.unwrap_or(SHORTEST_SQUEEZED));
         for (secret, entry) in secrets.iter().enumerate().filter(|(_, entry)| entry.min > 0) {
-            for (is_backward, letters) in [(false, &entry.forward), (true, &entry.backward)] {
-                let length = entry.min / 2;
-                let last = letters.len() - length;
-                let stride = entry.min - length + 1;
-                for offset in (0..last).step_by(stride).chain([last]) {
-                    origins.push(Origin { secret, is_backward, offset });
-                    patterns.push(&letters[offset..offset + length]);
-                }
-            }
+            grams.add(&entry.forward, secret, false);
+            grams.add(&entry.backward, secret, true);
         }
-        let pieces = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(&patterns)?;
-        let pieces = (!patterns.is_empty()).then_some(pieces);
-        Ok(Self { secrets, pieces, origins })
+        grams.index();
+        Self { secrets, grams }
     }
 
     /// The value of a secret that was found.
@@ -128,9 +127,11 @@ impl KnownSecrets {
 
     /// Whether `text` holds a piece of any known secret, about half of what would be found.
     pub(crate) fn has_piece(&self, text: &[u8], room: &mut Squeezed) -> bool {
-        let Some(pieces) = &self.pieces else { return false };
+        if self.grams.is_empty() {
+            return false;
+        }
         room.fill(text);
-        pieces.is_match(&room.0)
+        (0..room.0.len()).any(|at| !self.grams.at(&room.0, at).is_empty())
     }
 
     /// Finds every known secret in `text`.
@@ -141,39 +142,38 @@ impl KnownSecrets {
                 found(KnownHit { detector: entry.detector.clone(), span, disguise: None, secret });
             }
         }
-        if let Some(pieces) = &self.pieces {
+        if !self.grams.is_empty() {
             room.fill(text);
-            self.find_squeezed(pieces, text, &room.0, found);
+            self.find_squeezed(text, &room.0, found);
         }
     }
 
-    fn find_squeezed(
-        &self,
-        pieces: &AhoCorasick,
-        text: &[u8],
-        squeezed: &[u8],
-        found: &mut impl FnMut(KnownHit),
-    ) {
-        let mut from = 0;
-        while let Some(hit) = pieces.find(Input::new(squeezed).span(from..squeezed.len())) {
-            from = hit.start() + 1;
-            let origin = self.origins[hit.pattern().as_usize()];
-            let entry = &self.secrets[origin.secret];
-            let letters = if origin.is_backward { &entry.backward } else { &entry.forward };
-            let wide = widen(squeezed, hit.start(), letters, origin.offset);
-            if wide.len() < entry.min {
+    fn find_squeezed(&self, text: &[u8], squeezed: &[u8], found: &mut impl FnMut(KnownHit)) {
+        let mut at = 0;
+        while at < squeezed.len() {
+            let grams = self.grams.at(squeezed, at).iter();
+            let wide = grams.map(|gram| (widen(squeezed, at, self.letters(gram), gram.offset), gram));
+            let parts = wide.filter(|(wide, gram)| wide.len() >= self.secrets[gram.secret].min);
+            let Some((wide, gram)) = parts.max_by_key(|(wide, _)| wide.len()) else {
+                at += self.grams.stride;
                 continue;
-            }
-            from = wide.end.max(from);
+            };
+            let entry = &self.secrets[gram.secret];
             let span = unsqueeze(text, &wide);
             let is_apart = span.len() > wide.len() && !holds(entry.value.expose(), &text[span.clone()]);
-            let disguise = if origin.is_backward {
+            let disguise = if gram.is_backward {
                 Some(Decoding::Reversed)
             } else {
                 is_apart.then_some(Decoding::Squeezed)
             };
-            found(KnownHit { detector: entry.detector.clone(), span, disguise, secret: origin.secret });
+            found(KnownHit { detector: entry.detector.clone(), span, disguise, secret: gram.secret });
+            at = wide.end;
         }
+    }
+
+    fn letters(&self, gram: &Gram) -> &[u8] {
+        let entry = &self.secrets[gram.secret];
+        if gram.is_backward { &entry.backward } else { &entry.forward }
     }
 }
 
@@ -218,7 +218,7 @@ fn widen(text: &[u8], at: usize, secret: &[u8], offset: usize) -> Range<usize> {
 
 /// Where the squeezed characters `wide` stand in the text.
 fn unsqueeze(text: &[u8], wide: &Range<usize>) -> Range<usize> {
-    let mut kept = text.iter().enumerate().filter(|(_, byte)| SQUEEZED[usize::from(**byte)] != 0);
+    let mut kept = text.iter().enumerate().filter(|(_, byte)| is_kept(**byte));
     let start = kept.nth(wide.start).map_or(0, |(at, _)| at);
     let end = kept.nth(wide.len().saturating_sub(2)).map_or(text.len(), |(at, _)| at + 1);
     start..end

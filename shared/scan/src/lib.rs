@@ -13,6 +13,7 @@ mod entropy;
 mod finding;
 pub mod injection;
 mod known;
+mod literals;
 pub mod rules;
 pub mod sse;
 mod stream;
@@ -20,8 +21,7 @@ mod view;
 mod window;
 
 pub use decode::Shape;
-pub use detectors::{Detectors, Enabled, TooComplex, UnusableSecrets};
-pub use entropy::bits_per_byte;
+pub use detectors::{Detectors, Enabled, TooComplex};
 pub use finding::{Decoding, Detector, Digest, Finding, SecretName, Via};
 pub use known::Known;
 pub use rules::{RuleError, Rules};

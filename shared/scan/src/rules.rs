@@ -9,7 +9,6 @@ mod entropy;
 mod error;
 mod expression;
 mod head;
-mod keywords;
 mod merge;
 mod rule;
 mod search;
@@ -25,8 +24,9 @@ use std::sync::{Arc, OnceLock};
 use allow::Allow;
 use document::Document;
 pub use error::{RuleError, RuleProblem};
-use keywords::Keywords;
 use rule::Rule;
+
+use crate::literals::Literals;
 
 /// The rules that bot-bottle brings, as the file that they are.
 const STANDARD: &str = include_str!("../rules/standard.toml");
@@ -47,7 +47,7 @@ pub struct Rules {
     rules: Vec<Rule>,
     /// Allow conditions that hold for every rule, or for those they name.
     allows: Vec<Allow>,
-    keywords: Keywords,
+    keywords: Literals,
     /// By keyword: the rules that wait for it.
     waiting: Vec<Vec<u16>>,
     /// Rules without a keyword.
@@ -136,7 +136,7 @@ impl Rules {
         }
         let (words, waiting): (Vec<_>, _) = waiting.into_iter().unzip();
         let keywords =
-            Keywords::new(&words).map_err(|error| RuleError::of_file(&file, RuleProblem::Keywords(error)))?;
+            Literals::new(&words).map_err(|error| RuleError::of_file(&file, RuleProblem::Keywords(error)))?;
         Ok(Self { rules, allows, keywords, waiting, always })
     }
 }

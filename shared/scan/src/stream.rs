@@ -29,7 +29,6 @@ pub struct Stream {
     detectors: Arc<Detectors>,
     enabled: Enabled,
     shape: Shape,
-    room: Room,
     /// Context, what was judged and not yet taken, and what is to be judged.
     buffer: Vec<u8>,
     /// Where in the stream the buffer begins.
@@ -81,7 +80,6 @@ impl Stream {
             detectors,
             enabled,
             shape,
-            room: Room::default(),
             buffer: Vec::new(),
             start: 0,
             judged: 0,
@@ -99,6 +97,23 @@ impl Stream {
     /// More has arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The last bytes have arrived, and nothing more will. A short body that comes whole and has nothing in it is given
+    /// back as it is, to leave at once.
+    ///
+    /// # Errors
+    /// If the stream cannot be judged; nothing more of it may leave.
+    pub fn push_last(&mut self, bytes: Bytes) -> Result<Option<Bytes>, StreamError> {
+        self.is_ended = true;
+        if self.arrived() == 0 && bytes.len() <= BLOCK {
+            let Self { detectors, enabled, shape, .. } = self;
+            if Room::with(|room| window::scan(detectors, &bytes, 0, *enabled, shape, room))?.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+        self.push(&bytes);
+        Ok(None)
     }
 
     /// Nothing more will arrive.
@@ -148,7 +163,7 @@ impl Stream {
     pub fn settle(&mut self) -> Result<(), StreamError> {
         let length = self.buffer.iter().rev().take_while(|byte| !byte.is_ascii_whitespace()).count();
         let word = &self.buffer[self.buffer.len() - length.min(LOOK_AHEAD)..];
-        let is_held = window::may_begin(&self.detectors, word, &mut self.room)?;
+        let is_held = Room::with(|room| window::may_begin(&self.detectors, word, room))?;
         let settled = self.arrived() - if is_held { word.len() as u64 } else { 0 };
         if self.waiting.is_empty() && settled > self.judged {
             self.judge(settled)?;
@@ -198,7 +213,8 @@ impl Stream {
         let from = self.judged.saturating_sub(CONTEXT as u64).max(self.start);
         let to = (end + LOOK_AHEAD as u64).min(self.arrived());
         let text = &self.buffer[self.index(from)..self.index(to)];
-        let found = window::scan(&self.detectors, text, from, self.enabled, &self.shape, &mut self.room)?;
+        let Self { detectors, enabled, shape, .. } = self;
+        let found = Room::with(|room| window::scan(detectors, text, from, *enabled, shape, room))?;
         let is_new = |finding: &Finding| {
             let touches = |span: &Range<u64>| span.start < finding.span.end && finding.span.start < span.end;
             finding.span.start < end && finding.span.end > self.judged && !self.passed.iter().any(touches)

@@ -1,5 +1,6 @@
 //! One stretch of text, looked at in all of its forms.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::decode::{self, Scratch, Shape};
@@ -17,11 +18,24 @@ const MAX_GROWTH: usize = 32;
 /// Decoded bytes that any text may have.
 const MIN_BUDGET: usize = 64 << 10;
 
-/// Room that every window needs again.
+/// Room that every window needs again: about three times its size.
 #[derive(Default)]
 pub(crate) struct Room {
     scratch: Scratch,
     squeezed: Squeezed,
+}
+
+impl Room {
+    /// Lends out the thread's own room, so that short texts need none made for them.
+    pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
+        thread_local! {
+            static ROOM: RefCell<Room> = RefCell::default();
+        }
+        ROOM.with(|room| match room.try_borrow_mut() {
+            Ok(mut room) => work(&mut room),
+            Err(_) => work(&mut Self::default()),
+        })
+    }
 }
 
 /// All findings in `text`, whose first byte is byte `offset` of the stream, in the order of their places.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bus::message::egress::{Found, Outcome};
+use bytes::Bytes;
 use http::HeaderMap;
 use scan::injection::{self, Assessment, Confidence, Signal, assess};
 use scan::sse::{EVENT_BOUND, Event, Splitter};
@@ -11,6 +12,7 @@ use scan::{Next, Shape, Stream};
 
 use super::head::{self, Reading};
 use super::{Secrets, echoed};
+use crate::metrics::{Stopwatch, Times};
 use crate::refusal::Refusal;
 
 /// The judgement of one body. An error of any of its steps is final: nothing more may pass.
@@ -19,6 +21,7 @@ pub(crate) struct Judge {
     reader: Reader,
     /// What was found and has not been told yet.
     pub(crate) found: Vec<Found>,
+    times: Option<Times>,
 }
 
 /// Blots secrets out.
@@ -62,7 +65,12 @@ impl Judge {
             Reading::Text => Mode::Text(injection::Stream::new()),
             Reading::Events => Mode::Events(Splitter::default()),
         };
-        Self { scrub, reader: Reader { mode, medium: None }, found: Vec::new() }
+        Self { scrub, reader: Reader { mode, medium: None }, found: Vec::new(), times: None }
+    }
+
+    /// The same, with its time counted.
+    pub(super) fn timed(self, times: Option<Times>) -> Self {
+        Self { times, ..self }
     }
 
     /// The signals of what was found and is not sure enough to be refused.
@@ -77,6 +85,7 @@ impl Judge {
 
     /// Judges the next bytes and appends to `out` what may pass.
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let _time = Stopwatch::start(self.times.as_ref());
         match &mut self.scrub {
             None => self.read(bytes, out),
             Some(scrub) => {
@@ -86,8 +95,34 @@ impl Judge {
         }
     }
 
+    /// Judges the last bytes. A short body that came whole and is clean is given back as it is; of any other, what may
+    /// pass is appended to `out`.
+    pub(super) fn push_last(&mut self, bytes: Bytes, out: &mut Vec<u8>) -> Result<Option<Bytes>, Refusal> {
+        let time = Stopwatch::start(self.times.as_ref());
+        let is_plain = match &self.reader.mode {
+            Mode::Skip => true,
+            Mode::Text(stream) => stream.is_fresh() && assess(&bytes).confidence == Confidence::None,
+            Mode::Events(_) => false,
+        };
+        match &mut self.scrub {
+            None if is_plain => Ok(Some(bytes)),
+            Some(scrub) if is_plain && scrub.line.is_none() => {
+                let whole = scrub.stream.push_last(bytes).map_err(unscannable)?;
+                if whole.is_none() {
+                    self.pull(out)?;
+                }
+                Ok(whole)
+            }
+            _ => {
+                drop(time);
+                self.push(&bytes, out).map(|()| None)
+            }
+        }
+    }
+
     /// The origin pauses: whatever of a text may pass, passes. Events wait for their blank line.
     pub(super) fn settle(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let _time = Stopwatch::start(self.times.as_ref());
         if let Some(scrub) = &mut self.scrub {
             scrub.settle()?;
         }
@@ -100,11 +135,12 @@ impl Judge {
 
     /// The body is over.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let _time = Stopwatch::start(self.times.as_ref());
         if let Some(scrub) = &mut self.scrub {
             scrub.end();
         }
         self.pull(out)?;
-        let Self { reader, scrub, found } = self;
+        let Self { reader, scrub, found, .. } = self;
         match &mut reader.mode {
             Mode::Skip => {}
             Mode::Text(stream) => stream.release(out),
@@ -131,7 +167,7 @@ impl Judge {
     }
 
     fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let Self { reader, scrub, found } = self;
+        let Self { reader, scrub, found, .. } = self;
         match &mut reader.mode {
             Mode::Skip => out.extend_from_slice(bytes),
             Mode::Text(stream) => {
@@ -184,7 +220,7 @@ impl Scrub {
     }
 
     /// The next bytes that hold no secret any more.
-    fn poll(&mut self, found: &mut Vec<Found>) -> Result<Option<bytes::Bytes>, Refusal> {
+    fn poll(&mut self, found: &mut Vec<Found>) -> Result<Option<Bytes>, Refusal> {
         loop {
             let finding = match self.stream.poll().map_err(unscannable)? {
                 Next::Bytes(bytes) => return Ok(Some(bytes)),

@@ -11,9 +11,10 @@ use http_body::{Frame, SizeHint};
 use scan::coding::CodingError;
 
 use super::judge::Judge;
-use crate::body::{Cut, Received, Stall};
+use crate::body::{Cut, Received};
 use crate::coded::Coded;
 use crate::refusal::Refusal;
+use crate::stall::Stall;
 
 /// Judged bytes that are collected before the head leaves: a body of up to this size is refused as a whole.
 const COLLECTED: usize = 64 << 10;
@@ -26,6 +27,8 @@ pub(crate) struct Screening {
     coded: Option<Coded>,
     /// Judged, of a body as it stands or as it unpacks.
     clean: Vec<u8>,
+    /// All of a body, as it came.
+    whole: Option<Bytes>,
     /// Judged and collected.
     ready: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
@@ -61,6 +64,7 @@ impl Screening {
             judge,
             coded,
             clean: Vec::new(),
+            whole: None,
             ready: VecDeque::new(),
             trailers: None,
             pause: (!is_events).then(|| Stall::new(PAUSE)),
@@ -149,7 +153,7 @@ impl Screening {
 
     fn poll_step(&mut self, received: &mut Received, cx: &mut Context<'_>) -> Poll<Result<Step, Refusal>> {
         loop {
-            if let Some(bytes) = self.release() {
+            if let Some(bytes) = self.release(received) {
                 return Poll::Ready(Ok(Step::Bytes(bytes)));
             }
             if !self.is_flushed && matches!(self.ending, Some(Ending::Cut(_) | Ending::Refused(_))) {
@@ -222,6 +226,9 @@ impl Screening {
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => match &mut self.coded {
+                    None if received.is_over() => {
+                        self.whole = self.judge.push_last(data, &mut self.clean)?;
+                    }
                     None => self.judge.push(&data, &mut self.clean)?,
                     Some(coded) => coded.take(data),
                 },
@@ -238,7 +245,12 @@ impl Screening {
     }
 
     /// What may pass now.
-    fn release(&mut self) -> Option<Bytes> {
+    fn release(&mut self, received: &Received) -> Option<Bytes> {
+        if let Some(whole) = self.whole.take() {
+            received.passes(&whole);
+            return Some(whole);
+        }
+        received.passes(&self.clean);
         match &mut self.coded {
             None if self.clean.is_empty() => None,
             None => Some(std::mem::take(&mut self.clean).into()),

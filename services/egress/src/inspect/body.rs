@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::{Action, Inspection, Surface};
 use crate::body::{Cut, Plain, Progress};
 use crate::coded::Coded;
+use crate::metrics::Stopwatch;
 use crate::refusal::Refusal;
 
 /// Judged bytes that are collected before the request goes on its way: a body of up to this size is judged as a whole.
@@ -106,7 +107,13 @@ impl Judging {
             if let Some(bytes) = self.coded.as_mut().and_then(Coded::release) {
                 return Ok(Step::Bytes(bytes));
             }
-            match self.stream.poll().map_err(|error| Refusal::Unscannable(error.to_string()))? {
+            let time = self.stopwatch();
+            let next = self.stream.poll().map_err(|error| Refusal::Unscannable(error.to_string()))?;
+            drop(time);
+            if let Next::Bytes(bytes) = &next {
+                self.source.passes(bytes);
+            }
+            match next {
                 Next::Bytes(bytes) => match &mut self.coded {
                     None => return Ok(Step::Bytes(bytes)),
                     Some(coded) => coded.pass(bytes.len()),
@@ -161,6 +168,7 @@ impl Judging {
             Some(Err(cut)) => return Err(self.source.refusal(cut)),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => match &mut self.coded {
+                    None if self.source.is_end_stream() => return self.feed_last(data),
                     None => self.stream.push(&data),
                     Some(coded) => coded.take(data),
                 },
@@ -168,6 +176,20 @@ impl Judging {
             },
         }
         Ok(None)
+    }
+
+    fn feed_last(&mut self, data: Bytes) -> Result<Option<Step>, Refusal> {
+        let _time = self.stopwatch();
+        let whole = self.stream.push_last(data);
+        let whole = whole.map_err(|error| Refusal::Unscannable(error.to_string()))?;
+        if let Some(whole) = &whole {
+            self.source.passes(whole);
+        }
+        Ok(whole.map(Step::Bytes))
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        Stopwatch::start(self.inspection.scanner.times.as_ref().map(|times| &times.body))
     }
 
     fn end(&mut self) -> Result<(), Refusal> {

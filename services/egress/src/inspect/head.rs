@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use scan::{Finding, Shape, blot};
 
 use super::{Action, Inspection, Surface};
+use crate::metrics::Stopwatch;
 use crate::refusal::Refusal;
 
 /// The text, and what its stretches are.
@@ -105,6 +106,7 @@ impl HeadText {
 
     fn findings(&self, inspection: &Inspection) -> Result<Vec<Finding>, Refusal> {
         let Inspection { scanner, scanning, .. } = inspection;
+        let _time = Stopwatch::start(scanner.times.as_ref().map(|times| &times.head));
         let findings = scanner.detectors.scan(&self.text, scanning.enabled, &Shape::Form);
         findings.map_err(|error| Refusal::Unscannable(format!("its head cannot be judged: {error}")))
     }

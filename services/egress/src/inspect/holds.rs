@@ -91,6 +91,11 @@ impl Holds {
         is_next
     }
 
+    /// Questions for whose answer a request waits.
+    pub(crate) fn held(&self) -> usize {
+        self.state().pending.values().filter(|pending| pending.answer.receiver_count() > 0).count()
+    }
+
     /// Takes a person's answer. Answers to questions of another life of this proxy are nothing to it.
     pub(crate) fn resolve(&self, resolved: Resolved) {
         let mut state = self.state();

@@ -1,9 +1,10 @@
 //! Character references of HTML and XML (WHATWG HTML section 13.5): numbers, and names of characters that tokens have.
 
-use std::ops::Range;
+use super::substitution::{Plain, Substitution, digit};
 
-use super::percent::digit;
-use super::{Regions, Sink};
+/// `&#65;` and `&amp;`.
+pub(super) const ENTITY: Substitution =
+    Substitution { sign: b'&', read: reference, counts: |text| reference(text).is_some() };
 
 const NAMES: [(&[u8], u8); 17] = [
     (b"amp", b'&'),
@@ -25,40 +26,12 @@ const NAMES: [(&[u8], u8); 17] = [
     (b"NewLine", b'\n'),
 ];
 
-/// The surroundings of every reference.
-pub(super) fn regions(text: &[u8]) -> Vec<Range<usize>> {
-    let mut regions = Regions::default();
-    for at in memchr::memchr_iter(b'&', text) {
-        if reference(&text[at..]).is_some() {
-            regions.add(text, at);
-        }
-    }
-    regions.0
-}
-
-pub(super) fn decode(text: &[u8], part: Range<usize>, out: &mut impl Sink) {
-    let text = &text[..part.end];
-    let mut at = part.start;
-    while at < part.end {
-        let Some((character, width)) = reference(&text[at..]) else {
-            out.put(text[at], at..at + 1);
-            at += 1;
-            continue;
-        };
-        let mut utf8 = [0; 4];
-        for byte in character.encode_utf8(&mut utf8).bytes() {
-            out.put(byte, at..at + width);
-        }
-        at += width;
-    }
-}
-
 /// The character that a reference stands for, and its length. Browsers take numbers without their semicolon, too.
-fn reference(text: &[u8]) -> Option<(char, usize)> {
+fn reference(text: &[u8]) -> Option<(Plain, usize)> {
     let rest = text.strip_prefix(b"&")?;
     let Some(number) = rest.strip_prefix(b"#") else {
         let (name, byte) = NAMES.iter().find(|(name, _)| rest.starts_with(name))?;
-        return (rest.get(name.len()) == Some(&b';')).then(|| (char::from(*byte), name.len() + 2));
+        return (rest.get(name.len()) == Some(&b';')).then(|| (Plain::Byte(*byte), name.len() + 2));
     };
     let (base, digits, before) = match number {
         [b'x' | b'X', digits @ ..] => (16, digits, 3),
@@ -72,5 +45,5 @@ fn reference(text: &[u8]) -> Option<(char, usize)> {
         count += 1;
     }
     let end = usize::from(digits.get(count) == Some(&b';'));
-    (count > 0).then_some((char::from_u32(code).unwrap_or('\u{fffd}'), before + count + end))
+    (count > 0).then_some((Plain::numbered(code), before + count + end))
 }

@@ -1,40 +1,20 @@
 //! Backslash escapes of JSON (RFC 8259 section 7), JavaScript, Python and C.
 
-use std::ops::Range;
+use super::substitution::{Plain, Substitution, digit};
 
-use super::percent::digit;
-use super::{Regions, Sink};
+/// `\u0041` and its kin; worth decoding where it hides a printable character.
+pub(super) const ESCAPE: Substitution = Substitution {
+    sign: b'\\',
+    read: escaped,
+    counts: |text| matches!(text.get(1), Some(b'u' | b'U' | b'x' | b'/' | b'0'..=b'7')),
+};
 
-/// The surroundings of every escape that hides a printable character.
-pub(super) fn regions(text: &[u8]) -> Vec<Range<usize>> {
-    let mut regions = Regions::default();
-    for at in memchr::memchr_iter(b'\\', text) {
-        if matches!(text.get(at + 1), Some(b'u' | b'U' | b'x' | b'/' | b'0'..=b'7')) {
-            regions.add(text, at);
-        }
-    }
-    regions.0
-}
-
-pub(super) fn decode(text: &[u8], part: Range<usize>, out: &mut impl Sink) {
-    let text = &text[..part.end];
-    let mut at = part.start;
-    while at < part.end {
-        let Some((code, width)) = escaped(&text[at..]) else {
-            out.put(text[at], at..at + 1);
-            at += 1;
-            continue;
-        };
-        let mut utf8 = [0; 4];
-        for byte in char::from_u32(code).unwrap_or('\u{fffd}').encode_utf8(&mut utf8).bytes() {
-            out.put(byte, at..at + width);
-        }
-        at += width;
-    }
+fn escaped(text: &[u8]) -> Option<(Plain, usize)> {
+    numbered(text).map(|(code, width)| (Plain::numbered(code), width))
 }
 
 /// The character that an escape stands for, and its length.
-fn escaped(text: &[u8]) -> Option<(u32, usize)> {
+fn numbered(text: &[u8]) -> Option<(u32, usize)> {
     let [b'\\', kind, rest @ ..] = text else { return None };
     match kind {
         b'u' if rest.first() == Some(&b'{') => {

@@ -3,11 +3,10 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
-
-use super::phrases::{Phrase, Phrases, automaton};
+use super::phrases::{Phrase, Phrases};
 use super::veil::{self, Veil};
 use super::{Assessment, Signal, plain};
+use crate::literals::Literals;
 
 /// How far around an opener a passage goes, in bytes; what is farther away is another subject.
 pub(super) const AROUND: usize = 700;
@@ -23,7 +22,7 @@ const HIDDEN: u32 = 4;
 
 /// Where to look: one pass over the text finds everything that is worth a look at its surroundings.
 struct Triggers {
-    automaton: AhoCorasick,
+    automaton: Literals,
     /// What each pattern is a trace of; nothing for what opens a passage.
     veils: Vec<Option<Veil>>,
 }
@@ -35,7 +34,7 @@ impl Triggers {
             let (veils, literals): (Vec<_>, Vec<_>) =
                 openers.chain(veil::traces().map(|(veil, trace)| (Some(veil), trace))).unzip();
             Triggers {
-                automaton: automaton(&literals).expect("a few hundred literals make an automaton"),
+                automaton: Literals::new(&literals).expect("a few hundred literals make an automaton"),
                 veils,
             }
         });
@@ -49,9 +48,9 @@ pub(super) fn assess(text: &[u8]) -> Assessment {
     let mut heaviest = Assessment::default();
     let mut passage: Option<Range<usize>> = None;
     let mut looked = [0; Veil::COUNT];
-    for found in triggers.automaton.find_iter(text) {
-        let at = found.start();
-        let Some(veil) = triggers.veils[found.pattern().as_usize()] else {
+    for found in triggers.automaton.find(text) {
+        let at = found.at;
+        let Some(veil) = triggers.veils[found.index] else {
             let next = at.saturating_sub(AROUND)..at.saturating_add(AROUND).min(text.len());
             match &mut passage {
                 Some(passage) if next.start <= passage.end && next.end - passage.start <= PASSAGE => {
@@ -68,8 +67,8 @@ pub(super) fn assess(text: &[u8]) -> Assessment {
         // One look at each place, however many traces it has.
         let looked = &mut looked[veil as usize];
         if at >= *looked {
-            let around = at.saturating_sub(AROUND)..(found.end() + PASSAGE).min(text.len());
-            *looked = around.end.saturating_sub(AROUND).max(found.end());
+            let around = at.saturating_sub(AROUND)..(found.end + PASSAGE).min(text.len());
+            *looked = around.end.saturating_sub(AROUND).max(found.end);
             heaviest = heaviest.or(unveil(text, at, around, veil));
         }
     }

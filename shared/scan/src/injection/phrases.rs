@@ -116,7 +116,7 @@ impl Phrases {
 }
 
 /// A table of states: fast, and small for a few hundred short literals.
-pub(super) fn automaton(
+fn automaton(
     literals: impl IntoIterator<Item = impl AsRef<[u8]>>,
 ) -> Result<AhoCorasick, aho_corasick::BuildError> {
     AhoCorasickBuilder::new().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(literals)

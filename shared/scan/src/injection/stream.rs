@@ -40,6 +40,12 @@ impl Stream {
         &self.found
     }
 
+    /// Whether nothing has come yet.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Lets go what is held back, all of which was judged: at the end of the body, or when its sender is silent.
     pub fn release(&mut self, out: &mut Vec<u8>) {
         self.pass(self.buffer.len(), out);

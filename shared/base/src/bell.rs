@@ -12,32 +12,37 @@ use futures::task::AtomicWaker;
 /// wakes itself at once (tokio's cooperative budget).
 const ROUNDS: usize = 8;
 
-/// See the module.
-pub(crate) struct Bell {
+/// See the module. For one task at a time.
+#[derive(Debug)]
+pub struct Bell {
     inner: Arc<Inner>,
     waker: Waker,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Inner {
     task: AtomicWaker,
     is_inside: AtomicBool,
     is_rung: AtomicBool,
 }
 
+impl Default for Bell {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Bell {
-    pub(crate) fn new() -> Self {
+    /// One whose future has not been polled yet.
+    #[must_use]
+    pub fn new() -> Self {
         let inner = Inner { is_rung: AtomicBool::new(true), ..Inner::default() };
         let inner = Arc::new(inner);
         Self { waker: Waker::from(Arc::clone(&inner)), inner }
     }
 
     /// Polls until that brings a result, or nothing has been woken meanwhile.
-    pub(crate) fn poll<T>(
-        &self,
-        cx: &Context<'_>,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+    pub fn poll<T>(&self, cx: &Context<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         let mut inside = Context::from_waker(&self.waker);
         self.inner.task.register(cx.waker());
         for _ in 0..ROUNDS {
@@ -55,11 +60,7 @@ impl Bell {
 
     /// Polls only if the inner future has been woken since the last time. For futures that stand beside a busy one
     /// and have nothing to do most of the time.
-    pub(crate) fn poll_woken<T>(
-        &self,
-        cx: &Context<'_>,
-        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+    pub fn poll_woken<T>(&self, cx: &Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         self.inner.task.register(cx.waker());
         if !self.inner.is_rung.load(Ordering::SeqCst) {
             return Poll::Pending;
@@ -69,7 +70,7 @@ impl Bell {
     }
 
     /// Does something that wakes the inner futures just before they are polled anyway.
-    pub(crate) fn muffle<T>(&self, act: impl FnOnce() -> T) -> T {
+    pub fn muffle<T>(&self, act: impl FnOnce() -> T) -> T {
         self.inner.is_inside.store(true, Ordering::SeqCst);
         let done = act();
         self.inner.is_inside.store(false, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Where in a text the rules' keywords stand: one automaton, run over four quarters of the text at once.
+//! Where in a text any of many words stands: one automaton, run over four quarters of the text at once.
 //!
 //! Each step of an automaton waits for the memory access of the step before it, and for nothing else; four that do not
 //! wait for each other take hardly longer than one.
@@ -7,21 +7,23 @@ use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::dfa::DFA;
 use aho_corasick::{Anchored, BuildError, MatchKind, StartKind};
 
-/// All keywords of a set of rules, in any case.
+/// Words to be found, in any case.
 #[derive(Debug)]
-pub(super) struct Keywords {
+pub(crate) struct Literals {
     dfa: DFA,
     start: StateID,
     longest: usize,
 }
 
-/// A keyword in a text.
+/// A word in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Keyword {
+pub(crate) struct Literal {
     /// Where it starts.
-    pub(super) at: usize,
-    /// Which it is, in the order that [`Keywords::new`] got them in.
-    pub(super) index: usize,
+    pub(crate) at: usize,
+    /// Where it ends.
+    pub(crate) end: usize,
+    /// Which it is, in the order that [`Literals::new`] got them in.
+    pub(crate) index: usize,
 }
 
 /// Quarters.
@@ -29,22 +31,22 @@ const LANES: usize = 4;
 /// Texts below this length are not worth dividing.
 const SHORT: usize = 512;
 
-impl Keywords {
-    pub(super) fn new(keywords: &[String]) -> Result<Self, BuildError> {
+impl Literals {
+    pub(crate) fn new(words: &[impl AsRef<[u8]>]) -> Result<Self, BuildError> {
         let dfa = DFA::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
             .start_kind(StartKind::Unanchored)
             .prefilter(false)
-            .build(keywords)?;
+            .build(words)?;
         let start = dfa
             .start_state(Anchored::No)
             .unwrap_or_else(|_| unreachable!("the automaton was built to start without an anchor"));
-        Ok(Self { dfa, start, longest: keywords.iter().map(String::len).max().unwrap_or(0) })
+        Ok(Self { dfa, start, longest: words.iter().map(|word| word.as_ref().len()).max().unwrap_or(0) })
     }
 
-    /// Every keyword in `text`, in the order of their places.
-    pub(super) fn find(&self, text: &[u8]) -> Vec<Keyword> {
+    /// Every word in `text`, also those that overlap, in the order of their places.
+    pub(crate) fn find(&self, text: &[u8]) -> Vec<Literal> {
         let mut found = Vec::new();
         let quarter = text.len() / LANES;
         if text.len() < SHORT || quarter <= self.longest {
@@ -53,7 +55,7 @@ impl Keywords {
         }
         let starts: [usize; LANES] = std::array::from_fn(|lane| lane * quarter);
         let lanes: [&[u8]; LANES] = std::array::from_fn(|lane| &text[starts[lane]..starts[lane] + quarter]);
-        // A keyword may have begun in the quarter before, which reports it only if it ends there.
+        // A word may have begun in the quarter before, which reports it only if it ends there.
         let mut states = starts.map(|at| {
             let before = &text[at.saturating_sub(self.longest)..at];
             before.iter().fold(self.start, |state, byte| self.step(state, *byte))
@@ -80,7 +82,7 @@ impl Keywords {
     }
 
     /// One lane over a text that starts at `offset`.
-    fn run(&self, mut state: StateID, text: &[u8], offset: usize, found: &mut Vec<Keyword>) {
+    fn run(&self, mut state: StateID, text: &[u8], offset: usize, found: &mut Vec<Literal>) {
         for (at, byte) in text.iter().enumerate() {
             state = self.step(state, *byte);
             if self.dfa.is_special(state) {
@@ -90,12 +92,12 @@ impl Keywords {
     }
 
     #[cold]
-    fn report(&self, state: StateID, end: usize, found: &mut Vec<Keyword>) {
+    fn report(&self, state: StateID, end: usize, found: &mut Vec<Literal>) {
         if self.dfa.is_match(state) {
             for nth in 0..self.dfa.match_len(state) {
                 let pattern = self.dfa.match_pattern(state, nth);
                 let at = end - self.dfa.pattern_len(pattern);
-                found.push(Keyword { at, index: pattern.as_usize() });
+                found.push(Literal { at, end, index: pattern.as_usize() });
             }
         }
     }
