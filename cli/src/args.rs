@@ -1,6 +1,8 @@
 //! The command line.
 
 pub mod audit;
+pub mod grants;
+pub mod proposals;
 
 use std::path::PathBuf;
 
@@ -44,6 +46,13 @@ pub enum Command {
     Logs(Logs),
     /// Tail the bus: starts, exits, refusals, pushes.
     Events(Events),
+    /// Answer what bottles ask for, on a screen: all bottles, live.
+    Supervise,
+    /// Answer what bottles ask for, a command at a time.
+    #[command(subcommand)]
+    Proposals(proposals::Proposals),
+    /// List and take back what was granted for good.
+    Grants(grants::Grants),
     /// Show, verify and export the trail of decisions.
     #[command(subcommand)]
     Audit(audit::Audit),

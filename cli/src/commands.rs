@@ -8,10 +8,12 @@ pub mod doctor;
 pub mod down;
 pub mod egress;
 pub mod events;
+pub mod grants;
 pub mod info;
 pub mod init;
 pub mod list;
 pub mod logs;
+pub mod proposals;
 pub mod routes;
 pub mod scan;
 pub mod start;
@@ -40,6 +42,9 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Stop(args) => stop::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Events(args) => events::run(&context, &args).await,
+        Command::Supervise => Box::pin(crate::supervise::run(&context)).await,
+        Command::Proposals(args) => proposals::run(&context, args).await,
+        Command::Grants(args) => grants::run(&context, args),
         Command::Audit(args) => audit::run(&context, args).await,
         Command::Info(args) => info::run(&context, &args),
         Command::Routes(args) => routes::run(&context, args).await,

@@ -24,6 +24,8 @@ pub enum Exit {
     TryAgain,
     /// The launch failed.
     Launch,
+    /// The supervisor does not take answers signed with this key.
+    Denied,
     /// Something the host must provide is missing.
     Prerequisite,
     /// The agent's program ended with this code.
@@ -44,6 +46,7 @@ impl Exit {
             Self::Internal => 70,
             Self::Launch => 71,
             Self::TryAgain => 75,
+            Self::Denied => 77,
             Self::Prerequisite => 78,
             Self::Program(code) => code,
         }

@@ -3,10 +3,12 @@
 pub mod args;
 pub mod commands;
 pub mod context;
+pub mod deciding;
 pub mod demo;
 pub mod exit;
 pub mod host;
 pub mod interrupt;
 pub mod learn;
 pub mod output;
+pub mod supervise;
 pub mod words;

@@ -1,6 +1,7 @@
 //! Printing for people and for programs. The only place that writes to standard output.
 #![expect(clippy::print_stderr, reason = "this module is where printing belongs")]
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
@@ -50,13 +51,41 @@ pub fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// One JSON value on one line.
+/// One JSON value on one line. It is the same value for programs, and harmless on a terminal.
 ///
 /// # Errors
 /// The value has no JSON form.
 pub fn json<T: Serialize>(value: &T) -> serde_json::Result<()> {
-    line(&serde_json::to_string(value)?);
+    line(&escaped(&serde_json::to_string(value)?));
     Ok(())
+}
+
+/// JSON with whatever could move a cursor or hide what it says as `\u` escapes.
+#[must_use]
+pub fn escaped(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    let (mut one, mut units) = ([0; 4], [0; 2]);
+    for character in json.chars() {
+        // JSON has ASCII's own control characters escaped already, but for DEL; line ends are between its tokens.
+        let is_harmless = match character {
+            '\u{7f}' => false,
+            c if c.is_ascii() => true,
+            c => is_inert(c.encode_utf8(&mut one)),
+        };
+        if is_harmless {
+            shown.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut units) {
+                // Writing to a String cannot fail.
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        }
+    }
+    shown
+}
+
+fn is_inert(text: &str) -> bool {
+    base::inert(text, usize::MAX) == text
 }
 
 /// A colour of the 16 ANSI ones, by its parameter.
@@ -131,6 +160,14 @@ mod tests {
         a    long cell
         bcd  x
         ");
+    }
+
+    #[test]
+    fn json_is_the_same_value_and_harmless() {
+        let value = "a\u{9b}31m\u{202e}\u{e0041}\u{7f}\u{1b}[2J é 漢 \\ \"";
+        let shown = escaped(&serde_json::to_string(value).unwrap());
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), value);
+        assert!(is_inert(&shown.replace('\\', "")) && shown.contains("é 漢"), "{shown}");
     }
 
     #[test]

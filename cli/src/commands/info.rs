@@ -100,6 +100,10 @@ pub fn render(preflight: &Preflight) -> String {
         rows.push(("routes", "none: every request will be refused".to_owned()));
     }
     rows.extend(preflight.routes.iter().map(|route| ("route", self::route(route))));
+    rows.extend(preflight.grants.iter().map(|kept| {
+        let since = base::inert(&kept.grant.at, 30);
+        ("kept grant", format!("{} ({}, {since})", super::grants::allows(&kept.grant), kept.file))
+    }));
     rows.extend(
         preflight
             .repos
@@ -193,6 +197,9 @@ mod tests {
                       {headers: [{name: X-Kind, value: y}]}]}, {host: b.example, port: 8443}]";
         let text = format!("---\nlimits: {{cpu: 2, memory: 1G}}\negress: {{routes: {routes}}}\n---\n");
         write("bottles/b.md", &text);
+        let granted = "allow: {host: c.example, methods: [GET], paths: [{type: prefix, value: /docs}]}";
+        let grant = format!("{{{granted}, proposal: p1, operator: U, at: 2026-11-21T12:00:00Z}}");
+        write("bottles/b.grants.md", &format!("---\ngrants: [{grant}]\n---\n"));
         write("agents/a.md", "---\nbottle: b\n---\n");
         let library = Library::of_home(Home::at(folder.path().to_owned()));
         let selection = Selection { agent: "a".parse().unwrap(), bottles: vec![], reach: Reach::Home };

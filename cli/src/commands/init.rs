@@ -7,6 +7,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use bus::keys::Keys;
+use bus::message::proposal::OperatorKey;
+use supervisor::operators;
 
 use crate::args::Init;
 use crate::context::Context;
@@ -35,7 +37,7 @@ pub fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Makes the folders and the keys of a home. Safe to repeat.
+/// Makes the folders and the keys of a home, and lists the operator's as one whose answers count (S9). Safe to repeat.
 ///
 /// # Errors
 /// The home cannot be written.
@@ -45,7 +47,15 @@ pub fn make(home: &Path) -> anyhow::Result<()> {
         made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     Keys::init(home).context("cannot make the keys of the bus")?;
-    Ok(())
+    let key = OperatorKey::load_or_create(&operators::key_file(home)).context("cannot make the operator's key")?;
+    operators::admit(home, &key.id(), &name()).context("cannot list the operator's key")
+}
+
+/// Whose key it is, for those who read the list: `alice@laptop`.
+fn name() -> String {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let uname = rustix::system::uname();
+    format!("{}@{}", user.as_deref().unwrap_or("operator"), uname.nodename().to_string_lossy())
 }
 
 fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
@@ -57,5 +67,19 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_has_one_operator_however_often_it_is_made() {
+        let home = tempfile::tempdir().unwrap();
+        make(home.path()).unwrap();
+        let key = OperatorKey::load(&operators::key_file(home.path())).unwrap().id();
+        make(home.path()).unwrap();
+        assert_eq!(operators::read(home.path()).unwrap().into_iter().collect::<Vec<_>>(), [key]);
     }
 }

@@ -40,7 +40,7 @@ pub async fn run(context: &Context, args: Routes) -> Result<Exit, Failure> {
 }
 
 /// Adds the known key that was probably meant. The parser puts names in backticks, the unknown one first.
-fn advise(problem: &str) -> String {
+pub(crate) fn advise(problem: &str) -> String {
     let mut names = problem.split('`').skip(1).step_by(2);
     let near = problem
         .contains("unknown field")

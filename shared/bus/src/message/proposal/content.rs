@@ -72,10 +72,11 @@ impl ProposalKind {
         }
     }
 
-    /// Whether approving it may let a secret out: then a reason is required (S5).
+    /// Whether approving it may let a secret out, a forge's own included, which workflows get: then a reason is required
+    /// (S5).
     #[must_use]
     pub fn is_about_a_secret(self) -> bool {
-        matches!(self, Self::TokenMatch | Self::GitleaksAllow)
+        matches!(self, Self::TokenMatch | Self::GitleaksAllow | Self::WorkflowChange)
     }
 }
 
