@@ -1,6 +1,7 @@
 //! The host services together in one process: a private bus unless `NATS_URL` names one, the supervisor, a launcher.
 
 mod lock;
+mod notify;
 mod process;
 mod services;
 mod users;
@@ -19,6 +20,7 @@ use bus::{Bus, Connect, layout, provision};
 use launcher::backend::namespace::Namespace;
 use launcher::probe::ProbeReach;
 use launcher::{Deps, Launcher, LauncherConfig};
+use manifest::{Home, Settings};
 
 use crate::commands::{doctor, init, list};
 use crate::context::{self, Context, OrBus as _};
@@ -77,12 +79,13 @@ impl Host {
         options: &Options,
         purpose: Purpose,
     ) -> Result<Option<Self>, Failure> {
+        let settings = Settings::load(&Home::at(context.home.clone())).or_exit(Exit::Input)?;
         doctor::demand(&LauncherConfig::new(context.home.clone(), programs()?, String::new()))?;
         let Some(lock) = Lock::take(&context.home, purpose)? else { return Ok(None) };
         let (server, url) = bus(context, options).await?;
         let (launcher, supervisor) = (Lifecycle::new(), Lifecycle::new());
         let mut host = Self { launcher, supervisor, launcher_id: None, url, server, _lock: lock };
-        match host.start_services(context, options).await {
+        match host.start_services(context, options, settings).await {
             Ok(()) => Ok(Some(host)),
             Err(failure) => {
                 host.stop().await;
@@ -91,7 +94,12 @@ impl Host {
         }
     }
 
-    async fn start_services(&mut self, context: &Context, options: &Options) -> Result<(), Failure> {
+    async fn start_services(
+        &mut self,
+        context: &Context,
+        options: &Options,
+        settings: Settings,
+    ) -> Result<(), Failure> {
         let admin = context::connect(&context.home, &self.url, Role::Admin).await?;
         provision(&admin, &layout::Layout::default())
             .await
@@ -101,6 +109,10 @@ impl Host {
             supervisor::Config::new(self.identity(context, Role::Supervisor)?, context.home.clone());
         let supervisor = supervisor::build(supervisor).await.or_bus()?;
         supervisor.start(&self.supervisor).await.or_bus()?;
+        if !settings.notify.is_empty() {
+            let operator = Bus::connect(self.identity(context, Role::Operator)?).await.or_bus()?;
+            notify::start(settings.notify, &operator, &self.supervisor).await.or_bus()?;
+        }
         let mut launcher = LauncherConfig::new(context.home.clone(), programs()?, self.url.clone());
         launcher.targets = options.probe.targets();
         self.start_launcher(context, launcher).await

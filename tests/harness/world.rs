@@ -27,7 +27,14 @@ impl World {
     /// # Panics
     /// When they do not come up.
     pub async fn up_with(variables: &[(&str, &str)]) -> Self {
-        let home = Home::empty();
+        Self::up_in(Home::empty(), variables).await
+    }
+
+    /// The same in a home that was prepared.
+    ///
+    /// # Panics
+    /// When they do not come up.
+    pub async fn up_in(home: Home, variables: &[(&str, &str)]) -> Self {
         let mut command = home.command(&["up"]);
         let log = std::fs::File::create(home.path().join("up.log"))
             .unwrap_or_else(|error| panic!("no log: {error}"));

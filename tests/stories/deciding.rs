@@ -24,7 +24,7 @@ pub(crate) struct Operator {
     seen: Vec<base::id::ProposalId>,
 }
 
-async fn connect(world: &World, credentials: Credentials) -> Bus {
+pub(crate) async fn connect(world: &World, credentials: Credentials) -> Bus {
     let server = bus::server::find(world.home.path()).unwrap().unwrap();
     Bus::connect(Connect::new(server.url, credentials)).await.unwrap()
 }
@@ -92,7 +92,7 @@ echo "$(ask -X POST -d x=1 http://new.example.com/docs/a)"
 "#;
 
 /// Answers every request with 200, as soon as it has its head.
-async fn origin() -> (u16, JoinSet<()>) {
+pub(crate) async fn origin() -> (u16, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut tasks = JoinSet::new();

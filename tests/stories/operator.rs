@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// Starts a bottle that runs until it is stopped. Returns its name.
-async fn running(world: &World) -> String {
+pub(crate) async fn running(world: &World) -> String {
     world.home.write("sleeper", &["sh", "-c", "echo up; exec sleep 600"], &EgressPolicy::default());
     running_agent(world, "sleeper").await
 }

@@ -214,6 +214,8 @@ mod tests {
         limits       memory 1G, cpu 2.0, processes 1024 (default), wall_time 7d (default)
         route        https://a.example:443 (adds a token): GET, HEAD below /v1, /me or any method with X-Kind
         route        https://b.example:8443: every request
+        route        https://c.example:443: GET below /docs
+        kept grant   https://c.example GET to /docs and below (bottles/b.grants.md, 2026-11-21T12:00:00Z)
         ");
     }
 }

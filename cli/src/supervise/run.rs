@@ -198,7 +198,7 @@ struct Screen {
 
 impl Screen {
     fn open() -> io::Result<Self> {
-        let terminal = ratatui::try_init()?;
+        let terminal = ratatui::try_init().inspect_err(|_| ratatui::restore())?;
         let screen = Self { terminal, last: Instant::now() };
         crossterm::execute!(io::stdout(), EnableBracketedPaste)?;
         Ok(screen)

@@ -22,6 +22,7 @@ pub mod report;
 pub mod resolve;
 pub mod schema;
 mod semantics;
+pub mod settings;
 mod shape;
 mod tree;
 
@@ -38,3 +39,4 @@ pub use problem::{FileProblem, FileProblems, Place, Warning};
 pub use provider::{AgentProvider, PromptMode, ProviderOptions};
 pub use report::Report;
 pub use resolve::{Claim, Claimant, EffectiveBottle, GitIdentity, ResolveError, Resolved, Selection};
+pub use settings::Settings;

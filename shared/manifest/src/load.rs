@@ -15,12 +15,14 @@ use crate::grants::{Grant, GrantsFile};
 use crate::problem::{FileProblem, FileProblems};
 use crate::schema;
 use crate::semantics::{check_agent, check_bottle};
+use crate::settings::{self, Settings};
 use crate::shape::{Advice, shape};
 use crate::tree::{Fault, Node, parse};
 
 static BOTTLE_SCHEMA: LazyLock<Json> = LazyLock::new(schema::bottle);
 static AGENT_SCHEMA: LazyLock<Json> = LazyLock::new(schema::agent);
 static GRANTS_SCHEMA: LazyLock<Json> = LazyLock::new(schema::grants);
+static SETTINGS_SCHEMA: LazyLock<Json> = LazyLock::new(schema::settings);
 
 /// Reads a bottle's file. `path` is only named in problems.
 ///
@@ -57,6 +59,12 @@ pub(crate) fn parse_grants(path: &Path, text: &str) -> Result<Vec<Grant>, FilePr
     Ok(read.file.grants)
 }
 
+/// Reads the settings, which are YAML and nothing else. `path` is only named in problems.
+pub(crate) fn parse_settings(path: &Path, text: &str) -> Result<Settings, FileProblems> {
+    let read = read_yaml::<Settings>(path, (text, 0), &SETTINGS_SCHEMA, |_, _| None, settings::check)?;
+    Ok(read.file)
+}
+
 fn check_grants(file: &GrantsFile, problems: &mut Problems) {
     let at = KeyPath::root().key("grants");
     for (index, grant) in file.grants.iter().enumerate() {
@@ -79,7 +87,18 @@ fn read<T: DeserializeOwned>(
     check: fn(&T, &mut Problems),
 ) -> Result<Read<T>, FileProblems> {
     // The first fence is line 1.
-    let (root, mut faults) = parse(document.yaml, 1);
+    read_yaml(path, (document.yaml, 1), schema, advice, check)
+}
+
+/// Reads YAML that begins after so many lines of a file.
+fn read_yaml<T: DeserializeOwned>(
+    path: &Path,
+    (yaml, line_offset): (&str, usize),
+    schema: &Json,
+    advice: Advice,
+    check: fn(&T, &mut Problems),
+) -> Result<Read<T>, FileProblems> {
+    let (root, mut faults) = parse(yaml, line_offset);
     let mut shaped = shape(&root, schema, advice);
     shaped.faults.retain(|fault| faults.iter().all(|first| first.place != fault.place));
     faults.append(&mut shaped.faults);

@@ -5,6 +5,7 @@ use policy::route::Match;
 use serde::Serialize;
 
 use crate::agent::Origin;
+use crate::grants::Grant;
 use crate::limits::Limits;
 use crate::resolve::{GitIdentity, Resolved};
 
@@ -26,6 +27,9 @@ pub struct Preflight {
     pub skills: Vec<String>,
     /// The hosts that it may reach.
     pub routes: Vec<RouteLine>,
+    /// What of the routes operators have granted and kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<GrantLine>,
     /// Repositories by name, with their addresses.
     pub repos: Vec<RepoLine>,
     /// Who the agent says it is when it commits.
@@ -55,6 +59,16 @@ pub struct RouteLine {
     pub passthrough: bool,
 }
 
+/// One kept grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GrantLine {
+    /// The file that it is in, below the home.
+    pub file: String,
+    /// The grant.
+    #[serde(flatten)]
+    pub grant: Grant,
+}
+
 /// One repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RepoLine {
@@ -77,6 +91,10 @@ impl From<&Resolved> for Preflight {
         });
         let repos =
             bottle.repos.iter().map(|(name, repo)| RepoLine { name: name.clone(), url: repo.url.clone() });
+        let grants = bottle.grants.iter().map(|(name, grant)| GrantLine {
+            file: format!("bottles/{name}.grants.md"),
+            grant: grant.clone(),
+        });
         Self {
             agent: resolved.agent.clone(),
             origin: resolved.origin.clone(),
@@ -85,6 +103,7 @@ impl From<&Resolved> for Preflight {
             env: bottle.env.keys().cloned().collect(),
             skills: resolved.skills.clone(),
             routes: routes.collect(),
+            grants: grants.collect(),
             repos: repos.collect(),
             identity: resolved.identity.clone(),
             supervise: bottle.supervise,

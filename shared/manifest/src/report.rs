@@ -12,6 +12,7 @@ use crate::home::Home;
 use crate::library::{Library, Reach};
 use crate::problem::{FileProblem, Place, Warning, inert_path};
 use crate::resolve::ResolveError;
+use crate::settings::Settings;
 
 /// What `config check` found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +36,7 @@ impl Report {
         };
         let mut report =
             Self { files: Vec::new(), problems: Vec::new(), warnings: library.warnings().to_vec() };
+        report.problems.extend(Settings::load(library.home()).err().iter().flatten().cloned());
         for (name, entry) in library.bottles() {
             let path = library.home().bottles().join(format!("{name}.md"));
             match entry {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 use crate::agent::AgentFile;
 use crate::bottle::BottleFile;
 use crate::grants::GrantsFile;
+use crate::settings::Settings;
 
 /// The schema of a bottle's frontmatter.
 #[must_use]
@@ -23,6 +24,12 @@ pub fn agent() -> Json {
 #[must_use]
 pub fn grants() -> Json {
     without_null(schema_for!(GrantsFile).to_value())
+}
+
+/// The schema of the settings.
+#[must_use]
+pub fn settings() -> Json {
+    without_null(schema_for!(Settings).to_value())
 }
 
 /// A key that is not wanted is left out, so that `null`, which is how the derive writes "optional", is no value.

@@ -11,7 +11,12 @@ fn docs() -> PathBuf {
 
 #[test]
 fn schemas_are_current() {
-    for (name, schema) in [("bottle.json", schema::bottle()), ("agent.json", schema::agent())] {
+    let all = [
+        ("bottle.json", schema::bottle()),
+        ("agent.json", schema::agent()),
+        ("settings.json", schema::settings()),
+    ];
+    for (name, schema) in all {
         let path = docs().join("schema").join(name);
         let wanted = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
         if std::env::var_os("UPDATE_GENERATED").is_some() {
@@ -49,7 +54,7 @@ fn every_key_is_on_the_page() {
     let code = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
     let words: BTreeSet<&str> =
         code.flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c))).collect();
-    for schema in [schema::bottle(), schema::agent()] {
+    for schema in [schema::bottle(), schema::agent(), schema::settings()] {
         let mut keys = Vec::new();
         collect(&schema, &mut keys);
         assert!(keys.len() > 5);

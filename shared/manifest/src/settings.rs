@@ -1,0 +1,94 @@
+//! `settings.yaml` in the home: what the host services do for the operator. It need not exist.
+
+use std::path::{Path, PathBuf};
+
+use policy::problem::{KeyPath, Problems};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::home::{Home, Links, read};
+use crate::load::parse_settings;
+use crate::problem::FileProblems;
+
+/// The operator's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Settings of bot-bottle")]
+pub struct Settings {
+    /// The program that is run for each new proposal, and its arguments; none is run unless given. In the arguments
+    /// `{bottle}`, `{kind}`, `{host}` and `{id}` stand for the proposal's. No shell takes part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<String>,
+}
+
+/// What may stand in braces in an argument of [`Settings::notify`].
+pub const PLACEHOLDERS: [&str; 4] = ["bottle", "kind", "host", "id"];
+
+impl Settings {
+    /// Where they are.
+    #[must_use]
+    pub fn file(home: &Home) -> PathBuf {
+        home.root().join("settings.yaml")
+    }
+
+    /// Reads them; what is not set is as if there were no file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn load(home: &Home) -> Result<Self, FileProblems> {
+        let path = Self::file(home);
+        if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(Self::default());
+        }
+        let text = read(&path, Links::Followed).map_err(|message| FileProblems::whole(&path, message))?;
+        Self::parse(&path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, FileProblems> {
+        if text.trim().is_empty() { Ok(Self::default()) } else { parse_settings(path, text) }
+    }
+}
+
+/// What is wrong with them beyond their shape.
+pub(crate) fn check(settings: &Settings, problems: &mut Problems) {
+    let at = KeyPath::root().key("notify");
+    for (index, word) in settings.notify.iter().enumerate() {
+        let at = at.item(index);
+        if index == 0 && word.contains('{') {
+            problems.push(&at, "the program is not chosen by a proposal; only its arguments have placeholders");
+        }
+        if word.contains('\0') {
+            problems.push(&at, "an argument has no zero byte");
+        }
+        for name in word.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name) {
+            if !PLACEHOLDERS.contains(&name) {
+                let known = PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(", ");
+                let name = base::inert(name, 40);
+                problems.push(&at, format!("there is no {{{name}}}; there are {known}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_or_refused_with_the_place() {
+        let read = |text: &str| Settings::parse(Path::new("settings.yaml"), text);
+        assert_eq!(read(" \n").unwrap(), Settings::default());
+        let notify = read("# mine\nnotify: [notify-send, '{bottle} asks', '{kind} {host} {id}']\n").unwrap().notify;
+        assert_eq!(notify.len(), 3);
+        let wrong = ["notfy: [a]\n", "notify: run me\n", "x: 1\nnotify: ['{bottle}', '{secret}']\n", "- a\n"];
+        let problems = wrong.map(|text| read(text).unwrap_err().to_string()).join("\n");
+        insta::assert_snapshot!(problems, @r#"
+        settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
+        settings.yaml:1:9: notify: `run me` is a single value; give a list
+        settings.yaml:1:1: x: there is no such key here; known here: notify
+        settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
+        settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
+        settings.yaml:1:1: this is a list; give a map of keys
+        "#);
+    }
+}
