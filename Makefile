@@ -53,7 +53,7 @@ build: tools
 	$(CARGO) build --locked --release
 	$(call static_init,--release,release)
 
-PROGRAMS := bot-bottle-launcher bot-bottle-egress bot-bottle-supervisor
+PROGRAMS := bot-bottle-launcher bot-bottle-egress bot-bottle-supervisor bot-bottle-door
 install: build
 	install -d $(PREFIX)/bin $(PREFIX)/libexec/bot-bottle/static
 	install -m 755 target/release/bot-bottle $(PREFIX)/bin/

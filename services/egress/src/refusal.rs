@@ -301,11 +301,7 @@ impl Refusal {
 
     /// Whether a person could allow it, so that asking makes sense.
     pub(crate) fn can_be_asked_for(&self) -> bool {
-        match self {
-            Self::Policy(policy::Refusal::AmbiguousPath(_) | policy::Refusal::GitPush) => false,
-            Self::Policy(_) => true,
-            _ => false,
-        }
+        matches!(self, Self::Policy(refusal) if refusal.is_grantable())
     }
 
     /// Whether the connection cannot carry another request.

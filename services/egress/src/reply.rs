@@ -58,12 +58,14 @@ struct Ask<'a> {
 #[derive(Serialize)]
 struct Arguments<'a> {
     id: &'a ExchangeId,
+    /// For the agent to fill in; the door refuses it as it is.
+    justification: &'static str,
 }
 
 /// The reply that tells the agent what was refused, by which rule, and how to ask for it.
 #[must_use]
 pub(crate) fn reply(refusal: &Refusal, asked: &Asked, reader: Reader) -> Response<Body> {
-    let ask = Ask { tool: "egress-block", arguments: Arguments { id: &asked.id } };
+    let ask = Ask { tool: "egress-block", arguments: Arguments { id: &asked.id, justification: "…" } };
     let ask = refusal.can_be_asked_for().then_some(ask);
     let (kind, text) = match reader {
         Reader::Json => ("application/json", as_json(refusal, asked, ask)),
@@ -103,7 +105,11 @@ fn as_text(refusal: &Refusal, asked: &Asked, ask: bool) -> String {
     let mut text = format!("bot-bottle refused this ({}): {}\n", refusal.rule(), refusal.told());
     if ask {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "To ask for it, call the MCP tool egress-block with id {}.", asked.id);
+        let _ = writeln!(
+            text,
+            "To ask for it, call the MCP tool egress-block with id {} and a justification.",
+            asked.id
+        );
     }
     text
 }

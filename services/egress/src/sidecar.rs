@@ -1,15 +1,13 @@
 //! The conversation with the launcher over standard input (see `handover::sidecar`), and the process that follows.
 
-use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use base::clock::Clock;
 use base::lifecycle::{Ending, Lifecycle};
 use handover::Channel;
-use handover::sidecar::{EgressHandover, Listeners, SidecarAnswer};
-use tokio::io::AsyncReadExt as _;
+use handover::serving::{listeners, until_closed};
+use handover::sidecar::{EgressHandover, SidecarAnswer};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -58,45 +56,11 @@ fn start(handover: EgressHandover, channel: &mut Channel) -> anyhow::Result<Life
     channel
         .send(&SidecarAnswer::Ready { certificate }, &[])
         .context("telling the launcher that the proxy is ready")?;
-    let listeners = listeners(channel)?;
+    let listeners = listeners(channel, "proxy").context("receiving the listening sockets")?;
     if let Some(bus) = bus {
         life.spawn(live::follow(bus, bottle, proxy.policies(), published, life.clone()));
     }
     proxy.log_to(std::io::stderr());
     proxy.run(listeners);
     Ok(life)
-}
-
-/// The listening sockets inside the bottle.
-fn listeners(channel: &mut Channel) -> anyhow::Result<Vec<tokio::net::TcpListener>> {
-    let (Listeners { names }, descriptors) = channel.receive().context("receiving the listening sockets")?;
-    if names.is_empty() || names.len() != descriptors.len() || names.iter().any(|name| name != "proxy") {
-        bail!(
-            "the launcher sent {} sockets named {names:?}; at least one, each named proxy, is needed",
-            descriptors.len()
-        );
-    }
-    let listen = |descriptor| {
-        let listener = TcpListener::from(descriptor);
-        listener.set_nonblocking(true)?;
-        tokio::net::TcpListener::from_std(listener)
-    };
-    descriptors
-        .into_iter()
-        .map(listen)
-        .collect::<std::io::Result<_>>()
-        .context("taking over the listening sockets")
-}
-
-/// Stops the proxy when the launcher closes the channel, or dies.
-async fn until_closed(socket: UnixStream, life: Lifecycle) {
-    let socket = socket.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(socket));
-    if let Ok(mut socket) = socket {
-        let closed = async { while socket.read_u8().await.is_ok() {} };
-        tokio::select! {
-            () = closed => {}
-            () = life.stopping() => {}
-        }
-    }
-    life.stop();
 }

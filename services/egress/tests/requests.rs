@@ -157,7 +157,8 @@ async fn a_refusal_says_what_why_and_how_to_ask() {
       "ask": {
         "tool": "egress-block",
         "arguments": {
-          "id": "ID"
+          "id": "ID",
+          "justification": "…"
         }
       }
     }

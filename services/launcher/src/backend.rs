@@ -122,10 +122,12 @@ pub enum RunEnd {
 pub struct SidecarSpec {
     /// The bottle it serves.
     pub bottle: Slug,
-    /// Its name: `egress`.
+    /// Its name: `egress`, `door`.
     pub name: &'static str,
     /// Its program on the host.
     pub program: PathBuf,
+    /// Whether it has a directory to write to, [`SIDECAR_SPOOL`].
+    pub has_spool: bool,
 }
 
 /// Makes and removes boundaries.

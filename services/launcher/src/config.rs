@@ -15,7 +15,7 @@ use crate::state::StateRoot;
 pub struct LauncherConfig {
     /// The bot-bottle home.
     pub home: PathBuf,
-    /// The directory with `bot-bottle-init` (or `static/bot-bottle-init`) and `bot-bottle-egress`.
+    /// The directory with `bot-bottle-init` (or `static/bot-bottle-init`), `bot-bottle-egress` and `bot-bottle-door`.
     pub programs: PathBuf,
     /// The bubblewrap program.
     pub bubblewrap: PathBuf,
@@ -107,6 +107,10 @@ impl LauncherConfig {
 
     pub(crate) fn egress(&self) -> PathBuf {
         self.programs.join("bot-bottle-egress")
+    }
+
+    pub(crate) fn door(&self) -> PathBuf {
+        self.programs.join("bot-bottle-door")
     }
 }
 

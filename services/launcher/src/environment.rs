@@ -12,6 +12,8 @@ pub(crate) use trust::trust_files;
 
 /// The proxy's port inside every bottle.
 pub const PROXY_PORT: u16 = 9099;
+/// The port of the bottle's MCP server inside it.
+pub const DOOR_PORT: u16 = 9100;
 /// Where the agent finds its prompt with the provider's prompt mode `file`.
 pub(crate) const PROMPT_FILE: &str = ".bot-bottle-prompt";
 

@@ -8,7 +8,6 @@ mod settle;
 use std::fs::File;
 use std::future::Future;
 use std::io::{Seek as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -25,14 +24,15 @@ use bus::message::start::StartRequest;
 use self::made::Made;
 use crate::backend::{AGENT_HOME, AGENT_WORKSPACE, BottleFile, Boundary, BoundarySpec, Place};
 use crate::canary::Canary;
-use crate::egress::{self, Duties, Egress};
-use crate::environment::{PROMPT_FILE, PROXY_PORT, environment, trust_files};
+use crate::egress::{self, Duties};
+use crate::environment::{PROMPT_FILE, environment, trust_files};
 use crate::output::Pumps;
 use crate::plan::{Plan, plan};
 use crate::record::{Owner, Registered, add_note};
+use crate::sidecars::{self, Sidecars};
 use crate::step::{LaunchError, Step};
 use crate::world::World;
-use crate::{probe, token};
+use crate::{door, probe, token};
 
 pub(crate) use live::{Stop, Stops};
 pub(crate) use settle::Settled;
@@ -63,7 +63,7 @@ struct Running {
     plan: Plan,
     registered: Registered,
     boundary: Box<dyn Boundary>,
-    egress: Egress,
+    sidecars: Sidecars,
     pumps: Pumps,
     since: Instant,
 }
@@ -117,18 +117,18 @@ impl<'a> Launch<'a> {
         self.note_time(Step::Boundary, boundary.1);
         // Both are kept before either is looked at, so that a failure of one undoes the other.
         let (sidecars, boundary) = (
-            sidecars.0.map(|egress| made.egress.insert(egress)),
+            sidecars.0.map(|sidecars| made.sidecars.insert(sidecars)),
             boundary.0.map(|b| made.boundary.insert(b)),
         );
-        let (egress, boundary) = (sidecars?, boundary?);
-        connect(egress, boundary).await?;
+        let (sidecars, boundary) = (sidecars?, boundary?);
+        connect(sidecars, boundary).await?;
         let targets = &self.world.config.targets;
         let probing = async {
             let probed = probe::probe(boundary, targets).await;
             probed.map_err(|error| LaunchError::new(Step::Probe, FailureKind::Probe, error.to_string()))
         };
         self.step(Step::Probe, Some(&plan), probing).await?;
-        self.step(Step::Provision, Some(&plan), provision(&plan, &egress.certificate, boundary)).await?;
+        self.step(Step::Provision, Some(&plan), provision(&plan, &sidecars.certificate, boundary)).await?;
         if self.life.is_stopping() {
             let reason = "its launcher was stopped before the program ran";
             return Err(LaunchError::new(Step::Run, FailureKind::Internal, reason));
@@ -141,9 +141,9 @@ impl<'a> Launch<'a> {
             )
             .await?;
         tracing::info!(%bottle, request = %self.request.id, "the program runs");
-        let notes = [boundary.notes(), egress.process.notes()].concat();
-        let (registered, boundary, egress) = made.give();
-        let mut running = Running { plan, registered, boundary, egress, pumps, since: Instant::now() };
+        let notes = [boundary.notes(), sidecars.notes()].concat();
+        let (registered, boundary, sidecars) = made.give();
+        let mut running = Running { plan, registered, boundary, sidecars, pumps, since: Instant::now() };
         notes.iter().for_each(|note| running.registered.amend(|record| add_note(record, note)));
         Ok(running)
     }
@@ -188,7 +188,7 @@ impl<'a> Launch<'a> {
     }
 
     /// Step 3.
-    async fn sidecars(&self, plan: &Plan, revision: u64, canary: &Canary) -> Result<Egress, LaunchError> {
+    async fn sidecars(&self, plan: &Plan, revision: u64, canary: &Canary) -> Result<Sidecars, LaunchError> {
         let failed = |kind, doing: &str, error: &dyn std::error::Error| {
             LaunchError::caused(Step::Sidecars, kind, doing, error)
         };
@@ -205,17 +205,31 @@ impl<'a> Launch<'a> {
             );
             return Err(LaunchError::new(Step::Sidecars, FailureKind::Secret, reason));
         }
-        let credentials = self.world.minter.mint(&plan.bottle, plan.wall.saturating_add(SLACK));
-        let credentials = credentials
-            .map_err(|error| failed(FailureKind::Internal, "making the bottle's bus identity", &error))?;
+        let identity = || {
+            let identity = self.world.minter.mint(&plan.bottle, plan.wall.saturating_add(SLACK));
+            identity
+                .map_err(|error| failed(FailureKind::Internal, "making the bottle's bus identity", &error))
+        };
+        let (credentials, of_the_door) = (identity()?, identity()?);
         let rules = token::read_rules(&self.world.config.home.join(RULES)).await;
         let rules =
             rules.map_err(|reason| LaunchError::new(Step::Sidecars, FailureKind::Manifest, reason))?;
         let bottle = plan.bottle.clone();
         let duties =
             Duties { bottle, credentials, revision, policy, needed, canary: canary.value.clone(), rules };
-        let egress = egress::start(&*self.world.backend, &self.world.config, duties).await;
-        egress.map_err(|error| failed(FailureKind::Sidecar, "starting the egress sidecar", &error))
+        let (backend, config) = (&*self.world.backend, &self.world.config);
+        let door = async {
+            if !plan.resolved.bottle.supervise {
+                return Ok(None);
+            }
+            door::start(backend, config, plan.bottle.clone(), &of_the_door).await.map(Some)
+        };
+        // What is left of one whose fellow has failed is ended with the rest of the launch.
+        let (egress, door) = tokio::join!(egress::start(backend, config, duties), door);
+        let (egress, certificate) =
+            egress.map_err(|error| failed(FailureKind::Sidecar, "starting the egress sidecar", &error))?;
+        let door = door.map_err(|error| failed(FailureKind::Sidecar, "starting the door", &error))?;
+        Ok(Sidecars { egress, certificate, door })
     }
 
     /// Step 4.
@@ -223,7 +237,7 @@ impl<'a> Launch<'a> {
         let spec = BoundarySpec {
             bottle: plan.bottle.clone(),
             limits: plan.limits,
-            ports: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PROXY_PORT))],
+            ports: sidecars::ports(plan.resolved.bottle.supervise),
         };
         let made = self.world.backend.create(spec).await;
         made.map_err(|e| LaunchError::caused(Step::Boundary, FailureKind::Boundary, "making the bottle", &e))
@@ -260,16 +274,11 @@ async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     (done, start.elapsed())
 }
 
-/// The end of step 4: the sockets that init opened go to the sidecar.
-async fn connect(egress: &mut Egress, boundary: &mut Box<dyn Boundary>) -> Result<(), LaunchError> {
-    let failed = |kind, reason: String| LaunchError::new(Step::Boundary, kind, reason);
-    let listener = boundary.take_listeners().pop();
-    let listener = listener.ok_or_else(|| failed(FailureKind::Boundary, "init opened no port".to_owned()))?;
-    egress.serve(listener).await.map_err(|error| {
-        failed(
-            FailureKind::Sidecar,
-            format!("handing the bottle's port over: {}", base::error::chain(&error)),
-        )
+/// The end of step 4: the sockets that init opened go to the sidecars.
+async fn connect(sidecars: &mut Sidecars, boundary: &mut Box<dyn Boundary>) -> Result<(), LaunchError> {
+    sidecars.serve(boundary.take_listeners()).await.map_err(|error| {
+        let reason = format!("handing the bottle's ports over: {}", base::error::chain(&error));
+        LaunchError::new(Step::Boundary, FailureKind::Sidecar, reason)
     })
 }
 

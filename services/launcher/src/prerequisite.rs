@@ -43,6 +43,7 @@ pub fn prerequisites(config: &LauncherConfig) -> Vec<Prerequisite> {
         Prerequisite { name: "user namespaces", found: namespaces },
         Prerequisite { name: "bot-bottle-init", found: program(&config.init()) },
         Prerequisite { name: "bot-bottle-egress", found: program(&config.egress()) },
+        Prerequisite { name: "bot-bottle-door", found: program(&config.door()) },
         Prerequisite { name: "home", found: home(&config.home) },
     ]
 }

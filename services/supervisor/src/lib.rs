@@ -25,6 +25,7 @@
 
 pub mod audit;
 pub mod config;
+pub mod door;
 pub mod operators;
 pub mod revision;
 

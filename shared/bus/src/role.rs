@@ -86,7 +86,10 @@ impl Role {
             Self::Launcher => launcher(),
             Self::Dispatcher => dispatcher(),
             Self::Operator => operator(),
-            Self::Bottle => Template::of(&BOTTLE_SAYS, &BOTTLE_HEARS).named(),
+            Self::Bottle => {
+                let hears: Vec<&str> = BOTTLE_HEARS.into_iter().chain(BOTTLE_OVERHEARS).collect();
+                Template::of(&BOTTLE_SAYS, &hears).named()
+            }
         };
         // To hear answers; and to ask there, where nobody answers, whether the server has taken in a subscription.
         template.publish.push(format!("_INBOX.{NAME}.>"));
@@ -115,6 +118,8 @@ pub(crate) const BOTTLE_SAYS: [&str; 9] = [
 ];
 /// What a bottle's sidecars hear; also what the host's account exports to the bottles' as streams.
 pub(crate) const BOTTLE_HEARS: [&str; 3] = ["policy.changed.*", "proposal.taken.*", "proposal.resolved.*"];
+/// What a bottle's sidecars hear of each other, within their own account: the door hears what egress refused.
+const BOTTLE_OVERHEARS: [&str; 1] = ["egress.blocked.*"];
 
 fn supervisor() -> Template {
     Template::of(

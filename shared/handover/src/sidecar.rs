@@ -1,7 +1,7 @@
 //! The conversation between the launcher and a sidecar:
 //!
 //! ```text
-//! launcher ── EgressHandover ──▶ sidecar        secrets, policy, bus access
+//! launcher ── EgressHandover ──▶ sidecar        secrets, policy, bus access; for the door DoorHandover
 //! launcher ◀─ SidecarAnswer::Ready ── sidecar   its CA certificate; or Failed with the reason
 //! launcher ── Listeners + descriptors ─▶ sidecar
 //! launcher ◀─ SidecarAnswer::Serving ── sidecar
@@ -63,6 +63,17 @@ pub struct EgressHandover {
     /// Limits (E14); absent fields have their defaults.
     #[serde(default)]
     pub limits: EgressLimits,
+}
+
+/// Everything the door, a bottle's MCP server, needs; the first frame it gets.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DoorHandover {
+    /// Version of this message: 1.
+    pub v: u32,
+    /// The bottle it serves.
+    pub bottle: Slug,
+    /// Its only secret.
+    pub bus: BusAccess,
 }
 
 /// What the operator of a host has to say about the network that it is in.
@@ -148,7 +159,7 @@ pub enum SidecarAnswer {
 /// Names the descriptors of its frame, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listeners {
-    /// For egress: `proxy`.
+    /// For egress: `proxy`; for the door: `mcp`.
     pub names: Vec<String>,
 }
 

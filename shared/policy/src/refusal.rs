@@ -59,7 +59,16 @@ pub enum Refusal {
     },
 }
 
+/// The rules whose refusals another route, or another entry of it, would have prevented.
+pub const GRANTABLE: [&str; 4] = ["unlisted-host", "wrong-scheme", "wrong-port", "no-match"];
+
 impl Refusal {
+    /// Whether a person could allow it, so that asking makes sense.
+    #[must_use]
+    pub fn is_grantable(&self) -> bool {
+        GRANTABLE.contains(&self.rule())
+    }
+
     /// The stable name of the rule that refused, as in `docs/errors.md`.
     #[must_use]
     pub fn rule(&self) -> &'static str {

@@ -57,7 +57,7 @@ impl Launch<'_> {
         let limit = clock.now().checked_add(running.plan.wall).unwrap_or(Timestamp::MAX);
         let mut filled = running.boundary.filled();
         let mut note = None;
-        let (boundary, sidecar) = (&mut running.boundary, &mut running.egress.process);
+        let (boundary, sidecars) = (&mut running.boundary, &mut running.sidecars);
         let end = async {
             let mut ending: Option<Ending> = None;
             loop {
@@ -70,8 +70,8 @@ impl Launch<'_> {
                         }
                         return ended(end, ending);
                     }
-                    how = sidecar.wait(), if !ending.is_some_and(Ending::is_without_sidecar) => {
-                        tracing::warn!(bottle = %started.bottle, how, "the bottle ends: it lost its sidecar");
+                    how = sidecars.wait(), if !ending.is_some_and(Ending::is_without_sidecar) => {
+                        tracing::warn!(bottle = %started.bottle, how, "the bottle ends: it lost a sidecar");
                         ending = Some(Ending::without_sidecar(ending));
                     }
                     Some(stop) = stops.recv() => {

@@ -8,9 +8,9 @@ use bus::message::record::BottleState;
 use bus::message::run::StateKept;
 
 use crate::backend::{Backend, Boundary};
-use crate::egress::Egress;
 use crate::plan::Plan;
 use crate::record::{Registered, add_note};
+use crate::sidecars::Sidecars;
 use crate::state::StateDir;
 use crate::step::LaunchError;
 use crate::world::World;
@@ -27,7 +27,7 @@ pub(super) struct Made {
     state: StateDir,
     pub(super) has_state: bool,
     pub(super) registered: Option<Registered>,
-    pub(super) egress: Option<Egress>,
+    pub(super) sidecars: Option<Sidecars>,
     pub(super) boundary: Option<Box<dyn Boundary>>,
 }
 
@@ -39,24 +39,24 @@ impl Made {
             state: world.config.state().of(&plan.bottle),
             has_state: false,
             registered: None,
-            egress: None,
+            sidecars: None,
             boundary: None,
         }
     }
 
     /// Everything, once the program runs.
-    pub(super) fn give(&mut self) -> (Registered, Box<dyn Boundary>, Egress) {
-        let all = (self.registered.take(), self.boundary.take(), self.egress.take());
-        let (Some(registered), Some(boundary), Some(egress)) = all else {
+    pub(super) fn give(&mut self) -> (Registered, Box<dyn Boundary>, Sidecars) {
+        let all = (self.registered.take(), self.boundary.take(), self.sidecars.take());
+        let (Some(registered), Some(boundary), Some(sidecars)) = all else {
             unreachable!("every step before the program's start has put its part here")
         };
-        (registered, boundary, egress)
+        (registered, boundary, sidecars)
     }
 
     /// Nothing ran in it, so nothing of it is kept. The record of a bottle whose request is handed back says `lost`,
     /// since `failed` would end the request.
     pub(super) async fn undo(self, error: &LaunchError, hand_back: bool) {
-        let ended = end(&*self.backend, &self.bottle, self.boundary, self.egress).await;
+        let ended = end(&*self.backend, &self.bottle, self.boundary, self.sidecars).await;
         let state = match (self.has_state, ended) {
             (true, true) => remove(&self.state).await,
             (true, false) => StateKept::Kept,
@@ -95,15 +95,15 @@ pub(super) async fn end(
     backend: &dyn Backend,
     bottle: &Slug,
     boundary: Option<Box<dyn Boundary>>,
-    egress: Option<Egress>,
+    sidecars: Option<Sidecars>,
 ) -> bool {
     if let Some(mut boundary) = boundary {
         boundary.kill();
         // What does not end is killed once more below, by what is recorded of it.
         drop(tokio::time::timeout(GRACE, boundary.wait()).await);
     }
-    if let Some(egress) = egress {
-        egress.stop(GRACE).await;
+    if let Some(sidecars) = sidecars {
+        sidecars.stop(GRACE).await;
     }
     let destroyed = backend.destroy(bottle).await;
     if let Err(error) = &destroyed {

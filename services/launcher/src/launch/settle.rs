@@ -23,14 +23,14 @@ pub(crate) enum Settled {
 
 impl Launch<'_> {
     pub(super) async fn settle(self, running: Running, ended: Ended) -> Settled {
-        let Running { plan, mut registered, boundary, egress, pumps, since } = running;
+        let Running { plan, mut registered, boundary, sidecars, pumps, since } = running;
         let duration = since.elapsed();
         self.observe(&plan, Step::Settle).await;
         let settling = Instant::now();
         let (recorded, result) =
             tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
         warn(&plan.bottle, recorded);
-        let gone = made::end(&*self.world.backend, &plan.bottle, Some(boundary), Some(egress)).await;
+        let gone = made::end(&*self.world.backend, &plan.bottle, Some(boundary), Some(sidecars)).await;
         let state = match gone {
             true => keep(&self.world.config.state().of(&plan.bottle), ended).await,
             false => StateKept::Kept,

@@ -7,6 +7,7 @@
 
 mod boundary;
 mod crash;
+mod door;
 mod launch;
 mod limits;
 mod probe;

@@ -16,7 +16,7 @@ async fn sidecar(host: &Host, bottle: &Slug, script: &str) -> Box<dyn Sidecar> {
     let program = state.path().join("program");
     std::fs::write(&program, format!("#!/usr/bin/python3\n{script}")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let spec = SidecarSpec { bottle: bottle.clone(), name: "egress", program };
+    let spec = SidecarSpec { bottle: bottle.clone(), name: "egress", program, has_spool: true };
     host.backend.start_sidecar(spec).await.unwrap()
 }
 
@@ -83,6 +83,29 @@ for path in ('/tmp/x', '/dev/x', '/x', '/usr/x'):
     let bottle = name();
     let (how, _) = ended(&host, &bottle, hog).await;
     assert!(how.contains("137") || how.contains("signal: 9"), "a gibibyte fitted into 512 MiB: {how}");
+}
+
+#[tokio::test]
+async fn a_sidecar_without_a_spool_can_write_nowhere_on_the_host() {
+    let (host, bottle) = (Host::new(), name());
+    let state = host.state.of(&bottle);
+    state.create().unwrap();
+    let script = "
+import os, sys
+print(os.getcwd(), os.path.exists('/spool'), file=sys.stderr)
+for path in ('x', '/spool/x', '/usr/x', '/etc/x'):
+    try:
+        open(path, 'w'); print('wrote', path, file=sys.stderr)
+    except OSError: pass
+";
+    let program = state.path().join("program");
+    std::fs::write(&program, format!("#!/usr/bin/python3\n{script}")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let spec = SidecarSpec { bottle: bottle.clone(), name: "door", program, has_spool: false };
+    let mut sidecar = host.backend.start_sidecar(spec).await.unwrap();
+    tokio::time::timeout(LIMIT, sidecar.wait()).await.unwrap();
+    assert_eq!(std::fs::read_to_string(state.log("door")).unwrap(), "/ False\n");
+    host.backend.destroy(&bottle).await.unwrap();
 }
 
 #[tokio::test]

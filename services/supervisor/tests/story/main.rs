@@ -1,6 +1,8 @@
 //! The supervisor on a real bus, with a test client that plays the sidecar.
 #![cfg(test)]
 
+mod agent;
+mod door;
 mod killed;
 mod proposals;
 mod proposing;

@@ -78,7 +78,7 @@ bottle.failed.r1                                --l--- -s-do-
 bottle.output.me-00000                          --l--- ----o-
 egress.log.me-00000                             -----b -s-do-
 egress.log.you-00000                            ------ -s-do-
-egress.blocked.me-00000                         -----b -s-do-
+egress.blocked.me-00000                         -----b -s-dob
 egress.blocked.you-00000                        ------ -s-do-
 egress.blocked.*                                ------ -s-do-
 push.accepted.me-00000                          -----b -s-do-

@@ -41,12 +41,13 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
     let user = host_user(&spec.bottle, Role::Sidecar);
     let doing = format!("start the {} sidecar of {}", spec.name, spec.bottle);
     let enforcement = limits::of_a_sidecar(&backend.hierarchy, &spec.bottle, spec.name);
-    let before = prepare(backend, &state, (spec.name, user), &enforcement)
+    let before = prepare(backend, &state, (&spec, user), &enforcement)
         .map_err(BackendError::system(doing.as_str()))?;
     let (log, stderr) = SidecarLog::open(state.log(spec.name), sidecar_log::MOST)
         .map_err(BackendError::system(doing.as_str()))?;
     let mut staged = Staged { spawner: backend.spawner.clone(), paths: Vec::new() };
-    for (what, path) in [("spool", state.spool(spec.name)), ("program", spec.program.clone())] {
+    let spool = spec.has_spool.then(|| ("spool", state.spool(spec.name)));
+    for (what, path) in [("program", spec.program.clone())].into_iter().chain(spool) {
         let reached = match StagedTree::open(format!("{}-{}-{what}", spec.bottle, spec.name), &path) {
             Ok(tree) => backend.spawner.stage(tree).await,
             Err(error) => Err(error),
@@ -57,8 +58,8 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
     let arguments = sidecar_box::arguments(&SidecarBox {
         name: spec.name,
         system: &backend.system,
-        spool: staged.paths[0].clone(),
-        program: staged.paths[1].clone(),
+        program: staged.paths[0].clone(),
+        spool: staged.paths.get(1).cloned(),
         seccomp: &backend.seccomp,
     });
     let spec_box = BoxSpec {
@@ -81,11 +82,11 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
 fn prepare(
     backend: &Namespace,
     state: &StateDir,
-    (name, user): (&str, Option<u32>),
+    (spec, user): (&SidecarSpec, Option<u32>),
     enforcement: &Enforcement,
 ) -> io::Result<BeforeExec> {
-    if let Some(user) = user {
-        chown(state.spool(name), Some(user), Some(user))?;
+    if let (Some(user), true) = (user, spec.has_spool) {
+        chown(state.spool(spec.name), Some(user), Some(user))?;
     }
     let groups = launch::join_groups(backend, state, enforcement)?;
     Ok(BeforeExec { groups, limits: enforcement.own.clone(), ..BeforeExec::default() })

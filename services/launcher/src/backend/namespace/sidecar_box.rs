@@ -1,5 +1,5 @@
-//! A sidecar's box: the host's network, and of its files only the system, what names are resolved by, and one
-//! directory to write to. A parser that an agent breaks reaches nothing else.
+//! A sidecar's box: the host's network, and of its files only the system, what names are resolved by, and at
+//! most one directory to write to. A parser that an agent breaks reaches nothing else.
 
 use std::path::PathBuf;
 
@@ -24,12 +24,13 @@ const TEMPORARY: &str = "67108864";
 
 /// Everything that differs from one sidecar to the next.
 pub(super) struct SidecarBox<'a> {
-    /// `egress`.
+    /// `egress`, `door`.
     pub(super) name: &'a str,
     pub(super) system: &'a System,
     /// Host paths, as bubblewrap reaches them.
-    pub(super) spool: PathBuf,
     pub(super) program: PathBuf,
+    /// The directory that it may write to, if it has one.
+    pub(super) spool: Option<PathBuf>,
     pub(super) seccomp: &'a [Vec<u8>],
 }
 
@@ -50,9 +51,12 @@ pub(super) fn arguments(spec: &SidecarBox<'_>) -> Arguments {
         a.push(["--ro-bind-try", path, path]);
     }
     a.push(["--size", TEMPORARY, "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/dev"]);
-    a.bind("--bind", &spec.spool, SIDECAR_SPOOL);
+    if let Some(spool) = &spec.spool {
+        a.bind("--bind", spool, SIDECAR_SPOOL);
+    }
     a.bind("--ro-bind", &spec.program, &program(spec.name));
-    a.push(["--remount-ro", "/", "--chdir", SIDECAR_SPOOL]);
+    let directory = if spec.spool.is_some() { SIDECAR_SPOOL } else { "/" };
+    a.push(["--remount-ro", "/", "--chdir", directory]);
     for (number, filter) in spec.seccomp.iter().enumerate() {
         a.with_data("--add-seccomp-fd", &format!("seccomp {number}"), filter.clone());
     }
@@ -70,8 +74,8 @@ mod tests {
         let arguments = arguments(&SidecarBox {
             name: "egress",
             system: &system,
-            spool: "/state/egress".into(),
             program: "/programs/bot-bottle-egress".into(),
+            spool: Some("/state/egress".into()),
             seccomp: &[vec![1]],
         });
         insta::assert_snapshot!(arguments, @r#"

@@ -220,9 +220,11 @@ fn programs(home: &Path) {
     let programs = home.join("programs");
     std::fs::create_dir(&programs).unwrap();
     std::os::unix::fs::symlink(init_program(), programs.join("bot-bottle-init")).unwrap();
-    let egress = programs.join("bot-bottle-egress");
-    std::fs::write(&egress, include_str!("egress.py")).unwrap();
-    std::fs::set_permissions(egress, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["bot-bottle-egress", "bot-bottle-door"] {
+        let sidecar = programs.join(name);
+        std::fs::write(&sidecar, include_str!("sidecar.py")).unwrap();
+        std::fs::set_permissions(sidecar, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
 }
 
 /// Says that every first revision is stored.

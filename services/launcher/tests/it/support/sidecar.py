@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-# A sidecar for tests: it speaks the launcher's protocol and answers every connection with how many secrets it has.
+# A sidecar for tests, either of the two: it speaks the launcher's protocol and answers every connection with how many
+# secrets it has.
 import base64, json, socket, struct, threading, time
 
 channel = socket.socket(fileno=0)
@@ -21,10 +22,11 @@ def send(message):
 
 
 handover, _ = receive()
-if handover["policy"]["routes"] and handover["policy"]["routes"][0]["host"] == "refused.example":
+routes = handover["policy"]["routes"] if "policy" in handover else []
+if routes and routes[0]["host"] == "refused.example":
     send({"is": "failed", "reason": "this route is refused"})
     raise SystemExit(1)
-certificate = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n"
+certificate = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n" if "policy" in handover else None
 send({"is": "ready", "certificate": certificate})
 _, descriptors = receive()
 listener = socket.socket(fileno=descriptors[0])
@@ -39,8 +41,10 @@ def serve():
             import os
 
             os._exit(3)
-        if asked == b"left":
-            claims = json.loads(base64.urlsafe_b64decode(handover["bus"]["jwt"].split(".")[1] + "=="))
+        claims = json.loads(base64.urlsafe_b64decode(handover["bus"]["jwt"].split(".")[1] + "=="))
+        if asked == b"who":
+            peer.sendall(" ".join([claims["sub"], claims["name"], *sorted(handover)]).encode())
+        elif asked == b"left":
             peer.sendall(b"%d" % (claims["exp"] - time.time()))
         else:
             peer.sendall(b"%d secrets" % len([s for s in handover["secrets"].values() if s]))

@@ -1,0 +1,64 @@
+//! What every sidecar does with its end of the channel after it has said that it is ready.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use base::lifecycle::Lifecycle;
+use boundary::{Channel, ChannelError};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+
+use crate::sidecar::Listeners;
+
+/// Why there are no listening sockets.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenersError {
+    /// The channel failed.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The launcher sent others than were needed.
+    #[error(
+        "the launcher sent {count} sockets named {names:?}; at least one, each named {wanted}, is needed"
+    )]
+    Others {
+        /// How many.
+        count: usize,
+        /// Their names.
+        names: Vec<String>,
+        /// The name of each that is needed.
+        wanted: String,
+    },
+    /// What was sent is no listening socket.
+    #[error("a socket from the launcher cannot be listened on")]
+    Socket(#[from] io::Error),
+}
+
+/// Receives the sockets that listen inside the bottle, all of which must have this name. Needs a runtime.
+///
+/// # Errors
+/// [`ListenersError`]
+pub fn listeners(channel: &mut Channel, name: &str) -> Result<Vec<TcpListener>, ListenersError> {
+    let (Listeners { names }, descriptors) = channel.receive()?;
+    if names.is_empty() || names.len() != descriptors.len() || names.iter().any(|other| other != name) {
+        return Err(ListenersError::Others { count: descriptors.len(), names, wanted: name.to_owned() });
+    }
+    let listen = |descriptor| {
+        let listener = std::net::TcpListener::from(descriptor);
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    Ok(descriptors.into_iter().map(listen).collect::<io::Result<_>>()?)
+}
+
+/// Asks for the sidecar's stop when the launcher closes the channel, or dies.
+pub async fn until_closed(socket: UnixStream, life: Lifecycle) {
+    let socket = socket.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(socket));
+    if let Ok(mut socket) = socket {
+        let closed = async { while socket.read_u8().await.is_ok() {} };
+        tokio::select! {
+            () = closed => {}
+            () = life.stopping() => {}
+        }
+    }
+    life.stop();
+}
