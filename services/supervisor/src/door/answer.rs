@@ -70,6 +70,16 @@ impl Answer {
         Self::new(Status::Unavailable, text)
     }
 
+    /// Nobody has to be asked.
+    pub(super) fn allowed_already(delta: &EgressDelta) -> Self {
+        let allowed = words::delta(delta);
+        let text = format!(
+            "Allowed already: {allowed}. No person was asked. If such a request was refused nevertheless, its refusal says \
+             what else is wrong with it."
+        );
+        Self { allowed: Some(allowed), ..Self::new(Status::Approved, text) }
+    }
+
     /// Nobody has answered yet.
     pub(super) fn pending(proposal: &ProposalId, until: Option<Timestamp>) -> Self {
         let until = until.map(|until| format!(" It waits until {until:.0}.")).unwrap_or_default();

@@ -9,6 +9,7 @@ use bus::message::Version;
 use bus::message::proposal::{Content, ProposalGet, Proposed, Resolved, Standing, Taken, Withdraw};
 use bus::message::revision::{PolicyGet, PolicyGetReply, PolicyRevision};
 use bus::{Bus, BusError, Subscription};
+use policy::{Added, EgressDelta, EgressPolicy};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::Limits;
@@ -20,6 +21,8 @@ use super::progress::Progress;
 
 /// How often the supervisor is asked how a proposal stands, in case that news was lost.
 const LOOK: Duration = Duration::from_secs(5);
+/// When it is asked for the first time, and again while it does not know the proposal.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
 /// How long the supervisor may take to have taken a proposal.
 const TAKING: Duration = Duration::from_secs(2);
 
@@ -45,7 +48,9 @@ struct Awaited {
     /// The id under which it waits.
     waits_as: ProposalId,
     standing: Option<Standing>,
-    /// When the supervisor must know it.
+    /// Whether the supervisor has said that it waits.
+    is_taken: bool,
+    /// When the supervisor must know it: whether a person sees it is worth that wait.
     known_by: Instant,
 }
 
@@ -88,12 +93,13 @@ impl Asking {
         let news = News::of(&bus, &self.bottle).await.map_err(|error| away(&error))?;
         let Wish { content, justification, .. } = wish;
         let delta = if let Content::Egress(delta) = &content { Some(delta.clone()) } else { None };
+        if let Some(delta) = delta.as_ref().filter(|delta| is_allowed(&base.policy, delta)) {
+            return Err(Answer::allowed_already(delta));
+        }
         let proposed = Proposed::new(self.bottle.clone(), content, base.revision, self.clock.now());
         let proposed = Proposed { justification: Some(justification), ..proposed };
         bus.publish_within(&proposed, self.limits.bus).await.map_err(|error| away(&error))?;
-        if let Some(delta) = delta {
-            self.memory.remember(proposed.proposal.clone(), delta);
-        }
+        self.memory.remember(proposed.proposal.clone(), delta);
         Ok((bus, news, Awaited::new(proposed.proposal)))
     }
 
@@ -125,52 +131,42 @@ impl Asking {
         let wait = wait.unwrap_or(self.limits.wait).min(self.limits.longest_wait);
         let end = Instant::now() + wait;
         // One that was just made is known from news, and one that was made before from the first look.
-        let mut look = interval_at(Instant::now() + Duration::from_millis(100), LOOK);
+        let mut look = interval_at(Instant::now() + FIRST_LOOK, LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let end = awaited.not_before(end);
             tokio::select! {
                 resolved = news.next(&mut awaited) => match resolved {
                     Ok(Some(resolved)) => return self.resolved(&awaited, &resolved),
                     Ok(None) => {}
                     Err(error) => {
                         tracing::warn!(error = chain(&error), "news of proposals are cut off");
-                        return self.pending(&awaited);
+                        return self.unanswered(&awaited);
                     }
                 },
                 _ = look.tick() => {
-                    self.look(bus, &mut awaited, end).await;
+                    self.look(bus, &mut awaited).await;
                     match &awaited.standing {
                         Some(Standing::Resolved { resolved }) => return self.resolved(&awaited, resolved),
-                        Some(Standing::Unknown) if Instant::now() < awaited.known_by => {
-                            look.reset_after(Duration::from_millis(200));
+                        Some(Standing::Unknown) if Instant::now() < awaited.known_by => look.reset_after(FIRST_LOOK),
+                        Some(Standing::Unknown) if !self.memory.is_own(&awaited.proposal) => {
+                            return self.unanswered(&awaited);
                         }
-                        Some(Standing::Unknown) if !awaited.is_own(&self.memory) => return unknown(&awaited.proposal),
                         _ => {}
                     }
                 }
                 () = progress.due() => progress.tell("waiting for a person's answer", wait).await,
-                () = sleep_until(end) => {
-                    // An answer that waits for nothing still says how it stands.
-                    if awaited.standing.is_none() {
-                        self.look(bus, &mut awaited, end + TAKING).await;
-                    }
-                    return match &awaited.standing {
-                        Some(Standing::Resolved { resolved }) => self.resolved(&awaited, resolved),
-                        Some(Standing::Unknown) if !awaited.is_own(&self.memory) => unknown(&awaited.proposal),
-                        _ => self.pending(&awaited),
-                    };
-                }
+                () = sleep_until(end) => return self.unanswered(&awaited),
             }
         }
     }
 
     /// Asks the supervisor how it stands. One that does not answer is asked again later.
-    async fn look(&self, bus: &Bus, awaited: &mut Awaited, end: Instant) {
+    async fn look(&self, bus: &Bus, awaited: &mut Awaited) {
         let get = ProposalGet { v: Version, bottle: self.bottle.clone(), proposal: awaited.proposal.clone() };
-        let within = end.saturating_duration_since(Instant::now()).min(TAKING);
-        if let Ok(standing) = bus.request(&get, within).await {
+        if let Ok(standing) = bus.request(&get, TAKING).await {
             if let Standing::Pending { proposal, .. } = &standing {
-                awaited.waits_as = proposal.clone();
+                (awaited.waits_as, awaited.is_taken) = (proposal.clone(), true);
             }
             awaited.standing = Some(standing);
         }
@@ -181,12 +177,18 @@ impl Asking {
         Answer::resolved(resolved, asked.as_ref())
     }
 
-    fn pending(&self, awaited: &Awaited) -> Answer {
-        let until = match &awaited.standing {
-            Some(Standing::Pending { until, .. }) => Some(*until),
-            _ => None,
-        };
-        Answer::pending(&awaited.proposal, until)
+    /// The time is over, and nobody has answered.
+    fn unanswered(&self, awaited: &Awaited) -> Answer {
+        let proposal = &awaited.proposal;
+        match &awaited.standing {
+            Some(Standing::Pending { until, .. }) => Answer::pending(proposal, Some(*until)),
+            _ if awaited.is_taken => Answer::pending(proposal, None),
+            _ if self.memory.is_own(proposal) => {
+                Answer::pending(proposal, None).and("The supervisor has not taken it yet, and will.")
+            }
+            Some(_) => unknown(proposal),
+            None => Answer::unavailable("the proposal waits on"),
+        }
     }
 
     /// Takes a proposal back.
@@ -229,6 +231,11 @@ impl Asking {
     }
 }
 
+/// Whether granting it would add nothing.
+fn is_allowed(policy: &EgressPolicy, delta: &EgressDelta) -> bool {
+    policy::grant(policy, delta).is_ok_and(|granted| granted.added == Added::Nothing)
+}
+
 fn unknown(proposal: &ProposalId) -> Answer {
     Answer::refused(&format!(
         "there is no proposal {proposal} of this bottle, or it is over for long; ask again"
@@ -238,16 +245,16 @@ fn unknown(proposal: &ProposalId) -> Answer {
 impl Awaited {
     fn new(proposal: ProposalId) -> Self {
         let waits_as = proposal.clone();
-        Self { proposal, waits_as, standing: None, known_by: Instant::now() + TAKING }
+        Self { proposal, waits_as, standing: None, is_taken: false, known_by: Instant::now() + TAKING }
     }
 
     fn is_it(&self, proposal: &ProposalId) -> bool {
         [&self.proposal, &self.waits_as].contains(&proposal)
     }
 
-    /// Whether it was proposed here: then it is stored, and the supervisor will know it.
-    fn is_own(&self, memory: &Memory) -> bool {
-        memory.wish(&self.proposal).is_some()
+    /// When a wait until `end` is over.
+    fn not_before(&self, end: Instant) -> Instant {
+        if self.is_taken { end } else { end.max(self.known_by) }
     }
 }
 
@@ -266,7 +273,7 @@ impl News {
             }
             taken = self.taken.next() => {
                 if let Ok(taken) = taken?.message && taken.proposal == awaited.proposal {
-                    awaited.waits_as = taken.waits_as;
+                    (awaited.waits_as, awaited.is_taken) = (taken.waits_as, true);
                 }
                 Ok(None)
             }

@@ -62,13 +62,13 @@ impl Front {
                 let permit = self.connections.clone().acquire_owned().await;
                 (listener.accept().await, permit)
             };
-            let (stream, permit) = tokio::select! {
-                (Ok((stream, _)), Ok(permit)) = accepted => (stream, permit),
+            let (accepted, permit) = tokio::select! {
+                accepted = accepted => accepted,
                 () = life.stopping() => return,
-                else => {
-                    sleep(PAUSE).await;
-                    continue;
-                }
+            };
+            let Ok((stream, _)) = accepted else {
+                sleep(PAUSE).await;
+                continue;
             };
             let (front, stop) = (self.clone(), life.clone());
             life.spawn(async move {

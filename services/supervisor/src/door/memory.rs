@@ -14,17 +14,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// See the module.
 #[derive(Default)]
 pub(super) struct Memory {
-    wishes: Mutex<VecDeque<(ProposalId, EgressDelta)>>,
+    wishes: Mutex<VecDeque<(ProposalId, Option<EgressDelta>)>>,
     /// When the proposals of the last minute were made.
     made: Mutex<VecDeque<Instant>>,
 }
 
 impl Memory {
-    pub(super) fn remember(&self, proposal: ProposalId, delta: EgressDelta) {
+    /// Notes that it was proposed here, and which requests it is about, if it is about requests.
+    pub(super) fn remember(&self, proposal: ProposalId, delta: Option<EgressDelta>) {
         let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        if wishes.iter().any(|(other, _)| *other == proposal) {
-            return;
-        }
         if wishes.len() == MOST {
             wishes.pop_front();
         }
@@ -33,7 +31,13 @@ impl Memory {
 
     pub(super) fn wish(&self, proposal: &ProposalId) -> Option<EgressDelta> {
         let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        wishes.iter().find(|(other, _)| other == proposal).map(|(_, delta)| delta.clone())
+        wishes.iter().find(|(other, _)| other == proposal).and_then(|(_, delta)| delta.clone())
+    }
+
+    /// Whether it was proposed here: then it is stored, and the supervisor will know it.
+    pub(super) fn is_own(&self, proposal: &ProposalId) -> bool {
+        let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        wishes.iter().any(|(other, _)| other == proposal)
     }
 
     /// Counts one more proposal, unless `most` were made within the last minute.
@@ -68,8 +72,8 @@ mod tests {
         let memory = Memory::default();
         let delta: EgressDelta = serde_json::from_value(serde_json::json!({ "host": "a.example" })).unwrap();
         let ids: Vec<_> = (0..=MOST).map(|_| ProposalId::random()).collect();
-        ids.iter().for_each(|id| memory.remember(id.clone(), delta.clone()));
-        assert_eq!(memory.wish(&ids[0]), None);
+        ids.iter().for_each(|id| memory.remember(id.clone(), Some(delta.clone())));
+        assert!(memory.wish(&ids[0]).is_none() && !memory.is_own(&ids[0]));
         assert_eq!(memory.wish(&ids[1]), Some(delta));
     }
 }

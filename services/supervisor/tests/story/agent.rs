@@ -43,6 +43,11 @@ impl Open {
         Self { life, address }
     }
 
+    /// One in another process.
+    pub(crate) fn elsewhere(address: SocketAddr) -> Self {
+        Self { life: Lifecycle::new(), address }
+    }
+
     pub(crate) async fn shut(self) {
         self.life.stop();
         soon("the door's end", self.life.run(SOON)).await;

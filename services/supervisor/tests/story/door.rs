@@ -206,6 +206,12 @@ async fn the_tools_say_what_they_take_and_routes_name_no_token() {
     }
     let listed = agent.calls("list-egress-routes", json!({})).await;
     assert_eq!(listed.value, json!({ "revision": 1, "routes": [{ "host": "a.example" }] }));
+    let told = agent.calls("allow", docs(json!({ "host": "a.example" }))).await;
+    told.expect(
+        "approved",
+        false,
+        "Allowed already: GET to https://a.example/docs and below. No person was asked.",
+    );
     let told = agent.calls("allow", docs(json!({ "token_ref": "GITHUB_TOKEN" }))).await;
     told.expect("refused", true, "only the operator's");
     open.shut().await;

@@ -4,6 +4,7 @@
 mod agent;
 mod door;
 mod killed;
+mod program;
 mod proposals;
 mod proposing;
 mod support;
