@@ -11,5 +11,6 @@ mod malformed;
 mod metrics;
 mod operator;
 mod pages;
+mod proposals;
 mod scanning;
 mod starting;

@@ -68,20 +68,33 @@ async fn proposals_are_listed_shown_and_answered() {
 
     let first = asker.asks(docs("a.example"), "\u{1b}[2Jto read\nstate  approved").await;
     let shown = world.run(&["proposals", "show", &first]).await;
-    shown.expect_code(0).expect_out("+ https://a.example GET to /docs and below").expect_out("\\u{1b}[2Jto read\\n");
+    shown
+        .expect_code(0)
+        .expect_out("+ https://a.example GET to /docs and below")
+        .expect_out("\\u{1b}[2Jto read\\n");
     let shown = world.run(&["proposals", "show", &first, "--json"]).await;
     assert!(!shown.out.contains('\u{1b}'));
-    assert_eq!((shown.json()["revision"].as_u64(), shown.json()["state"]["is"].as_str()), (Some(1), Some("pending")));
+    assert_eq!(
+        (shown.json()["revision"].as_u64(), shown.json()["state"]["is"].as_str()),
+        (Some(1), Some("pending"))
+    );
     let stale = world.run(&["proposals", "approve", &first, "--revision", "7"]).await;
     stale.expect_code(75).expect_err("is at revision 1 now, and you were shown 7");
     let approved = world.run(&["proposals", "approve", &first, "--bottle", "--revision", "1"]).await;
-    approved.expect_code(0).expect_out("approved (bottle), revision 2 runs").expect_err("+ https://a.example");
+    approved
+        .expect_code(0)
+        .expect_out("approved (bottle), revision 2 runs")
+        .expect_err("+ https://a.example");
     world.run(&["routes", "show", &asker.bottle]).await.expect_code(0).expect_out("a.example");
     world.run(&["proposals", "approve", &first]).await.expect_code(1).expect_err("already");
 
     let secret = asker.asks(held(), "it is a test").await;
     world.run(&["proposals", "approve", &secret]).await.expect_code(64).expect_err("--reason");
-    world.run(&["proposals", "approve", &secret, "--keep", "-r", "x"]).await.expect_code(65).expect_err("only routes");
+    world
+        .run(&["proposals", "approve", &secret, "--keep", "-r", "x"])
+        .await
+        .expect_code(65)
+        .expect_err("only routes");
     world.run(&["proposals", "edit", &secret, "--yes"]).await.expect_code(65).expect_err("not edited");
     let rejected = world.run(&["proposals", "reject", &secret, "--reason", "no", "--json"]).await;
     assert_eq!(rejected.expect_code(0).json()["resolved"]["outcome"], "rejected");
@@ -92,7 +105,11 @@ async fn proposals_are_listed_shown_and_answered() {
     edited.expect_code(1).expect_err("nothing is decided");
     world.home.write_file("edit.py", EDITOR);
     let script = format!("python3 '{}'", world.home.path().join("edit.py").display());
-    edit(&world, &wide, &script).await.expect_code(0).expect_out("modified").expect_err("+ https://b.example HEAD");
+    edit(&world, &wide, &script)
+        .await
+        .expect_code(0)
+        .expect_out("modified")
+        .expect_err("+ https://b.example HEAD");
     world.run(&["proposals", "show", "p-nobody-knows"]).await.expect_code(66);
     let all = world.run(&["proposals", "list", "--all"]).await;
     all.expect_code(0).expect_out("approved").expect_out("rejected").expect_out("modified");
@@ -118,7 +135,8 @@ async fn edit(world: &World, proposal: &str, editor: &str) -> Ran {
 async fn a_grant_is_kept_and_revoked_the_operator_is_notified_and_the_trail_holds() {
     let home = Home::empty();
     let told = home.path().join("told");
-    let notify = ["sh", "-c", "echo \"$@\" >> \"$0\"", told.to_str().unwrap(), "{bottle}", "{kind}", "{host}", "{id}"];
+    let notify =
+        ["sh", "-c", "echo \"$@\" >> \"$0\"", told.to_str().unwrap(), "{bottle}", "{kind}", "{host}", "{id}"];
     home.write_file("settings.yaml", &json!({ "notify": notify }).to_string());
     let world = World::up_in(home, &[]).await;
     let asker = Asker::of(&world).await;
@@ -131,16 +149,30 @@ async fn a_grant_is_kept_and_revoked_the_operator_is_notified_and_the_trail_hold
         }
     })
     .await;
-    world.run(&["proposals", "approve", &id, "--keep", "--reason", "docs"]).await.expect_code(0).expect_out("(keep)");
-    world.run(&["grants"]).await.expect_code(0).expect_out(&id).expect_out("https://a.example GET to /docs and below");
+    world
+        .run(&["proposals", "approve", &id, "--keep", "--reason", "docs"])
+        .await
+        .expect_code(0)
+        .expect_out("(keep)");
+    world
+        .run(&["grants"])
+        .await
+        .expect_code(0)
+        .expect_out(&id)
+        .expect_out("https://a.example GET to /docs and below");
     let kept = world.run(&["grants", "list", "--json"]).await.expect_code(0).json();
-    assert_eq!((kept[0]["bottle"].as_str(), kept[0]["reason"].as_str()), (Some("sleeper"), Some("docs")), "{kept}");
+    assert_eq!(
+        (kept[0]["bottle"].as_str(), kept[0]["reason"].as_str()),
+        (Some("sleeper"), Some("docs")),
+        "{kept}"
+    );
     world.run(&["info", "sleeper"]).await.expect_code(0).expect_out("bottles/sleeper.grants.md");
     world.run(&["grants", "revoke", "sleeper", &id]).await.expect_code(0);
     world.run(&["grants", "revoke", "sleeper", &id]).await.expect_code(66);
     world.run(&["grants"]).await.expect_code(0).expect_err("nothing is granted for good");
 
-    let recorded = async || world.run(&["audit", "show", "--kind", "resolved"]).await.expect_code(0).out.contains(&id);
+    let recorded =
+        async || world.run(&["audit", "show", "--kind", "resolved"]).await.expect_code(0).out.contains(&id);
     soon("the record", async { while !recorded().await {} }).await;
     world.run(&["audit", "verify"]).await.expect_code(0).expect_out("records are whole");
     let trail = world.home.path().join("trail.jsonl");
@@ -150,7 +182,8 @@ async fn a_grant_is_kept_and_revoked_the_operator_is_notified_and_the_trail_hold
     assert_eq!(whole["whole"], true, "{whole}");
     let text = std::fs::read_to_string(&trail).unwrap();
     assert!(text.contains(&id));
-    std::fs::write(&trail, text.replacen("a.example", "b.example", 1).replacen("approved", "rejected", 1)).unwrap();
+    std::fs::write(&trail, text.replacen("a.example", "b.example", 1).replacen("approved", "rejected", 1))
+        .unwrap();
     world.run(&["audit", "verify", path]).await.expect_code(1);
     let ocsf = world.run(&["audit", "export", "--format", "ocsf"]).await;
     ocsf.expect_code(0).expect_out("\"class_uid\":6003");

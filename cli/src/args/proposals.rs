@@ -10,7 +10,9 @@ use super::Json;
 
 /// `proposals`
 #[derive(Debug, Subcommand)]
-#[command(after_help = "The same on a screen: `bot-bottle supervise`. What approvals mean: docs/supervising.md.")]
+#[command(
+    after_help = "The same on a screen: `bot-bottle supervise`. What approvals mean: docs/supervising.md."
+)]
 pub enum Proposals {
     /// List what waits for an answer, oldest first.
     List(List),

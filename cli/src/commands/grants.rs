@@ -49,7 +49,11 @@ fn list(context: &Context, args: &List) -> Result<Exit, Failure> {
     for bottle in bottles {
         let file = grants::file(&home, &bottle);
         let grants = grants::load(&home, &bottle).or_exit(Exit::Input)?;
-        kept.extend(grants.into_iter().map(|grant| Kept { bottle: bottle.clone(), file: file.clone(), grant }));
+        kept.extend(grants.into_iter().map(|grant| Kept {
+            bottle: bottle.clone(),
+            file: file.clone(),
+            grant,
+        }));
     }
     match Format::from(args.format) {
         Format::Json => output::json(&kept).context("cannot print the grants")?,
@@ -80,7 +84,10 @@ fn table(kept: &[Kept]) -> String {
             kept.grant.reason.as_deref().map_or_else(String::new, |reason| inert(reason, 200)),
         ]
     };
-    output::table(&["BOTTLE", "GRANT", "SINCE", "ALLOWS", "REASON"], &kept.iter().map(row).collect::<Vec<_>>())
+    output::table(
+        &["BOTTLE", "GRANT", "SINCE", "ALLOWS", "REASON"],
+        &kept.iter().map(row).collect::<Vec<_>>(),
+    )
 }
 
 /// What a grant allows, in one line.

@@ -47,7 +47,8 @@ pub fn make(home: &Path) -> anyhow::Result<()> {
         made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     Keys::init(home).context("cannot make the keys of the bus")?;
-    let key = OperatorKey::load_or_create(&operators::key_file(home)).context("cannot make the operator's key")?;
+    let key =
+        OperatorKey::load_or_create(&operators::key_file(home)).context("cannot make the operator's key")?;
     operators::admit(home, &key.id(), &name()).context("cannot list the operator's key")
 }
 

@@ -44,7 +44,9 @@ async fn known(bus: &Bus, proposal: &ProposalId) -> Result<ProposalRecord, Failu
             return Ok(found.value);
         }
     }
-    let missing = anyhow!("there is no proposal {proposal}; `bot-bottle proposals list --all` shows those that are known");
+    let missing = anyhow!(
+        "there is no proposal {proposal}; `bot-bottle proposals list --all` shows those that are known"
+    );
     Err(missing).or_exit(Exit::NotFound)
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use base::clock::Clock;
 use base::inert;
-use bus::message::proposal::{Decide, DecideRefusal, DecideReply, Decision, OperatorKey, ProposalRecord, Verdict};
+use bus::message::proposal::{
+    Decide, DecideRefusal, DecideReply, Decision, OperatorKey, ProposalRecord, Verdict,
+};
 use bus::message::revision::PolicyRevision;
 use bus::{Bus, BusError};
 
@@ -29,7 +31,12 @@ pub struct Answer {
 impl Answer {
     /// An answer to this, shown together with this policy.
     #[must_use]
-    pub fn new(shown: ProposalRecord, current: Option<&PolicyRevision>, verdict: Verdict, reason: &str) -> Self {
+    pub fn new(
+        shown: ProposalRecord,
+        current: Option<&PolicyRevision>,
+        verdict: Verdict,
+        reason: &str,
+    ) -> Self {
         let reason = Some(reason.trim()).filter(|reason| !reason.is_empty()).map(str::to_owned);
         Self { shown: Box::new(shown), base: current.map_or(0, |current| current.revision), verdict, reason }
     }
@@ -73,7 +80,9 @@ pub fn told(reply: &DecideReply) -> Told {
         },
         DecideReply::Refused { why: DecideRefusal::StaleBase { current, differs } } => Told {
             done: false,
-            text: format!("the bottle's policy is at revision {current} now: look at what differs, and answer again"),
+            text: format!(
+                "the bottle's policy is at revision {current} now: look at what differs, and answer again"
+            ),
             differs: differs.clone(),
         },
         DecideReply::Refused { why } => {

@@ -74,7 +74,10 @@ fn state(record: &ProposalRecord, now: Timestamp) -> Vec<Line> {
             let failed = failed.as_deref().map(|why| {
                 Line::Warning(format!("the last approval was not applied: {}", inert(why, JUSTIFICATION)))
             });
-            [Line::Field("state", format!("waits for you; expires in {left}"))].into_iter().chain(failed).collect()
+            [Line::Field("state", format!("waits for you; expires in {left}"))]
+                .into_iter()
+                .chain(failed)
+                .collect()
         }
         ProposalState::Applying { .. } => {
             vec![Line::Field("state", "approved; its change is on the way".to_owned())]
@@ -199,7 +202,11 @@ fn asked(content: &Content) -> Vec<Line> {
         Content::TokenMatch(held) => {
             let port = held.port.map_or_else(String::new, |port| format!(":{port}"));
             let url = format!("{}://{}{port}{}", held.scheme, held.host, held.path);
-            let via = if held.via.is_empty() { String::new() } else { format!(", through {}", held.via.join(", ")) };
+            let via = if held.via.is_empty() {
+                String::new()
+            } else {
+                format!(", through {}", held.via.join(", "))
+            };
             vec![
                 field("request", &format!("{} {url}", held.method)),
                 field("found", &format!("{} in {}{via}", held.detector, held.surface)),
@@ -216,7 +223,8 @@ fn asked(content: &Content) -> Vec<Line> {
             lines
         }
         Content::WorkflowChange(push) => {
-            let mut lines = vec![field("repository", &push.repo), field("ref", &push.name), field("object", &push.new)];
+            let mut lines =
+                vec![field("repository", &push.repo), field("ref", &push.name), field("object", &push.new)];
             lines.extend(list("file", push.paths.iter().cloned()));
             lines
         }
@@ -228,7 +236,9 @@ fn asked(content: &Content) -> Vec<Line> {
                 field("object", &format!("from {} to {}", object(&grant.old), object(&grant.new))),
             ]
         }
-        Content::Capability(wanted) => list("Dockerfile", wanted.dockerfile.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()),
+        Content::Capability(wanted) => {
+            list("Dockerfile", wanted.dockerfile.lines().map(str::to_owned).collect::<Vec<_>>().into_iter())
+        }
     }
 }
 
@@ -326,9 +336,13 @@ pub(crate) mod tests {
     #[test]
     fn what_an_agent_wrote_is_inert_and_cut() {
         let hostile = "\u{1b}[2J\u{202e}\u{9b}31m\r\nstate        approved\u{e0041}".repeat(4000);
-        let mut record = record("p1", "me-00000", serde_json::json!({ "kind": "token-match", "request": "x1",
+        let mut record = record(
+            "p1",
+            "me-00000",
+            serde_json::json!({ "kind": "token-match", "request": "x1",
             "method": hostile, "scheme": hostile, "host": hostile, "path": hostile, "detector": hostile,
-            "surface": hostile, "via": [hostile], "value": hostile }));
+            "surface": hostile, "via": [hostile], "value": hostile }),
+        );
         record.justification = Some(hostile.clone());
         record.state = ProposalState::Pending { failed: Some(hostile.clone()) };
         let shown = shown(&record, None);

@@ -47,10 +47,9 @@ enum Read {
 pub fn editable(record: &ProposalRecord) -> anyhow::Result<&EgressDelta> {
     match &record.content {
         Content::Egress(delta) => Ok(delta),
-        other => Err(anyhow!(
-            "a {} can be approved or rejected as it is, and not edited",
-            other.kind().as_str()
-        )),
+        other => {
+            Err(anyhow!("a {} can be approved or rejected as it is, and not edited", other.kind().as_str()))
+        }
     }
 }
 
@@ -120,8 +119,14 @@ fn page(record: &ProposalRecord, body: &str, problem: Option<&str>) -> String {
         remark(&mut page, &format!("because: {}", base::inert(why, 500)));
     }
     remark(&mut page, "");
-    remark(&mut page, "Keys: host, scheme, port, methods, paths. A whole route, with auth, dlp and the like, goes below `route:`");
-    remark(&mut page, "and holds until the bottle exits. Leave it as it is, or empty, and nothing is decided.");
+    remark(
+        &mut page,
+        "Keys: host, scheme, port, methods, paths. A whole route, with auth, dlp and the like, goes below `route:`",
+    );
+    remark(
+        &mut page,
+        "and holds until the bottle exits. Leave it as it is, or empty, and nothing is decided.",
+    );
     page.push_str(body);
     page
 }
@@ -253,8 +258,9 @@ mod tests {
         assert_eq!(edit.effect, [Line::Come("+ https://docs.example HEAD to every path".to_owned())]);
         let Read::Good(json) = reading(r#"{"host": "docs.example", "methods": ["HEAD"]}"#) else { panic!() };
         assert_eq!(json.edited, edit.edited);
-        let Read::Good(route) = reading("route:\n  host: docs.example\n  connect_to: 127.0.0.1:80\n  allow_private: [127.0.0.0/8]\n")
-        else {
+        let Read::Good(route) = reading(
+            "route:\n  host: docs.example\n  connect_to: 127.0.0.1:80\n  allow_private: [127.0.0.0/8]\n",
+        ) else {
             panic!()
         };
         assert!(matches!(route.edited, Edited::Route { .. }));

@@ -100,8 +100,14 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         assert_eq!(editor("", "").unwrap(), words(&["vi"]));
         assert_eq!(editor("code --wait", "nano").unwrap(), words(&["code", "--wait"]));
-        assert_eq!(editor("", r#""/opt/my editor/bin" -c 'a b' c\ d"#).unwrap(), words(&["/opt/my editor/bin", "-c", "a b", "c d"]));
-        assert_eq!(editor("", "vi $(id) ; rm * | x > y").unwrap(), words(&["vi", "$(id)", ";", "rm", "*", "|", "x", ">", "y"]));
+        assert_eq!(
+            editor("", r#""/opt/my editor/bin" -c 'a b' c\ d"#).unwrap(),
+            words(&["/opt/my editor/bin", "-c", "a b", "c d"])
+        );
+        assert_eq!(
+            editor("", "vi $(id) ; rm * | x > y").unwrap(),
+            words(&["vi", "$(id)", ";", "rm", "*", "|", "x", ">", "y"])
+        );
         assert!(matches!(editor("", "vi 'open"), Err(EditorError::Words { variable: "EDITOR" })));
         assert!(matches!(editor("  ", "vi"), Err(EditorError::Words { variable: "VISUAL" })));
     }

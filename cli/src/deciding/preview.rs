@@ -17,9 +17,13 @@ pub fn approval(content: &Content, policy: &EgressPolicy) -> Result<Vec<Line>, S
         }
         Content::TokenMatch(_) => plain("what was found leaves for that host"),
         Content::GitleaksAllow(_) => plain("these findings pass, in these objects only"),
-        Content::WorkflowChange(_) => plain("the push changes what the forge runs, with the forge's own secrets"),
+        Content::WorkflowChange(_) => {
+            plain("the push changes what the forge runs, with the forge's own secrets")
+        }
         Content::RefGrant(_) => plain("the ref changes as it says"),
-        Content::Capability(_) => Err("no backend builds images yet; reject it, and change the image yourself".to_owned()),
+        Content::Capability(_) => {
+            Err("no backend builds images yet; reject it, and change the image yourself".to_owned())
+        }
     }
 }
 

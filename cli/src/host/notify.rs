@@ -120,8 +120,10 @@ fn arguments(argv: &[String], record: &ProposalRecord) -> Vec<String> {
         ("{id}", record.proposal.as_str()),
     ];
     // No value has a brace, so that none is replaced in another.
-    let filled = |word: &String| values.iter().fold(word.clone(), |word, (name, value)| word.replace(name, value));
-    let (program, words) = argv.split_first().map_or((None, argv), |(program, words)| (Some(program.clone()), words));
+    let filled =
+        |word: &String| values.iter().fold(word.clone(), |word, (name, value)| word.replace(name, value));
+    let (program, words) =
+        argv.split_first().map_or((None, argv), |(program, words)| (Some(program.clone()), words));
     program.into_iter().chain(words.iter().map(filled)).collect()
 }
 
@@ -129,7 +131,8 @@ async fn run(argv: &[String]) -> Result<(), String> {
     let mut command = Command::new(&argv[0]);
     command.args(&argv[1..]).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    let mut child = command.kill_on_drop(true).spawn().map_err(|error| format!("it does not start: {error}"))?;
+    let mut child =
+        command.kill_on_drop(true).spawn().map_err(|error| format!("it does not start: {error}"))?;
     match tokio::time::timeout(LIMIT, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(format!("it ended with {status}")),
@@ -178,7 +181,11 @@ mod tests {
         for host in ["--exec=x", "$(id)", "a b", "\u{1b}[2J", "{id}"] {
             let content = serde_json::json!({ "kind": "token-match", "request": "x1", "method": "GET", "scheme": "https",
                 "host": host, "path": "/", "detector": "d", "surface": "body", "value": "00" });
-            assert_eq!(arguments(&words(&["x", "{host}"]), &record("p1", "me-00000", content)), ["x", ""], "{host}");
+            assert_eq!(
+                arguments(&words(&["x", "{host}"]), &record("p1", "me-00000", content)),
+                ["x", ""],
+                "{host}"
+            );
         }
     }
 
@@ -199,7 +206,9 @@ mod tests {
     async fn the_program_is_run_without_the_services_environment_and_its_failure_said() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out").display().to_string();
-        run(&words(&["sh", "-c", "env > \"$1\"; echo \"$2\" >> \"$1\"", "sh", &out, "$(id) ; x"])).await.unwrap();
+        run(&words(&["sh", "-c", "env > \"$1\"; echo \"$2\" >> \"$1\"", "sh", &out, "$(id) ; x"]))
+            .await
+            .unwrap();
         let told = std::fs::read_to_string(&out).unwrap();
         assert!(told.contains("PATH=") && told.ends_with("$(id) ; x\n") && !told.contains("CARGO"), "{told}");
         assert!(run(&words(&["false"])).await.unwrap_err().contains("exit status: 1"));

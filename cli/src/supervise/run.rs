@@ -11,9 +11,12 @@ use bus::message::proposal::{DecideReply, OperatorKey, ProposalRecord};
 use bus::message::revision::PolicyRevision;
 use bus::{Bus, BusError, Link, Watch, layout};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, EventStream};
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use futures::StreamExt as _;
-use ratatui::DefaultTerminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::{DefaultTerminal, Terminal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -212,9 +215,11 @@ impl Screen {
 
     fn enter(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
-        crossterm::execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
-        self.terminal.hide_cursor()?;
-        self.terminal.clear()
+        crossterm::execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, Clear(ClearType::All))?;
+        // A new one, which takes nothing for drawn. Clearing the old one asks the terminal where its cursor is, and a reader of
+        // keys that has just been dropped can make that fail.
+        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        self.terminal.hide_cursor()
     }
 }
 

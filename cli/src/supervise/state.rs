@@ -1,49 +1,32 @@
 //! What is on the screen, and what a key or a message does to it. Pure: no terminal, no bus, no clock.
 
+mod deck;
+
 use std::collections::{HashMap, HashSet};
 
 use base::id::{ProposalId, Slug};
 use bus::Change;
-use bus::message::proposal::{DecideReply, Edited, ProposalKind, ProposalRecord, ProposalState, Scope, Verdict};
+use bus::message::proposal::{
+    DecideReply, Edited, ProposalKind, ProposalRecord, ProposalState, Scope, Verdict,
+};
 use bus::message::revision::PolicyRevision;
-use jiff::Timestamp;
+
+pub use deck::{Card, Deck};
 
 use super::input::Action;
 use crate::deciding::edit::{Edit, editable};
-use crate::deciding::{Answer, Line, answer, card};
+use crate::deciding::{Answer, Line, answer};
 
 /// Cards that one press of a page key passes over, and lines of a text.
 const PAGE: usize = 10;
 /// Characters of a filter or a reason.
 const LONGEST: usize = 1000;
 
-/// Where a card stands in the list: oldest first.
-type Place = (Timestamp, ProposalId);
-
-/// A proposal that waits, prepared when it comes, so that moving over a thousand of them reads none.
-#[derive(Debug)]
-pub struct Card {
-    /// It.
-    pub record: ProposalRecord,
-    /// What it asks for, in one line; inert.
-    pub summary: String,
-    /// What a filter looks into, in lower case.
-    text: String,
-}
-
-impl Card {
-    fn new(record: ProposalRecord) -> Self {
-        let summary = card::summary(&record.content);
-        let kind = record.content.kind().as_str();
-        let text = format!("{} {} {kind} {summary}", record.proposal, record.bottle).to_lowercase();
-        Self { record, summary, text }
-    }
-}
-
 /// What the keys go to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Mode {
     /// The list.
+    #[default]
     Browse,
     /// The filter's text.
     Filter,
@@ -96,19 +79,10 @@ pub enum Effect {
 }
 
 /// Everything that is shown.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct State {
-    cards: HashMap<ProposalId, Card>,
-    policies: HashMap<Slug, PolicyRevision>,
-    /// What the filter lets through.
-    order: Vec<Place>,
-    selected: Option<Place>,
-    /// Where the selection is, or was when its card went.
-    at: usize,
-    /// Whether a card was ever selected.
-    begun: bool,
-    /// What the list is filtered by.
-    pub filter: String,
+    /// The proposals that wait.
+    pub deck: Deck,
     /// What the keys go to.
     pub mode: Mode,
     /// How far the card's text is scrolled.
@@ -117,76 +91,26 @@ pub struct State {
     pub note: Option<Note>,
     /// Whether the bus is away.
     pub is_away: bool,
+    policies: HashMap<Slug, PolicyRevision>,
     answering: HashSet<ProposalId>,
     /// Entries that another release wrote.
     unreadable: HashSet<String>,
-    looked_at: u64,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            cards: HashMap::new(),
-            policies: HashMap::new(),
-            order: Vec::new(),
-            selected: None,
-            at: 0,
-            begun: false,
-            filter: String::new(),
-            mode: Mode::Browse,
-            scroll: 0,
-            note: None,
-            is_away: false,
-            answering: HashSet::new(),
-            unreadable: HashSet::new(),
-            looked_at: 0,
-        }
-    }
 }
 
 // What is shown.
 impl State {
-    /// How many cards wait, and of how many bottles.
-    #[must_use]
-    pub fn waiting(&self) -> (usize, usize) {
-        let bottles: HashSet<_> = self.cards.values().map(|card| &card.record.bottle).collect();
-        (self.cards.len(), bottles.len())
-    }
-
-    /// How many of them the filter lets through.
-    #[must_use]
-    pub fn shown(&self) -> usize {
-        self.order.len()
-    }
-
     /// How many entries cannot be read.
     #[must_use]
     pub fn unreadable(&self) -> usize {
         self.unreadable.len()
     }
 
-    /// The cards that fit on so many rows around the selection, and whether each is selected.
-    pub fn rows(&self, height: usize) -> impl Iterator<Item = (&Card, bool)> {
-        let last = self.order.len().saturating_sub(height);
-        let top = self.at.saturating_sub(height / 2).min(last);
-        let places = self.order.iter().skip(top).take(height);
-        places.filter_map(|place| {
-            Some((self.cards.get(&place.1)?, self.selected.as_ref() == Some(place)))
-        })
-    }
-
     /// The selected card, its bottle's policy, and whether an answer to it is on its way.
     #[must_use]
     pub fn card(&self) -> Option<(&Card, Option<&PolicyRevision>, bool)> {
-        let (_, proposal) = self.selected.as_ref()?;
-        let card = self.cards.get(proposal)?;
-        Some((card, self.policies.get(&card.record.bottle), self.answering.contains(proposal)))
-    }
-
-    /// How many cards have been read to find out what to show. Moving over the list adds nothing to it.
-    #[must_use]
-    pub fn looked_at(&self) -> u64 {
-        self.looked_at
+        let card = self.deck.selected()?;
+        let record = &card.record;
+        Some((card, self.policies.get(&record.bottle), self.answering.contains(&record.proposal)))
     }
 }
 
@@ -230,50 +154,15 @@ impl State {
     }
 
     fn put(&mut self, record: ProposalRecord) {
-        let place = (record.first, record.proposal.clone());
-        let is_pending = matches!(record.state, ProposalState::Pending { .. });
-        if !is_pending {
+        if !matches!(record.state, ProposalState::Pending { .. }) {
             self.close(&record.proposal, "an approval of it is being applied");
         }
-        let card = Card::new(record);
-        self.looked_at += 1;
-        let is_shown = card.text.contains(&self.filter.to_lowercase());
-        // An equal request counts up; when it was first asked for never changes.
-        self.cards.insert(place.1.clone(), card);
-        match self.order.binary_search(&place) {
-            Err(index) if is_shown => {
-                self.order.insert(index, place);
-                if self.selected.is_some() && index <= self.at {
-                    self.at += 1;
-                }
-            }
-            Ok(index) if !is_shown => self.take_out(index),
-            _ => {}
-        }
-        if !self.begun && !self.order.is_empty() {
-            self.select(0);
-        }
+        self.deck.put(record);
     }
 
     fn remove(&mut self, proposal: &ProposalId) {
-        let Some(card) = self.cards.remove(proposal) else { return };
-        if let Ok(index) = self.order.binary_search(&(card.record.first, proposal.clone())) {
-            self.take_out(index);
-        }
-        if !self.answering.contains(proposal) {
-            self.close(proposal, "it ended meanwhile");
-        }
-    }
-
-    /// A selection whose card goes does not move on by itself: the next key would answer what nobody has looked at.
-    fn take_out(&mut self, index: usize) {
-        let place = self.order.remove(index);
-        if self.selected.as_ref() == Some(&place) {
-            self.selected = None;
-        }
-        if index < self.at {
-            self.at -= 1;
-        }
+        self.deck.remove(proposal);
+        self.close(proposal, "it ended meanwhile");
     }
 
     /// Closes the question about a proposal, if one is open.
@@ -318,20 +207,24 @@ impl State {
 
     fn browse(&mut self, action: Action) -> Option<Effect> {
         match action {
-            Action::Down => self.select(self.at + usize::from(self.selected.is_some())),
-            Action::Up => self.select(self.at.saturating_sub(1)),
-            Action::PageDown => self.select(self.at + PAGE),
-            Action::PageUp => self.select(self.at.saturating_sub(PAGE)),
-            Action::First => self.select(0),
-            Action::Last => self.select(usize::MAX),
+            Action::Down => self.moved(|deck| deck.on(1)),
+            Action::Up => self.moved(|deck| deck.back(1)),
+            Action::PageDown => self.moved(|deck| deck.on(PAGE)),
+            Action::PageUp => self.moved(|deck| deck.back(PAGE)),
+            Action::First => self.moved(|deck| deck.select(0)),
+            Action::Last => self.moved(|deck| deck.select(usize::MAX)),
             Action::ScrollDown => self.scroll += PAGE / 2,
             Action::ScrollUp => self.scroll = self.scroll.saturating_sub(PAGE / 2),
             Action::Filter => self.mode = Mode::Filter,
             Action::Help => self.mode = Mode::Help,
-            Action::Cancel => self.refilter(String::new()),
+            Action::Cancel => self.deck.refilter(String::new()),
             Action::Approve => self.ask(|question| match question.record.content.kind() {
-                ProposalKind::Capability => Err("no backend builds images yet: it can only be rejected".to_owned()),
-                _ if question.current.is_none() => Err("the bottle has no policy any more: it can only be rejected".to_owned()),
+                ProposalKind::Capability => {
+                    Err("no backend builds images yet: it can only be rejected".to_owned())
+                }
+                _ if question.current.is_none() => {
+                    Err("the bottle has no policy any more: it can only be rejected".to_owned())
+                }
                 _ => Ok(Mode::Scope(question)),
             }),
             Action::Reject => self.ask(|question| Ok(Mode::Reason(question, Choice::Reject, String::new()))),
@@ -341,10 +234,8 @@ impl State {
         None
     }
 
-    fn select(&mut self, index: usize) {
-        self.at = index.min(self.order.len().saturating_sub(1));
-        self.selected = self.order.get(self.at).cloned();
-        self.begun |= self.selected.is_some();
+    fn moved(&mut self, to: impl FnOnce(&mut Deck)) {
+        to(&mut self.deck);
         self.scroll = 0;
     }
 
@@ -369,7 +260,9 @@ impl State {
 
     fn edit(&mut self) -> Option<Effect> {
         let asked = self.question().and_then(|question| match editable(&question.record) {
-            _ if question.current.is_none() => Err("the bottle has no policy any more: it can only be rejected".to_owned()),
+            _ if question.current.is_none() => {
+                Err("the bottle has no policy any more: it can only be rejected".to_owned())
+            }
             Ok(_) => Ok(question),
             Err(error) => Err(error.to_string()),
         });
@@ -384,7 +277,7 @@ impl State {
 
     fn filter(&mut self, action: Action) {
         self.mode = Mode::Filter;
-        let mut text = self.filter.clone();
+        let mut text = self.deck.filter().to_owned();
         match action {
             Action::Confirm => return self.mode = Mode::Browse,
             Action::Cancel => {
@@ -393,24 +286,7 @@ impl State {
             }
             other => type_into(&mut text, other),
         }
-        self.refilter(text);
-    }
-
-    fn refilter(&mut self, filter: String) {
-        if filter == self.filter {
-            return;
-        }
-        self.filter = filter;
-        let wanted = self.filter.to_lowercase();
-        self.looked_at += self.cards.len() as u64;
-        let shown = self.cards.values().filter(|card| card.text.contains(&wanted));
-        self.order = shown.map(|card| (card.record.first, card.record.proposal.clone())).collect();
-        self.order.sort_unstable();
-        let found = self.selected.as_ref().map(|place| self.order.binary_search(place));
-        match found {
-            Some(Ok(index)) => self.at = index,
-            _ => (self.selected, self.at) = (None, 0),
-        }
+        self.deck.refilter(text);
     }
 
     fn scope(&mut self, question: Box<Question>, action: Action) -> Option<Effect> {
@@ -432,7 +308,13 @@ impl State {
         }
     }
 
-    fn reason(&mut self, question: Box<Question>, choice: Choice, mut text: String, action: Action) -> Option<Effect> {
+    fn reason(
+        &mut self,
+        question: Box<Question>,
+        choice: Choice,
+        mut text: String,
+        action: Action,
+    ) -> Option<Effect> {
         match action {
             Action::Cancel => return None,
             Action::Confirm if choice == Choice::Reject || !text.trim().is_empty() => {

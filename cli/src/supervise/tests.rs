@@ -90,7 +90,12 @@ fn screen(state: &State, width: u16, height: u16) -> String {
             view::draw(frame, state, now());
         })
         .unwrap();
-    let rows: Vec<_> = terminal.backend().to_string().lines().map(|row| row.trim_matches('"').trim_end().to_owned()).collect();
+    let rows: Vec<_> = terminal
+        .backend()
+        .to_string()
+        .lines()
+        .map(|row| row.trim_matches('"').trim_end().to_owned())
+        .collect();
     rows.join("\n")
 }
 
@@ -116,7 +121,9 @@ fn no_default_approves() {
     let mut state = three();
     for keys in ["\n", "a\n", "a\x1b", "ay", "a ", "aj\x1b", "ob k\n"] {
         let mut keys = keys.chars().map(String::from);
-        assert!(keys.all(|key| types(&mut state, &key).is_none_or(|effect| !matches!(effect, Effect::Answer(_)))));
+        assert!(
+            keys.all(|key| types(&mut state, &key).is_none_or(|effect| !matches!(effect, Effect::Answer(_))))
+        );
         types(&mut state, "\x1bg");
     }
     // A pasted text answers nothing.
@@ -223,46 +230,50 @@ fn what_could_not_be_applied_waits_on_and_says_why() {
     comes(&mut state, failed);
     let shown = screen(&state, 100, 24);
     assert!(shown.contains("the last approval was not applied: the proxy\\u{1b}[2J\\nrefused"), "{shown}");
-    assert!(shown.lines().last().unwrap().contains("the change was not applied: the proxy\\nrefused"), "{shown}");
-    assert_eq!((state.waiting().0, selected(&state).as_deref()), (3, Some("p1")));
+    assert!(
+        shown.lines().last().unwrap().contains("the change was not applied: the proxy\\nrefused"),
+        "{shown}"
+    );
+    assert_eq!((state.deck.waiting().0, selected(&state).as_deref()), (3, Some("p1")));
 }
 
 #[test]
 fn a_filter_chooses_and_never_selects() {
     let mut state = three();
     types(&mut state, "/YOU-");
-    assert_eq!((state.shown(), selected(&state)), (1, None));
+    assert_eq!((state.deck.shown(), selected(&state)), (1, None));
     comes(&mut state, egress("p4", "me-00000", "more.example"));
-    assert_eq!((state.shown(), state.waiting()), (1, (4, 2)));
+    assert_eq!((state.deck.shown(), state.deck.waiting()), (1, (4, 2)));
     types(&mut state, "\nj");
     assert_eq!(selected(&state).as_deref(), Some("p3"));
     types(&mut state, "\x1b");
-    assert_eq!((state.shown(), selected(&state).as_deref()), (4, Some("p3")));
+    assert_eq!((state.deck.shown(), selected(&state).as_deref()), (4, Some("p3")));
     types(&mut state, "/q?a\x1b");
-    assert!(matches!(state.mode, Mode::Browse) && state.filter.is_empty());
+    assert!(matches!(state.mode, Mode::Browse) && state.deck.filter().is_empty());
 }
 
 #[test]
 fn a_thousand_proposals_cost_a_key_nothing() {
     let mut state = State::default();
     for index in 0..1000 {
-        let mut record = egress(&format!("p{index:04}"), &format!("b{:02}-00000", index % 50), "docs.example");
+        let mut record =
+            egress(&format!("p{index:04}"), &format!("b{:02}-00000", index % 50), "docs.example");
         record.first = now() + jiff::SignedDuration::from_secs(index);
         comes(&mut state, record);
     }
-    assert_eq!((state.waiting(), state.looked_at()), ((1000, 50), 1000));
+    assert_eq!((state.deck.waiting(), state.deck.looked_at()), ((1000, 50), 1000));
     for _ in 0..999 {
         types(&mut state, "j");
         // What is drawn is what fits.
-        assert_eq!(state.rows(20).count(), 20);
+        assert_eq!(state.deck.rows(20).count(), 20);
     }
     assert_eq!(selected(&state).as_deref(), Some("p0999"));
     types(&mut state, "gGkkkk  bb");
-    assert_eq!(state.looked_at(), 1000);
+    assert_eq!(state.deck.looked_at(), 1000);
     let mut again = egress("p0007", "b07-00000", "docs.example");
     (again.first, again.count) = (now() + jiff::SignedDuration::from_secs(7), 10_000);
     comes(&mut state, again);
-    assert_eq!((state.shown(), state.looked_at()), (1000, 1001));
+    assert_eq!((state.deck.shown(), state.deck.looked_at()), (1000, 1001));
 }
 
 #[test]
@@ -306,8 +317,12 @@ fn hostile_text_is_inert_and_cut() {
     let hostile = "\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\u{9b}31m\r\n> 1s a approve".repeat(4000);
     assert!(hostile.len() > 100_000);
     let mut state = State::default();
-    let mut record = record("p1", "me-00000", serde_json::json!({ "kind": "workflow-change", "repo": hostile,
-        "name": hostile, "new": hostile, "paths": [hostile, hostile] }));
+    let mut record = record(
+        "p1",
+        "me-00000",
+        serde_json::json!({ "kind": "workflow-change", "repo": hostile,
+        "name": hostile, "new": hostile, "paths": [hostile, hostile] }),
+    );
     record.justification = Some(hostile.clone());
     record.state = ProposalState::Pending { failed: Some(hostile) };
     comes(&mut state, record);
@@ -316,7 +331,8 @@ fn hostile_text_is_inert_and_cut() {
     insta::assert_snapshot!("hostile", shown);
     types(&mut state, "ao");
     let asked = screen(&state, 80, 24);
-    let is_plain = |c: char| c == '\n' || !c.is_control() && base::inert(&c.to_string(), 1).chars().count() <= 2;
+    let is_plain =
+        |c: char| c == '\n' || !c.is_control() && base::inert(&c.to_string(), 1).chars().count() <= 2;
     assert!(shown.chars().chain(asked.chars()).all(is_plain));
     assert!(asked.contains("Enter sends"), "{asked}");
     // The end of the text is reached in a bounded number of steps, and no further.

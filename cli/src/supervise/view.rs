@@ -31,7 +31,7 @@ const WARN: Style = Style::new().fg(Color::Yellow);
 pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) -> usize {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        let text = format!("{} wait; make the window larger, or q", state.waiting().0);
+        let text = format!("{} wait; make the window larger, or q", state.deck.waiting().0);
         frame.render_widget(Paragraph::new(wrapped(&text, area.width, PLAIN)), area);
         return state.scroll;
     }
@@ -60,7 +60,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) -> usize {
 }
 
 fn header(state: &State) -> Text<'static> {
-    let (cards, bottles) = state.waiting();
+    let (cards, bottles) = state.deck.waiting();
     let waits = match (cards, bottles) {
         (0, _) => "  nothing waits".to_owned(),
         (1, _) => "  1 proposal waits".to_owned(),
@@ -69,9 +69,9 @@ fn header(state: &State) -> Text<'static> {
     };
     let mut spans = vec![Span::styled("bot-bottle", BOLD)];
     spans.push(Span::raw(waits));
-    if !state.filter.is_empty() || matches!(state.mode, Mode::Filter) {
-        let filter = base::inert(&state.filter, 40);
-        spans.push(Span::styled(format!("  /{filter} ({} shown)", state.shown()), WARN));
+    if !state.deck.filter().is_empty() || matches!(state.mode, Mode::Filter) {
+        let filter = base::inert(state.deck.filter(), 40);
+        spans.push(Span::styled(format!("  /{filter} ({} shown)", state.deck.shown()), WARN));
     }
     if state.unreadable() > 0 {
         spans.push(Span::styled(format!("  {} cannot be read", state.unreadable()), WARN));
@@ -99,16 +99,27 @@ fn footer(state: &State, width: u16) -> Vec<Text<'static>> {
 }
 
 fn draw_list(frame: &mut Frame<'_>, area: Rect, state: &State, now: Timestamp) {
-    if state.shown() == 0 {
-        let text = if state.filter.is_empty() { "Nothing waits for you." } else { "Nothing that waits contains that." };
+    if state.deck.shown() == 0 {
+        let text = if state.deck.filter().is_empty() {
+            "Nothing waits for you."
+        } else {
+            "Nothing that waits contains that."
+        };
         frame.render_widget(Paragraph::new(wrapped(text, area.width, DIM)), area);
         return;
     }
-    let rows = state.rows(usize::from(area.height)).map(|(card, is_selected)| {
+    let rows = state.deck.rows(usize::from(area.height)).map(|(card, is_selected)| {
         let record = &card.record;
         let times = if record.count > 1 { format!("×{}", record.count) } else { String::new() };
-        let failed = matches!(&record.state, bus::message::proposal::ProposalState::Pending { failed: Some(_) });
-        let mark = if is_selected { '>' } else if failed { '!' } else { ' ' };
+        let failed =
+            matches!(&record.state, bus::message::proposal::ProposalState::Pending { failed: Some(_) });
+        let mark = if is_selected {
+            '>'
+        } else if failed {
+            '!'
+        } else {
+            ' '
+        };
         let age = age(now.duration_since(record.first).as_secs());
         let kind = record.content.kind().as_str();
         let line = format!("{mark}{age:>4} {times:>5} {:<20} {kind:<15} {}", record.bottle, card.summary);
@@ -122,7 +133,7 @@ fn draw_card(frame: &mut Frame<'_>, area: Rect, state: &State, now: Timestamp) -
     let block = Block::bordered();
     let inner = block.inner(area);
     let Some((card, current, answering)) = state.card() else {
-        let text = if state.shown() == 0 { "" } else { "↓ selects the next one." };
+        let text = if state.deck.shown() == 0 { "" } else { "↓ selects the next one." };
         frame.render_widget(Paragraph::new(wrapped(text, inner.width, DIM)).block(block), area);
         return 0;
     };
@@ -172,7 +183,9 @@ fn question_lines(question: &Question) -> Vec<Line> {
     let mut lines = vec![
         Line::Field("bottle", question.record.bottle.to_string()),
         Line::Field("asks for", card::summary(&question.record.content)),
-        Line::Heading(if question.edit.is_some() { "your edit changes" } else { "an approval changes" }.to_owned()),
+        Line::Heading(
+            if question.edit.is_some() { "your edit changes" } else { "an approval changes" }.to_owned(),
+        ),
     ];
     lines.extend(effect(question));
     lines
@@ -224,8 +237,10 @@ fn dialog(frame: &mut Frame<'_>, title: &'static str, lines: &[Line], last: &str
         text.extend(tail);
     }
     let height = u16::try_from(text.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
-    let [row] = Layout::vertical([Constraint::Length(height)]).flex(ratatui::layout::Flex::Center).areas(area);
-    let [window] = Layout::horizontal([Constraint::Length(width)]).flex(ratatui::layout::Flex::Center).areas(row);
+    let [row] =
+        Layout::vertical([Constraint::Length(height)]).flex(ratatui::layout::Flex::Center).areas(area);
+    let [window] =
+        Layout::horizontal([Constraint::Length(width)]).flex(ratatui::layout::Flex::Center).areas(row);
     frame.render_widget(Clear, window);
     let block = Block::bordered().title(title).padding(ratatui::widgets::Padding::horizontal(1));
     frame.render_widget(Paragraph::new(text).block(block), window);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use base::id::ProposalId;
-use bus::message::proposal::{DecideRefusal, DecideReply, OperatorKey, OperatorKeyError, ProposalRecord, Verdict};
+use bus::message::proposal::{
+    DecideRefusal, DecideReply, OperatorKey, OperatorKeyError, ProposalRecord, Verdict,
+};
 use bus::message::revision::PolicyRevision;
 use bus::{Bus, BusError};
 use supervisor::operators;
@@ -41,7 +43,9 @@ pub(super) async fn approve(context: &Context, args: Approve) -> Result<Exit, Fa
     let reason = args.reason.unwrap_or_default();
     desk.must_say_why(&reason)?;
     let policy = desk.bound(args.bound)?;
-    let effect = preview::approval(&desk.record.content, &policy.policy).map_err(|why| anyhow!(why)).or_exit(Exit::Input)?;
+    let effect = preview::approval(&desk.record.content, &policy.policy)
+        .map_err(|why| anyhow!(why))
+        .or_exit(Exit::Input)?;
     desk.note(&format!("{}\n{}", card::summary(&desk.record.content), show::render(&effect)));
     desk.give(Verdict::Approve { scope: args.scope.into() }, &reason).await
 }
@@ -94,7 +98,8 @@ impl<'a> Desk<'a> {
 
     /// The policy that the answer is bound to.
     fn bound(&self, bound: Bound) -> Result<&PolicyRevision, Failure> {
-        let gone = || anyhow!("{} has no policy any more: the proposal can only be rejected", self.record.bottle);
+        let gone =
+            || anyhow!("{} has no policy any more: the proposal can only be rejected", self.record.bottle);
         let current = self.current.as_ref().ok_or_else(gone).or_exit(Exit::NotFound)?;
         match bound.revision {
             Some(shown) if shown != current.revision => {
@@ -161,7 +166,8 @@ impl<'a> Desk<'a> {
 /// There is none, or it cannot be used.
 pub(crate) fn key(context: &Context) -> Result<OperatorKey, Failure> {
     OperatorKey::load(&operators::key_file(&context.home)).map_err(|error| {
-        let exit = if matches!(error, OperatorKeyError::Missing { .. }) { Exit::NotFound } else { Exit::Input };
+        let exit =
+            if matches!(error, OperatorKeyError::Missing { .. }) { Exit::NotFound } else { Exit::Input };
         Failure::new(exit, error)
     })
 }
