@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
 use base::Secret;
 use scan::{Detector, Detectors, Enabled, Finding, Rules};
 use serde::Serialize;
