@@ -97,7 +97,8 @@ impl Host {
             .await
             .context("cannot prepare the bus")
             .or_exit(Exit::Unavailable)?;
-        let supervisor = supervisor::Config::new(self.identity(context, Role::Supervisor)?);
+        let mut supervisor = supervisor::Config::new(self.identity(context, Role::Supervisor)?);
+        supervisor.collector = telemetry::Endpoint::of_process().or_exit(Exit::Input)?;
         let supervisor = supervisor::build(supervisor).await.or_bus()?;
         supervisor.start(&self.supervisor).await.or_bus()?;
         let mut launcher = LauncherConfig::new(context.home.clone(), programs()?, self.url.clone());

@@ -11,3 +11,4 @@ mod operator;
 mod pages;
 mod scanning;
 mod starting;
+mod traces;

@@ -21,5 +21,6 @@ mod records;
 mod requests;
 mod scanning;
 mod sidecar;
+mod spans;
 mod upgrades;
 mod websocket;

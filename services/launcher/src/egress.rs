@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use base::Secret;
 use base::id::Slug;
-use bus::Credentials;
-use handover::sidecar::{BusAccess, EgressHandover, EgressLimits, Listeners, SidecarAnswer};
+use bus::{Credentials, Trace};
+use handover::sidecar::{BusAccess, EgressHandover, EgressLimits, Listeners, SidecarAnswer, TraceHandover};
 use handover::{Channel, ChannelError};
 use policy::EgressPolicy;
+use telemetry::UnusableEndpoint;
 
 use crate::backend::{Backend, BackendError, SIDECAR_SPOOL, Sidecar, SidecarSpec};
 use crate::config::LauncherConfig;
@@ -34,6 +35,8 @@ pub(crate) enum EgressError {
     Uplink(#[from] UnusableUplink),
     #[error(transparent)]
     Metrics(#[from] UnusableMetrics),
+    #[error(transparent)]
+    Collector(#[from] UnusableEndpoint),
     #[error("the egress sidecar does not answer: {0}{log}", log = log_hint(.1))]
     Channel(#[source] ChannelError, String),
     #[error("the egress sidecar refused to start: {0}")]
@@ -56,6 +59,8 @@ pub(crate) struct Duties {
     pub(crate) canary: Secret,
     /// The operator's own secret rules.
     pub(crate) rules: Option<String>,
+    /// The bottle's start.
+    pub(crate) trace: Trace,
 }
 
 /// A sidecar that is ready and waits for its listening socket.
@@ -103,6 +108,7 @@ fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, E
         jwt: duties.credentials.jwt().to_owned(),
         seed: duties.credentials.seed().clone(),
     };
+    let collector = config.collector()?.map(|endpoint| endpoint.to_string());
     Ok(EgressHandover {
         v: 1,
         bottle: duties.bottle,
@@ -116,6 +122,7 @@ fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, E
         uplink: uplink(&config.environment)?,
         spool: SIDECAR_SPOOL.into(),
         metrics: metrics::socket(&config.environment)?,
+        trace: Some(TraceHandover { context: duties.trace.to_string(), collector }),
         limits: EgressLimits::default(),
     })
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use base::clock::Clock;
 use base::lifecycle::Lifecycle;
 use bus::layout::BOTTLES;
 use bus::message::Message as _;
 use bus::message::revision::{PolicyChange, PolicyGet, PolicyRunning};
 use bus::{Bus, BusError};
+use telemetry::{Endpoint, Tracer};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +20,7 @@ use crate::{gets, over, running};
 pub struct Supervisor {
     bus: Bus,
     confirm_within: Duration,
+    collector: Option<Endpoint>,
 }
 
 /// Connects to the bus.
@@ -26,7 +29,7 @@ pub struct Supervisor {
 /// As [`Bus::connect`].
 pub async fn build(config: Config) -> Result<Supervisor, BusError> {
     let bus = Bus::connect(config.connect).await?;
-    Ok(Supervisor { bus, confirm_within: config.confirm_within })
+    Ok(Supervisor { bus, confirm_within: config.confirm_within, collector: config.collector })
 }
 
 /// How many words of sidecars may wait for a change that is slow to read them.
@@ -47,6 +50,7 @@ impl Supervisor {
             bus: bus.clone(),
             heard: heard.clone(),
             confirm_within: self.confirm_within,
+            tracer: Tracer::start(self.collector, "bot-bottle-supervisor", Clock::System, life),
             life: life.clone(),
         };
         // Changes in hand at a stop still need the sidecars' words, so the others end after the first.
