@@ -37,7 +37,7 @@ def request(flow: http.HTTPFlow):
         if (not keywords or any(keyword in lower for keyword in keywords)) and expression.search(body):
             flow.response = http.Response.make(403, b"refused")
             return
-
-
-def server_connect(data):
-    data.server.address = (HOST, int(PORT))
+    # The benchmark's names resolve nowhere. Changed here and not when it dials, it uses a connection again.
+    named = flow.request.host_header
+    flow.request.host, flow.request.port = HOST, int(PORT)
+    flow.request.host_header = named

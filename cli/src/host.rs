@@ -105,8 +105,9 @@ impl Host {
             .await
             .context("cannot prepare the bus")
             .or_exit(Exit::Unavailable)?;
-        let supervisor =
+        let mut supervisor =
             supervisor::Config::new(self.identity(context, Role::Supervisor)?, context.home.clone());
+        supervisor.collector = telemetry::Endpoint::of_process().or_exit(Exit::Input)?;
         let supervisor = supervisor::build(supervisor).await.or_bus()?;
         supervisor.start(&self.supervisor).await.or_bus()?;
         if !settings.notify.is_empty() {

@@ -14,3 +14,4 @@ mod pages;
 mod proposals;
 mod scanning;
 mod starting;
+mod traces;

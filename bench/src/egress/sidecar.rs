@@ -104,6 +104,7 @@ fn handover(origin: &Child, scans: bool, spool: &TempDir) -> anyhow::Result<Egre
         uplink: Uplink::default(),
         spool: spool.path().to_owned(),
         metrics: None,
+        trace: None,
         // Every request is recorded, and without a bus the records of a whole run stay on disk.
         limits: EgressLimits { spool_bytes: 4 << 30, ..EgressLimits::default() },
     })

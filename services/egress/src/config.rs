@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use base::Secret;
 use base::id::Slug;
-use bus::Credentials;
-use handover::sidecar::{BusAccess, EgressHandover, EgressLimits, Uplink};
+use bus::{Credentials, Trace};
+use handover::sidecar::{BusAccess, EgressHandover, EgressLimits, TraceHandover, Uplink};
 use policy::EgressPolicy;
+use telemetry::Endpoint;
 
 /// The checked form of a hand-over.
 pub struct Config {
@@ -32,6 +33,10 @@ pub struct Config {
     pub spool: PathBuf,
     /// The socket to tell the metrics on (E17); none are counted without one.
     pub metrics: Option<PathBuf>,
+    /// What the requests are part of.
+    pub trace: Trace,
+    /// Where their spans go (E17); none are made without it.
+    pub collector: Option<Endpoint>,
     /// The limits (E14).
     pub limits: EgressLimits,
 }
@@ -42,6 +47,8 @@ pub struct BusConfig {
     pub url: String,
     /// As whom.
     pub credentials: Credentials,
+    /// What the messages are part of.
+    pub trace: Trace,
 }
 
 impl Config {
@@ -56,7 +63,8 @@ impl Config {
                 handover.v
             );
         }
-        let bus = handover.bus.map(BusConfig::new).transpose()?;
+        let (trace, collector) = trace(handover.trace)?;
+        let bus = handover.bus.map(|access| BusConfig::new(access, trace)).transpose()?;
         let EgressHandover {
             bottle,
             revision,
@@ -84,6 +92,8 @@ impl Config {
                 uplink,
                 spool,
                 metrics,
+                trace,
+                collector,
                 limits,
             },
             bus,
@@ -92,10 +102,18 @@ impl Config {
 }
 
 impl BusConfig {
-    fn new(access: BusAccess) -> anyhow::Result<Self> {
+    fn new(access: BusAccess, trace: Trace) -> anyhow::Result<Self> {
         let credentials = Credentials::new(access.jwt, access.seed).context("reading the bus credentials")?;
-        Ok(Self { url: access.url, credentials })
+        Ok(Self { url: access.url, credentials, trace })
     }
+}
+
+/// The trace that was handed over, or a new one; and where its spans go.
+fn trace(handed: Option<TraceHandover>) -> anyhow::Result<(Trace, Option<Endpoint>)> {
+    let Some(TraceHandover { context, collector }) = handed else { return Ok((Trace::random(), None)) };
+    let trace = context.parse().context("reading the bottle's trace")?;
+    let collector = collector.map(|url| url.parse()).transpose();
+    Ok((trace, collector.context("reading the collector's URL")?))
 }
 
 /// The smallest head that hyper can read.

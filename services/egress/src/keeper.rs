@@ -19,6 +19,7 @@ use crate::journal::{Journal, Level, passed, refused};
 use crate::metrics::Metrics;
 use crate::record::{Decision, Queue, Record};
 use crate::scrub::Scrubber;
+use crate::span::Spans;
 use crate::spool::{Parcel, Spool};
 
 /// Lines in one batch at most, so that it stays well below a bus message's size.
@@ -74,6 +75,7 @@ pub(crate) struct Keeper {
     scrubber: Scrubber,
     journal: Option<Journal>,
     metrics: Option<Arc<Metrics>>,
+    spans: Option<Spans>,
     /// In order; neither delivered nor spooled yet.
     waiting: Vec<Parcel>,
 }
@@ -100,6 +102,7 @@ impl Keeper {
             scrubber,
             journal: None,
             metrics: None,
+            spans: None,
             waiting: Vec::new(),
         }
     }
@@ -112,6 +115,11 @@ impl Keeper {
     /// Counts decisions as well.
     pub(crate) fn count(&mut self, metrics: Arc<Metrics>) {
         self.metrics = Some(metrics);
+    }
+
+    /// Tells of requests as spans as well.
+    pub(crate) fn tell(&mut self, spans: Spans) {
+        self.spans = Some(spans);
     }
 
     /// Runs until the lifecycle stops and every request in hand has brought its record; what the bus has not taken by
@@ -157,6 +165,9 @@ impl Keeper {
                     if let Some(metrics) = &self.metrics {
                         metrics.blocked(&blocked, refused(&blocked));
                     }
+                    if let Some(spans) = &self.spans {
+                        spans.blocked(&blocked);
+                    }
                     if let Some(journal) = journal {
                         journal.blocked(&blocked, seen, &self.scrubber);
                     }
@@ -167,6 +178,9 @@ impl Keeper {
                     self.scrubber.allowed(&mut line);
                     if let Some(metrics) = &self.metrics {
                         metrics.allowed(&line, passed(&line));
+                    }
+                    if let Some(spans) = &self.spans {
+                        spans.allowed(&line);
                     }
                     if let Some(journal) = journal {
                         journal.allowed(&line, seen, &self.scrubber);

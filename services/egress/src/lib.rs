@@ -50,6 +50,7 @@ mod scrub;
 mod serve;
 mod session;
 mod socket;
+mod span;
 mod spool;
 mod stall;
 mod timer;

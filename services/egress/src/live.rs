@@ -56,11 +56,12 @@ pub async fn follow(
     }
 }
 
+/// The connection; what is published on it belongs to the bottle's trace.
 async fn connect(config: BusConfig) -> Bus {
     let mut pause = PAUSE;
     loop {
         match Bus::connect(Connect::new(config.url.clone(), config.credentials.clone())).await {
-            Ok(bus) => return bus,
+            Ok(bus) => return bus.with_trace(config.trace),
             Err(error) => {
                 tracing::warn!(error = base::error::chain(&error), "no bus yet; the handed policy runs");
             }
@@ -80,10 +81,13 @@ async fn listen(bus: &Bus, bottle: &Slug, policies: &Policies) -> Result<(), Bus
     let mut pause = PAUSE;
     loop {
         tokio::select! {
-            change = changes.next() => match change?.message {
-                Ok(revision) => take(bus, bottle, policies, &revision).await,
-                Err(malformed) => tracing::error!(%malformed, "a pushed policy cannot be read; the old one stays"),
-            },
+            change = changes.next() => {
+                let change = change?;
+                match change.message {
+                    Ok(revision) => take(&bus.with_trace(change.trace), bottle, policies, &revision).await,
+                    Err(malformed) => tracing::error!(%malformed, "a pushed policy cannot be read; the old one stays"),
+                }
+            }
             answer = answers.next() => match answer?.message {
                 Ok(resolved) => policies.resolve(resolved),
                 Err(malformed) => tracing::error!(%malformed, "an answer to a proposal cannot be read"),

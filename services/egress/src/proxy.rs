@@ -16,6 +16,7 @@ use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use rustls::crypto::CryptoProvider;
 use scan::{Detectors, Known, Rules};
+use telemetry::Tracer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval, sleep};
@@ -35,6 +36,7 @@ use crate::record::{Queue, Recorder};
 use crate::running::{Chest, Live};
 use crate::scrub::Scrubber;
 use crate::serve::serve;
+use crate::span::Spans;
 use crate::spool::Spool;
 use crate::trust::{System, roots};
 use crate::uplink::Uplink;
@@ -91,6 +93,8 @@ pub fn build(
     let scrubber = Scrubber::new(Arc::clone(&scanner.detectors));
     let mut keeper = Keeper::new(config.bottle.clone(), destination, spool, Arc::clone(&full), scrubber);
     metrics.iter().for_each(|metrics| keeper.count(Arc::clone(metrics)));
+    let tracer = Tracer::start(config.collector, "bot-bottle-egress", clock.clone(), life);
+    Spans::new(tracer, config.trace, config.bottle.as_str()).into_iter().for_each(|spans| keeper.tell(spans));
     let (recorder, records) = Recorder::new(config.bottle, clock.clone(), full);
     let chest = Chest {
         secrets: config.secrets,

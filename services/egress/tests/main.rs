@@ -22,5 +22,6 @@ mod records;
 mod requests;
 mod scanning;
 mod sidecar;
+mod spans;
 mod upgrades;
 mod websocket;

@@ -168,6 +168,8 @@ pub(crate) fn config(
         uplink: Uplink::default(),
         spool: spool.to_owned(),
         metrics: None,
+        trace: bus::Trace::random(),
+        collector: None,
         limits,
     }
 }

@@ -79,7 +79,7 @@ impl World {
         let proxy =
             egress::build(config, Destination::Bus(connection.clone()), Clock::System, &life).unwrap();
         let credentials = self.keys.mint_bottle(&slug(), Duration::from_secs(600)).unwrap();
-        let access = BusConfig { url: self.url(), credentials };
+        let access = BusConfig { url: self.url(), credentials, trace: bus::Trace::random() };
         life.spawn(live::follow(access, slug(), proxy.policies(), published, life.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let via =

@@ -70,6 +70,7 @@ impl Sidecar {
             uplink: Uplink::default(),
             spool: self.spool.path().to_owned(),
             metrics: None,
+            trace: None,
             limits,
         };
         self.channel().send(&handover, &[]).unwrap();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use manifest::Home;
+use telemetry::{Endpoint, UnusableEndpoint};
 
 use crate::backend::namespace::NamespaceConfig;
 use crate::host::HostEnvironment;
@@ -89,6 +90,11 @@ impl LauncherConfig {
     #[must_use]
     pub fn namespace(&self) -> NamespaceConfig {
         NamespaceConfig { bubblewrap: self.bubblewrap.clone(), init: self.init(), state: self.state() }
+    }
+
+    /// Where spans go (E17), the launcher's own and its bottles'.
+    pub(crate) fn collector(&self) -> Result<Option<Endpoint>, UnusableEndpoint> {
+        Endpoint::of(|name| self.environment.get(name).map(|value| value.expose().to_owned()))
     }
 
     pub(crate) fn state(&self) -> StateRoot {

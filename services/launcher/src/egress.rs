@@ -2,9 +2,10 @@
 
 use base::Secret;
 use base::id::Slug;
-use bus::Credentials;
-use handover::sidecar::{EgressHandover, EgressLimits};
+use bus::{Credentials, Trace};
+use handover::sidecar::{EgressHandover, EgressLimits, TraceHandover};
 use policy::EgressPolicy;
+use telemetry::UnusableEndpoint;
 
 use crate::backend::{Backend, SIDECAR_SPOOL, SidecarSpec};
 use crate::config::LauncherConfig;
@@ -27,6 +28,8 @@ pub(crate) enum EgressError {
     Uplink(#[from] UnusableUplink),
     #[error(transparent)]
     Metrics(#[from] UnusableMetrics),
+    #[error(transparent)]
+    Collector(#[from] UnusableEndpoint),
 }
 
 /// What the sidecar gets.
@@ -39,6 +42,8 @@ pub(crate) struct Duties {
     pub(crate) canary: Secret,
     /// The operator's own secret rules.
     pub(crate) rules: Option<String>,
+    /// The bottle's start.
+    pub(crate) trace: Trace,
 }
 
 /// Starts the sidecar and hands everything over. Returns the certificate (PEM) that the agent must trust, too.
@@ -55,6 +60,7 @@ pub(crate) async fn start(
 }
 
 fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, EgressError> {
+    let collector = config.collector()?.map(|endpoint| endpoint.to_string());
     Ok(EgressHandover {
         v: 1,
         bottle: duties.bottle,
@@ -68,6 +74,7 @@ fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, E
         uplink: uplink(&config.environment)?,
         spool: SIDECAR_SPOOL.into(),
         metrics: metrics::socket(&config.environment)?,
+        trace: Some(TraceHandover { context: duties.trace.to_string(), collector }),
         limits: EgressLimits::default(),
     })
 }

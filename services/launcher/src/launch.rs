@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use base::lifecycle::Lifecycle;
 use boundary::order::Command;
-use bus::Bus;
 use bus::message::Version;
 use bus::message::revision::{Change, Confirm, PolicyChange, PolicyChangeReply};
 use bus::message::run::{FailureKind, StepTime};
 use bus::message::start::StartRequest;
+use bus::{Bus, Trace};
+use telemetry::{Kind, Open};
 
 use self::made::Made;
 use crate::backend::{AGENT_HOME, AGENT_WORKSPACE, BottleFile, Boundary, BoundarySpec, Place};
@@ -47,7 +48,9 @@ const SLACK: Duration = Duration::from_secs(60 * 60);
 /// What a request is launched with.
 pub(crate) struct Launch<'a> {
     pub(crate) world: &'a World,
-    /// In the request's trace.
+    /// The start as a whole; the steps are parts of it.
+    trace: Trace,
+    /// In that trace.
     pub(crate) bus: Bus,
     pub(crate) request: &'a StartRequest,
     /// Which try this is, from 1.
@@ -71,11 +74,19 @@ struct Running {
 impl<'a> Launch<'a> {
     pub(crate) fn new(
         world: &'a World,
-        bus: Bus,
+        trace: Trace,
         (request, attempt): (&'a StartRequest, u64),
         life: &'a Lifecycle,
     ) -> Self {
-        Self { world, bus, request, attempt, life, times: Mutex::default() }
+        Self {
+            world,
+            trace,
+            bus: world.bus.with_trace(trace),
+            request,
+            attempt,
+            life,
+            times: Mutex::default(),
+        }
     }
 
     /// Step 1.
@@ -111,8 +122,10 @@ impl<'a> Launch<'a> {
         let revision = self.step(Step::Record, Some(&plan), Box::pin(self.record(&plan, made))).await?;
         self.observe(&plan, Step::Sidecars).await;
         self.observe(&plan, Step::Boundary).await;
-        let (sidecars, boundary) =
-            tokio::join!(timed(self.sidecars(&plan, revision, &canary)), timed(self.boundary(&plan)));
+        let (sidecars, boundary) = tokio::join!(
+            self.timed(Step::Sidecars, self.sidecars(&plan, revision, &canary)),
+            self.timed(Step::Boundary, self.boundary(&plan))
+        );
         self.note_time(Step::Sidecars, sidecars.1);
         self.note_time(Step::Boundary, boundary.1);
         // Both are kept before either is looked at, so that a failure of one undoes the other.
@@ -215,8 +228,8 @@ impl<'a> Launch<'a> {
         let rules =
             rules.map_err(|reason| LaunchError::new(Step::Sidecars, FailureKind::Manifest, reason))?;
         let bottle = plan.bottle.clone();
-        let duties =
-            Duties { bottle, credentials, revision, policy, needed, canary: canary.value.clone(), rules };
+        let (canary, trace) = (canary.value.clone(), self.trace);
+        let duties = Duties { bottle, credentials, revision, policy, needed, canary, rules, trace };
         let (backend, config) = (&*self.world.backend, &self.world.config);
         let door = async {
             if !plan.resolved.bottle.supervise {
@@ -252,9 +265,27 @@ impl<'a> Launch<'a> {
         if let Some(plan) = plan {
             self.observe(plan, step).await;
         }
-        let (result, time) = timed(work).await;
+        let (result, time) = self.timed(step, work).await;
         self.note_time(step, time);
         result
+    }
+
+    /// Does a step's work, as a span, and measures it.
+    async fn timed<T>(
+        &self,
+        step: Step,
+        work: impl Future<Output = Result<T, LaunchError>>,
+    ) -> (Result<T, LaunchError>, Duration) {
+        let (mut span, start) = (self.span(step), Instant::now());
+        let done = work.await;
+        if let Err(error) = &done {
+            span.fail(&error.reason);
+        }
+        (done, start.elapsed())
+    }
+
+    fn span(&self, step: Step) -> Open {
+        self.world.tracer.open(step.as_str(), Kind::Internal, self.trace)
     }
 
     async fn observe(&self, plan: &Plan, step: Step) {
@@ -266,12 +297,6 @@ impl<'a> Launch<'a> {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.push(StepTime { step: step.to_string(), ms: time.as_secs_f64() * 1000.0 });
     }
-}
-
-async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
-    let start = Instant::now();
-    let done = work.await;
-    (done, start.elapsed())
 }
 
 /// The end of step 4: the sockets that init opened go to the sidecars.

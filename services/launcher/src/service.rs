@@ -12,6 +12,7 @@ use base::id::{LauncherId, RequestId, Slug};
 use base::lifecycle::Lifecycle;
 use bus::BusError;
 use bus::message::start::StartRequest;
+use telemetry::{Tracer, UnusableEndpoint};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::{InvalidConfig, LauncherConfig};
@@ -26,6 +27,9 @@ pub enum BuildError {
     /// A setting cannot work.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// The collector of spans cannot be used.
+    #[error(transparent)]
+    Collector(#[from] UnusableEndpoint),
     /// The home cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -69,12 +73,14 @@ impl Launcher {
         life: &Lifecycle,
     ) -> Result<(Self, Reconciled), BuildError> {
         config.check()?;
+        let collector = config.collector()?;
         let home = OwnHome::take(&config.home)?;
         let Deps { bus, minter, backend, clock, observer } = deps;
         let done = reconcile(&home, &config.state(), &*backend, Some((&bus, &clock))).await?;
         let queue = bus.work_queue(&bus::layout::LAUNCHERS).await?;
         let stops = bus.subscribe("bottle.stop.*").await?;
-        let world = World { config, bus, minter, backend, clock, observer, home };
+        let tracer = Tracer::start(collector, "bot-bottle-launcher", clock.clone(), life);
+        let world = World { config, bus, minter, backend, clock, observer, tracer, home };
         let shared = Shared {
             world,
             running: Mutex::default(),

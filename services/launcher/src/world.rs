@@ -7,6 +7,7 @@ use base::id::{LauncherId, Slug};
 use bus::Bus;
 use bus::keys::BottleMinter;
 use futures::future::BoxFuture;
+use telemetry::Tracer;
 
 use crate::backend::Backend;
 use crate::config::LauncherConfig;
@@ -44,6 +45,7 @@ pub(crate) struct World {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) clock: Clock,
     pub(crate) observer: Observer,
+    pub(crate) tracer: Tracer,
     /// Held until the last bottle is put away.
     pub(crate) home: OwnHome,
 }

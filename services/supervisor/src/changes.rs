@@ -7,6 +7,7 @@ use base::error::chain;
 use base::lifecycle::Lifecycle;
 use bus::message::revision::{Confirm, PolicyChange, PolicyChangeReply, PolicyRevision};
 use bus::{Bus, BusError, Delivery, Subscription};
+use telemetry::{Kind, Open, Tracer};
 use tokio::sync::{Semaphore, broadcast};
 use tokio::time::Instant;
 
@@ -20,6 +21,7 @@ pub(crate) struct Changes {
     pub(crate) bus: Bus,
     pub(crate) heard: broadcast::Sender<Heard>,
     pub(crate) confirm_within: Duration,
+    pub(crate) tracer: Tracer,
     pub(crate) life: Lifecycle,
 }
 
@@ -61,9 +63,11 @@ impl Changes {
     }
 
     async fn answer(&self, request: &Delivery<PolicyChange>) {
+        let mut span = self.tracer.open("policy.change", Kind::Server, request.trace);
         let reply = match &request.message {
             Ok(asked) => {
-                let store = Store::new(&self.bus.with_trace(request.trace));
+                span.set("bot_bottle.bottle", asked.bottle.as_str());
+                let store = Store::new(&self.bus.with_trace(span.context()));
                 // What is stored is stored: a failure after that is not told as a refusal.
                 self.apply(&store, asked).await.unwrap_or_else(|error| {
                     let reason = format!("the revision could not be stored: {}", chain(&error));
@@ -72,6 +76,7 @@ impl Changes {
             }
             Err(malformed) => PolicyChangeReply::Refused { reason: malformed.to_string() },
         };
+        note(&mut span, &reply);
         tracing::debug!(trace = request.trace.id(), ?reply, "policy change");
         if let Err(error) = request.answer(&reply).await {
             tracing::warn!(error = chain(&error), "the asker was not answered");
@@ -129,6 +134,24 @@ async fn answered(heard: &mut broadcast::Receiver<Heard>, revision: &PolicyRevis
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return (Word::Nothing, None),
         }
+    }
+}
+
+/// How a change ended, in one word. Why it did may quote what an agent proposed, and is for the asker.
+fn note(span: &mut Open, reply: &PolicyChangeReply) {
+    let (outcome, revision) = match reply {
+        PolicyChangeReply::Running { revision } => ("running", Some(*revision)),
+        PolicyChangeReply::Stored { revision } => ("stored", Some(*revision)),
+        PolicyChangeReply::Unconfirmed { revision } => ("unconfirmed", Some(*revision)),
+        PolicyChangeReply::Conflict { .. } => ("conflict", None),
+        PolicyChangeReply::Refused { .. } => ("refused", None),
+    };
+    span.set("bot_bottle.outcome", outcome);
+    if let Some(revision) = revision {
+        span.set("bot_bottle.revision", revision);
+    }
+    if !matches!(outcome, "running" | "stored") {
+        span.fail(outcome);
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bus::Connect;
+use telemetry::Endpoint;
 
 use crate::proposals::Limits;
 
@@ -21,12 +22,14 @@ pub struct Config {
     pub confirm_within: Duration,
     /// How much a bottle may ask, and how long a proposal waits.
     pub limits: Limits,
+    /// Where its spans go (E17); none are made without it.
+    pub collector: Option<Endpoint>,
 }
 
 impl Config {
     /// The usual settings.
     #[must_use]
     pub fn new(connect: Connect, home: PathBuf) -> Self {
-        Self { connect, home, confirm_within: CONFIRM_WITHIN, limits: Limits::default() }
+        Self { connect, home, confirm_within: CONFIRM_WITHIN, limits: Limits::default(), collector: None }
     }
 }

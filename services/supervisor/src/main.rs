@@ -9,6 +9,7 @@ use base::lifecycle::{Ending, Lifecycle, conclude};
 use bus::{Connect, Credentials};
 use clap::Parser;
 use supervisor::Config;
+use telemetry::Endpoint;
 
 /// The only writer of decisions: owns every bottle's policy revisions.
 #[derive(Parser)]
@@ -40,7 +41,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
     let credentials = Credentials::read(&arguments.credentials)?;
     let connect = Connect::new(arguments.bus, credentials);
     let confirm_within = Duration::from_millis(arguments.confirm_within);
-    let config = Config { confirm_within, ..Config::new(connect, arguments.home) };
+    let mut config = Config { confirm_within, ..Config::new(connect, arguments.home) };
+    config.collector = Endpoint::of_process()?;
     let life = Lifecycle::new();
     life.stop_on_signals().context("cannot listen for signals")?;
     let supervisor = supervisor::build(config).await.context("the supervisor cannot start")?;

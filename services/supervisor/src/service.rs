@@ -9,6 +9,7 @@ use bus::layout::BOTTLES;
 use bus::message::Message as _;
 use bus::message::revision::{PolicyChange, PolicyGet, PolicyRunning};
 use bus::{Bus, BusError};
+use telemetry::{Endpoint, Tracer};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,7 @@ pub struct Supervisor {
     home: PathBuf,
     confirm_within: Duration,
     limits: Limits,
+    collector: Option<Endpoint>,
 }
 
 /// Connects to the bus.
@@ -32,8 +34,8 @@ pub struct Supervisor {
 /// As [`Bus::connect`].
 pub async fn build(config: Config) -> Result<Supervisor, BusError> {
     let bus = Bus::connect(config.connect).await?;
-    let Config { home, confirm_within, limits, .. } = config;
-    Ok(Supervisor { bus, home, confirm_within, limits })
+    let Config { home, confirm_within, limits, collector, .. } = config;
+    Ok(Supervisor { bus, home, confirm_within, limits, collector })
 }
 
 /// How many words of sidecars may wait for a change that is slow to read them.
@@ -62,6 +64,7 @@ impl Supervisor {
             bus: bus.clone(),
             heard: heard.clone(),
             confirm_within: self.confirm_within,
+            tracer: Tracer::start(self.collector, "bot-bottle-supervisor", Clock::System, life),
             life: life.clone(),
         };
         let proposals = Proposals::load(&bus, &changes, self.home, self.limits, life).await?;

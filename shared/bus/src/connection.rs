@@ -45,8 +45,8 @@ pub enum Link {
 
 /// One connection to the bus. Cheap to clone; closed when the last clone is dropped.
 ///
-/// It reconnects and resubscribes for ever. Messages are sent as steps of [`Bus::with_trace`]'s trace, or each as a
-/// trace of its own.
+/// It reconnects and resubscribes for ever. Messages are sent by the step of a trace that [`Bus::with_trace`] names, or
+/// each as a trace of its own.
 #[derive(Clone)]
 pub struct Bus {
     pub(crate) client: Client,
@@ -102,16 +102,16 @@ impl Bus {
         Ok(Self { client, deadline, trace: None, signs })
     }
 
-    /// The same connection, whose messages belong to this trace.
+    /// The same connection, whose messages are sent by this step of a trace.
     #[must_use]
     pub fn with_trace(&self, trace: Trace) -> Self {
         Self { trace: Some(trace), ..self.clone() }
     }
 
-    /// The context of the next message: a step of this connection's trace, or a trace of its own.
+    /// The context of the next message: the step that sends it, or a trace of its own.
     #[must_use]
     pub fn next_trace(&self) -> Trace {
-        self.trace.map_or_else(Trace::random, Trace::child)
+        self.trace.unwrap_or_else(Trace::random)
     }
 
     /// Follows whether the bus is there.

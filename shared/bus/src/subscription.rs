@@ -100,7 +100,7 @@ impl<M: Payload> Subscription<M> {
 }
 
 impl<R: Request> Delivery<R> {
-    /// Answers a request, as a step of its trace. Does nothing when nobody waits for an answer.
+    /// Answers a request, in its trace. Does nothing when nobody waits for an answer.
     ///
     /// # Errors
     /// [`BusError::ForeignReply`] when the asker wants the answer on a subject that is no inbox: with the answerer's
@@ -112,7 +112,7 @@ impl<R: Request> Delivery<R> {
             return Err(BusError::ForeignReply { doing, reply: base::inert(inbox, 120) });
         }
         let payload = to_json(&doing, reply)?;
-        let headers = envelope::headers(self.trace.child());
+        let headers = envelope::headers(self.trace);
         let sent = self.bus.client.publish_with_headers(inbox.clone(), headers, payload).await;
         sent.map_err(|error| BusError::Client { doing, source: Box::new(error) })
     }

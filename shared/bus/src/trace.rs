@@ -47,6 +47,18 @@ impl Trace {
     pub fn id(&self) -> String {
         format!("{:032x}", self.id)
     }
+
+    /// The step's id: 16 hex digits.
+    #[must_use]
+    pub fn span_id(&self) -> String {
+        format!("{:016x}", self.span)
+    }
+
+    /// Whether whoever began the trace wants it kept (Trace Context, section 3.2.2.5.1).
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
 }
 
 impl fmt::Display for Trace {

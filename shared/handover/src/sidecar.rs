@@ -60,6 +60,9 @@ pub struct EgressHandover {
     /// A socket that it makes, and on which it tells its metrics (E17); without one it counts nothing.
     #[serde(default)]
     pub metrics: Option<PathBuf>,
+    /// What its messages and spans are part of; without it they are a trace of their own.
+    #[serde(default)]
+    pub trace: Option<TraceHandover>,
     /// Limits (E14); absent fields have their defaults.
     #[serde(default)]
     pub limits: EgressLimits,
@@ -74,6 +77,16 @@ pub struct DoorHandover {
     pub bottle: Slug,
     /// Its only secret.
     pub bus: BusAccess,
+}
+
+/// The trace that a bottle belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceHandover {
+    /// The bottle's start, as a W3C `traceparent`.
+    pub context: String,
+    /// Where spans go: `http://host:port/path` of a collector (E17). Without one none are made.
+    #[serde(default)]
+    pub collector: Option<String>,
 }
 
 /// What the operator of a host has to say about the network that it is in.

@@ -56,10 +56,10 @@ impl CheckedPolicy {
         &self.source
     }
 
-    /// What to log of requests: 0 nothing, 1 decisions (unless given), 2 decisions with redacted content (E12).
+    /// What to log of requests: 0 nothing (unless given), 1 decisions, 2 decisions with redacted content (E12).
     #[must_use]
     pub fn log(&self) -> u8 {
-        self.source.log.unwrap_or(1)
+        self.source.log.unwrap_or(0)
     }
 
     /// Its routes, in the order in which they were written.

@@ -26,7 +26,7 @@ impl Launch<'_> {
         let Running { plan, mut registered, boundary, sidecars, pumps, since } = running;
         let duration = since.elapsed();
         self.observe(&plan, Step::Settle).await;
-        let settling = Instant::now();
+        let (settling, _span) = (Instant::now(), self.span(Step::Settle));
         let (recorded, result) =
             tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
         warn(&plan.bottle, recorded);

@@ -9,6 +9,7 @@ use bus::message::record::{BottleState, ClaimState, RequestClaim};
 use bus::message::run::{Failed, FailureKind};
 use bus::message::start::StartRequest;
 use bus::{Bus, BusError, Job, Malformed};
+use telemetry::{Kind, Open};
 use tokio::sync::mpsc;
 
 use super::claim::{Known, Verdict, decide};
@@ -69,7 +70,7 @@ async fn handle(shared: &Arc<Shared>, job: &Job<StartRequest>) -> Result<(), Bus
             if let Some(dead) = claim.filter(|_| attempt > 1) {
                 mark_lost(shared, &bus, &dead.bottle).await?;
             }
-            Box::pin(run(shared, &bus, job, request, (attempt, revision))).await
+            Box::pin(run(shared, job, request, (attempt, revision))).await
         }
     }
 }
@@ -90,20 +91,25 @@ async fn park(
 
 async fn run(
     shared: &Arc<Shared>,
-    bus: &Bus,
     job: &Job<StartRequest>,
     request: &StartRequest,
     (attempt, revision): (u64, Option<u64>),
 ) -> Result<(), BusError> {
-    let launch = Launch::new(&shared.world, bus.clone(), (request, attempt), &shared.life);
+    let mut span = shared.world.tracer.open("bottle.start", Kind::Consumer, job.trace);
+    span.set("bot_bottle.request", request.id.as_str());
+    span.set("bot_bottle.agent", request.agent.as_str());
+    span.set("bot_bottle.attempt", attempt);
+    let launch = Launch::new(&shared.world, span.context(), (request, attempt), &shared.life);
+    let bus = &launch.bus.clone();
     let plan = match launch.resolve().await {
         Ok(plan) => plan,
         Err(error) => {
-            fail(shared, bus, request, None, &error).await?;
+            fail(shared, bus, request, (None, &mut span), &error).await?;
             return job.done().await;
         }
     };
     let bottle = plan.bottle.clone();
+    span.set("bot_bottle.bottle", bottle.as_str());
     let claim = RequestClaim {
         v: Version,
         request: request.id.clone(),
@@ -120,7 +126,10 @@ async fn run(
     let revision = match claimed {
         Ok(revision) => revision,
         // Another launcher was faster.
-        Err(BusError::Conflict { .. }) => return job.later(shared.world.config.ack_wait / 2).await,
+        Err(BusError::Conflict { .. }) => {
+            span.set("bot_bottle.outcome", "elsewhere");
+            return job.later(shared.world.config.ack_wait / 2).await;
+        }
         Err(error) => return Err(error),
     };
     let (stop, stops) = mpsc::channel(STOPS);
@@ -132,6 +141,7 @@ async fn run(
     shared.running().remove(&bottle);
     match outcome {
         Ok(Settled::HandedBack) => {
+            span.set("bot_bottle.outcome", "handed-back");
             // A try that was ended on purpose does not count.
             let earlier = RequestClaim { attempt: attempt - 1, ..claim };
             match earlier.attempt {
@@ -140,8 +150,8 @@ async fn run(
             }
             return job.later(Duration::ZERO).await;
         }
-        Ok(Settled::Over) => {}
-        Err(error) => fail(shared, bus, request, Some(bottle), &error).await?,
+        Ok(Settled::Over) => span.set("bot_bottle.outcome", "over"),
+        Err(error) => fail(shared, bus, request, (Some(bottle), &mut span), &error).await?,
     }
     claims.update(request.id.as_str(), &RequestClaim { state: ClaimState::Done, ..claim }, revision).await?;
     job.done().await
@@ -159,9 +169,11 @@ async fn fail(
     shared: &Shared,
     bus: &Bus,
     request: &StartRequest,
-    bottle: Option<Slug>,
+    (bottle, span): (Option<Slug>, &mut Open),
     error: &LaunchError,
 ) -> Result<(), BusError> {
+    span.set("bot_bottle.outcome", "failed");
+    span.fail(&error.reason);
     tracing::warn!(request = %request.id, step = %error.step, error = %error, "a launch failed");
     let kind = (error.kind, Some(error.step.to_string()));
     bus.publish(&failed(shared, request.id.clone(), bottle, kind, error.reason.clone())).await.map(drop)

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use bus::layout::BOTTLES;
 use bus::message::record::{BottleRecord, BottleState};
-use bus::message::revision::{Change, Confirm, PolicyChangeReply, PolicyGet, PolicyGetReply};
+use bus::message::revision::{Change, Confirm, PolicyChangeReply, PolicyGet, PolicyGetReply, PolicyRevision};
 use bus::message::{Message as _, Version};
 use bus::role::Role;
+
+use telemetry::collector::Collector;
 
 use support::{World, add, change, hosts, replace, soon};
 
@@ -149,5 +151,43 @@ async fn a_policy_goes_when_its_bottle_is_over() {
     world.store_of("unheard-of-00000", 1, &["a.example"]).await;
     let supervisor = world.supervise(support::SOON).await;
     soon("the removal", world.until_policies_are(&["unheard-of-00000"])).await;
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_is_a_span_of_its_askers_trace() {
+    let (world, mut collector) = (World::start().await, Collector::start().await);
+    let supervisor = world
+        .supervise_with(|config| {
+            config.confirm_within = support::SOON;
+            config.collector = Some(collector.endpoint());
+        })
+        .await;
+    let trace = bus::Trace::random();
+    let operator = world.role(Role::Operator).await.with_trace(trace);
+    let mut heard = operator.subscribe::<PolicyRevision>("policy.changed.*").await.unwrap();
+    let mut sidecar = world.sidecar().await;
+    let first = change(0, replace(&["a.example"]));
+    let (reply, _) = tokio::join!(support::ask(&operator, &first), sidecar.runs());
+    assert_eq!(reply, PolicyChangeReply::Running { revision: 1 });
+    let pushed = soon("the push", heard.next()).await.unwrap();
+    assert!(matches!(support::ask(&operator, &first).await, PolicyChangeReply::Conflict { .. }));
+
+    let sent = collector.named("policy.change").await;
+    assert_eq!((sent.service.as_str(), sent.text("traceId")), ("bot-bottle-supervisor", &*trace.id()));
+    assert_eq!(
+        (sent.text("parentSpanId"), sent.text("spanId")),
+        (&*trace.span_id(), &*pushed.trace.span_id())
+    );
+    assert_eq!(sent.attribute("bot_bottle.bottle"), "me-00000");
+    assert_eq!(
+        (sent.attribute("bot_bottle.outcome"), sent.attribute("bot_bottle.revision")),
+        ("running".into(), "1".into())
+    );
+    let sent = collector.named("policy.change").await;
+    assert_eq!(
+        (sent.attribute("bot_bottle.outcome"), sent.span["status"]["code"].as_u64()),
+        ("conflict".into(), Some(2))
+    );
     supervisor.stop().await;
 }

@@ -46,9 +46,13 @@ impl World {
     }
 
     pub(crate) async fn supervise(&self, confirm_within: Duration) -> Supervised {
+        self.supervise_with(|config| config.confirm_within = confirm_within).await
+    }
+
+    pub(crate) async fn supervise_with(&self, change: impl FnOnce(&mut Config)) -> Supervised {
         let life = Lifecycle::new();
-        let config =
-            Config { confirm_within, ..Config::new(self.connect(Role::Supervisor), self.home.path().into()) };
+        let mut config = Config::new(self.connect(Role::Supervisor), self.home.path().into());
+        change(&mut config);
         supervisor::build(config).await.unwrap().start(&life).await.unwrap();
         Supervised(life)
     }
