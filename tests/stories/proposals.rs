@@ -182,9 +182,10 @@ async fn a_grant_is_kept_and_revoked_the_operator_is_notified_and_the_trail_hold
     assert_eq!(whole["whole"], true, "{whole}");
     let text = std::fs::read_to_string(&trail).unwrap();
     assert!(text.contains(&id));
-    std::fs::write(&trail, text.replacen("a.example", "b.example", 1).replacen("approved", "rejected", 1))
-        .unwrap();
-    world.run(&["audit", "verify", path]).await.expect_code(1);
+    let (before, tampered) = (r#""attempt":1"#, r#""attempt":2"#);
+    assert!(text.contains(before), "{text}");
+    std::fs::write(&trail, text.replacen(before, tampered, 1)).unwrap();
+    world.run(&["audit", "verify", path]).await.expect_code(1).expect_out("record");
     let ocsf = world.run(&["audit", "export", "--format", "ocsf"]).await;
     ocsf.expect_code(0).expect_out("\"class_uid\":6003");
     world.run(&["stop", &asker.bottle, "--grace", "0"]).await.expect_code(0);

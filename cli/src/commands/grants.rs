@@ -9,7 +9,6 @@ use base::id::{BottleName, ProposalId};
 use base::inert;
 use manifest::Home;
 use manifest::grants::{self, Grant, GrantsError};
-use policy::Match;
 use policy::difference::of_entry;
 use serde::Serialize;
 
@@ -95,7 +94,7 @@ fn table(kept: &[Kept]) -> String {
 pub fn allows(grant: &Grant) -> String {
     let delta = &grant.allow;
     let port = delta.port.map_or_else(String::new, |port| format!(":{port}"));
-    let entry = of_entry(&delta.entry().unwrap_or(Match::default()));
+    let entry = of_entry(&delta.entry().unwrap_or_default());
     format!("{}://{}{port} {entry}", delta.scheme.as_str(), inert(&delta.host, 255))
 }
 

@@ -4,8 +4,8 @@ use base::inert;
 use bus::message::proposal::{Content, Outcome, ProposalRecord, ProposalState, RefChange, Resolved};
 use bus::message::revision::PolicyRevision;
 use jiff::Timestamp;
+use policy::EgressDelta;
 use policy::difference::of_entry;
-use policy::{EgressDelta, Match};
 
 use super::preview;
 use crate::commands::list::age;
@@ -162,7 +162,7 @@ fn place(delta: &EgressDelta) -> String {
 }
 
 fn entry(delta: &EgressDelta) -> String {
-    of_entry(&delta.entry().unwrap_or(Match::default()))
+    of_entry(&delta.entry().unwrap_or_default())
 }
 
 fn change(change: RefChange) -> &'static str {
@@ -276,7 +276,7 @@ pub(crate) mod tests {
         "2026-11-21T12:03:00Z".parse().unwrap()
     }
 
-    pub(crate) fn revision(bottle: &str, revision: u64, routes: serde_json::Value) -> PolicyRevision {
+    pub(crate) fn revision(bottle: &str, revision: u64, routes: &serde_json::Value) -> PolicyRevision {
         serde_json::from_value(serde_json::json!({
             "v": 1, "bottle": bottle, "revision": revision, "policy": { "routes": routes },
         }))
@@ -291,7 +291,7 @@ pub(crate) mod tests {
     fn a_card_says_what_is_asked_and_what_an_approval_changes() {
         let mut record = egress("p1", "me-00000", "docs.example");
         (record.count, record.justification) = (3, Some("to read".to_owned()));
-        let current = revision("me-00000", 2, serde_json::json!([{ "host": "a.example" }]));
+        let current = revision("me-00000", 2, &serde_json::json!([{ "host": "a.example" }]));
         insta::assert_snapshot!(shown(&record, Some(&current)), @r#"
         proposal     p1
         bottle       me-00000

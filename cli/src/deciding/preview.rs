@@ -12,9 +12,9 @@ use super::card::Line;
 pub fn approval(content: &Content, policy: &EgressPolicy) -> Result<Vec<Line>, String> {
     let plain = |text: &str| Ok(vec![Line::Plain(text.to_owned())]);
     match content {
-        Content::Egress(delta) => {
-            policy::grant(policy, delta).map(|granted| changed(policy, &granted.policy)).map_err(said)
-        }
+        Content::Egress(delta) => policy::grant(policy, delta)
+            .map(|granted| changed(policy, &granted.policy))
+            .map_err(|problems| said(&problems)),
         Content::TokenMatch(_) => plain("what was found leaves for that host"),
         Content::GitleaksAllow(_) => plain("these findings pass, in these objects only"),
         Content::WorkflowChange(_) => {
@@ -36,11 +36,11 @@ pub fn edited(edited: &Edited, policy: &EgressPolicy) -> Result<Vec<Line>, Strin
         Edited::Delta { delta } => policy::grant(policy, delta).map(|granted| granted.policy),
         Edited::Route { route } => policy::put_route(policy, (**route).clone()),
     };
-    next.map(|next| changed(policy, &next)).map_err(said)
+    next.map(|next| changed(policy, &next)).map_err(|problems| said(&problems))
 }
 
 // `Problems` are inert by contract.
-fn said(problems: Problems) -> String {
+fn said(problems: &Problems) -> String {
     problems.to_string()
 }
 

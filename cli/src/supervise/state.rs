@@ -184,13 +184,13 @@ impl State {
         }
         self.note = None;
         match std::mem::replace(&mut self.mode, Mode::Browse) {
-            Mode::Browse => self.browse(action),
+            Mode::Browse => self.browse(&action),
             Mode::Help => None,
             Mode::Filter => {
                 self.filter(action);
                 None
             }
-            Mode::Scope(question) => self.scope(question, action),
+            Mode::Scope(question) => self.scope(question, &action),
             Mode::Reason(question, choice, text) => self.reason(question, choice, text, action),
         }
     }
@@ -205,7 +205,7 @@ impl State {
         }
     }
 
-    fn browse(&mut self, action: Action) -> Option<Effect> {
+    fn browse(&mut self, action: &Action) -> Option<Effect> {
         match action {
             Action::Down => self.moved(|deck| deck.on(1)),
             Action::Up => self.moved(|deck| deck.back(1)),
@@ -289,10 +289,10 @@ impl State {
         self.deck.refilter(text);
     }
 
-    fn scope(&mut self, question: Box<Question>, action: Action) -> Option<Effect> {
+    fn scope(&mut self, question: Box<Question>, action: &Action) -> Option<Effect> {
         match action {
-            Action::Choose(scope) if scopes(&question).contains(&scope) => {
-                let choice = Choice::Grant(scope);
+            Action::Choose(scope) if scopes(&question).contains(scope) => {
+                let choice = Choice::Grant(*scope);
                 if question.record.content.kind().is_about_a_secret() {
                     self.mode = Mode::Reason(question, choice, String::new());
                     return None;

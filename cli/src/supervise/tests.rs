@@ -35,7 +35,7 @@ fn runs(state: &mut State, current: PolicyRevision) {
 fn three() -> State {
     let mut state = State::default();
     for bottle in ["me-00000", "you-00000"] {
-        runs(&mut state, revision(bottle, 2, serde_json::json!([{ "host": "a.example" }])));
+        runs(&mut state, revision(bottle, 2, &serde_json::json!([{ "host": "a.example" }])));
     }
     comes(&mut state, egress("p1", "me-00000", "docs.example"));
     comes(&mut state, held("p2"));
@@ -185,7 +185,7 @@ fn a_question_ends_with_its_proposal() {
 fn an_answer_is_bound_to_the_policy_that_was_shown() {
     let mut state = three();
     types(&mut state, "a");
-    runs(&mut state, revision("me-00000", 3, serde_json::json!([])));
+    runs(&mut state, revision("me-00000", 3, &serde_json::json!([])));
     assert_eq!(answered(types(&mut state, "o")).base, 2);
     let differs = vec!["- https://a.example every request".to_owned()];
     let why = DecideRefusal::StaleBase { current: 3, differs };
@@ -326,7 +326,7 @@ fn hostile_text_is_inert_and_cut() {
     record.justification = Some(hostile.clone());
     record.state = ProposalState::Pending { failed: Some(hostile) };
     comes(&mut state, record);
-    runs(&mut state, revision("me-00000", 1, serde_json::json!([])));
+    runs(&mut state, revision("me-00000", 1, &serde_json::json!([])));
     let shown = screen(&state, 80, 24);
     insta::assert_snapshot!("hostile", shown);
     types(&mut state, "ao");

@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    fn resolved(outcome: &str, more: Value) -> Resolved {
+    fn resolved(outcome: &str, more: &Value) -> Resolved {
         let mut resolved = json!({
             "v": 1, "bottle": "me-00000", "proposal": "P1", "outcome": outcome, "at": "2026-01-01T00:00:00Z",
         });
@@ -181,7 +181,7 @@ mod tests {
         serde_json::from_value(resolved).unwrap()
     }
 
-    fn signed(edited: Value) -> Value {
+    fn signed(edited: &Value) -> Value {
         json!({
             "v": 1, "proposal": "P1", "hash": "h", "base": 1, "at": "2026-01-01T00:00:00Z", "operator": OperatorKey::generate().id(),
             "signature": "", "verdict": { "is": "modify", "scope": "bottle", "edited": edited },
@@ -201,12 +201,12 @@ mod tests {
         };
         let delta = json!({ "as": "delta", "delta": { "host": "a.example", "methods": ["GET"] } });
         let all = [
-            told(&resolved("approved", json!({ "scope": "once", "reason": "go on" }))),
-            told(&resolved("modified", json!({ "scope": "bottle", "decision": signed(delta) }))),
-            told(&resolved("rejected", json!({ "reason": "no\u{1b}[2J" }))),
-            told(&resolved("expired", json!({}))),
-            told(&resolved("withdrawn", json!({}))),
-            told(&resolved("refused", json!({ "reason": "too much" }))),
+            told(&resolved("approved", &json!({ "scope": "once", "reason": "go on" }))),
+            told(&resolved("modified", &json!({ "scope": "bottle", "decision": signed(&delta) }))),
+            told(&resolved("rejected", &json!({ "reason": "no\u{1b}[2J" }))),
+            told(&resolved("expired", &json!({}))),
+            told(&resolved("withdrawn", &json!({}))),
+            told(&resolved("refused", &json!({ "reason": "too much" }))),
             Answer::pending(&"P1".parse().unwrap(), None).text,
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
@@ -226,7 +226,7 @@ mod tests {
             "host": "a.example", "auth": { "scheme": "Bearer", "token_ref": "THE_TOKEN" },
             "connect_to": "127.0.0.1:9", "allow_private": ["127.0.0.0/8"],
         } });
-        let answer = Answer::resolved(&resolved("modified", json!({ "decision": signed(route) })), None);
+        let answer = Answer::resolved(&resolved("modified", &json!({ "decision": signed(&route) })), None);
         let told = serde_json::to_string(&answer).unwrap() + &answer.text;
         assert!(told.contains("a.example"));
         assert!(!told.contains("THE_TOKEN") && !told.contains("127.0.0"), "{told}");

@@ -42,7 +42,7 @@ pub(super) fn listed(current: &PolicyRevision, host: Option<&str>) -> CallToolRe
 mod tests {
     use super::*;
 
-    fn current(routes: serde_json::Value) -> PolicyRevision {
+    fn current(routes: &serde_json::Value) -> PolicyRevision {
         serde_json::from_value(
             serde_json::json!({ "v": 1, "bottle": "me-00000", "revision": 7, "policy": { "routes": routes } }),
         )
@@ -56,14 +56,14 @@ mod tests {
               "connect_to": "127.0.0.1:9", "allow_private": ["127.0.0.0/8"], "matches": [{ "methods": ["GET"] }] },
             { "host": "other.example" },
         ]);
-        let result = listed(&current(routes.clone()), None).structured_content.unwrap();
+        let result = listed(&current(&routes), None).structured_content.unwrap();
         assert_eq!(
             result,
             serde_json::json!({ "revision": 7, "routes": [
                 { "host": "api.example.com", "matches": [{ "methods": ["GET"] }] }, { "host": "other.example" },
             ] })
         );
-        let one = listed(&current(routes), Some("OTHER")).structured_content.unwrap();
+        let one = listed(&current(&routes), Some("OTHER")).structured_content.unwrap();
         assert_eq!(one["routes"], serde_json::json!([{ "host": "other.example" }]));
     }
 
@@ -71,7 +71,7 @@ mod tests {
     fn a_long_list_is_cut_and_says_so() {
         let routes: Vec<_> =
             (0..150).map(|n| serde_json::json!({ "host": format!("h{n}.example") })).collect();
-        let result = listed(&current(routes.into()), None).structured_content.unwrap();
+        let result = listed(&current(&routes.into()), None).structured_content.unwrap();
         assert_eq!((result["routes"].as_array().unwrap().len(), &result["not_shown"]), (100, &50.into()));
     }
 }

@@ -16,7 +16,8 @@ fn docs(more: Value) -> Value {
     let mut input = json!({
         "host": "b.example", "methods": ["get"], "paths": [{ "type": "prefix", "value": "/docs" }], "justification": WHY,
     });
-    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let Value::Object(more) = more else { panic!("{more}") };
+    input.as_object_mut().unwrap().extend(more);
     input
 }
 

@@ -98,7 +98,7 @@ fn a_justification_is_cut_between_two_characters() {
     assert_eq!((short.justification.as_str(), short.was_cut), ("why", false));
 }
 
-fn blocked(changes: Value) -> Blocked {
+fn blocked(changes: &Value) -> Blocked {
     let mut blocked = json!({
         "v": 1, "bottle": "me-00000", "id": "x1", "at": "2026-01-01T00:00:00Z", "method": "POST", "scheme": "https",
         "host": "api.example.com", "port": 443, "path": "/v1/items", "rule": "no-match", "reason": "why", "status": 403,
@@ -111,7 +111,7 @@ fn blocked(changes: Value) -> Blocked {
 #[test]
 fn a_refusal_becomes_exactly_what_was_refused() {
     let of =
-        |changes: Value| serde_json::to_value(of_refusal(&blocked(changes), WHY).unwrap().content).unwrap();
+        |changes: Value| serde_json::to_value(of_refusal(&blocked(&changes), WHY).unwrap().content).unwrap();
     let path = json!([{ "type": "exact", "value": "/v1/items" }]);
     assert_eq!(
         of(json!({})),
@@ -132,7 +132,7 @@ fn a_refusal_becomes_exactly_what_was_refused() {
         (json!({ "path": format!("/{}", "x".repeat(2000)) }), "too long"),
         (json!({ "host": "not a host" }), "instead of the id"),
     ] {
-        let why = of_refusal(&blocked(changes.clone()), WHY).unwrap_err();
+        let why = of_refusal(&blocked(&changes), WHY).unwrap_err();
         assert!(why.contains(word), "{changes}: {why}");
     }
 }
