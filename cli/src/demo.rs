@@ -3,6 +3,7 @@
 mod crash;
 mod first;
 pub mod origin;
+mod person;
 mod report;
 mod world;
 
@@ -22,6 +23,7 @@ pub async fn run(args: &Demo) -> Result<Exit, Failure> {
     report.line("host services", true, &format!("private bus at {}, supervisor, launcher", world.url));
     first::play(&world, &mut report).await?;
     crash::play(&mut world, &mut report).await?;
+    world.verify(&mut report).await?;
     world.stop(&mut report).await?;
     Ok(report.finish())
 }

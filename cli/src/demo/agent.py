@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import urllib.request
 
 CONFIG = json.loads(os.environ["DEMO"])
 
@@ -227,8 +228,48 @@ def live_route():
     report("route added live", before == 403 and status == 200, f"HTTP {before} before, HTTP {status} after")
 
 
+class Door:
+    """The bottle's MCP server, as a client without a library speaks to it."""
+
+    def __init__(self):
+        self.session = None
+        client = {"name": "demo", "version": "1"}
+        self.post({"id": 1, "method": "initialize",
+                   "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}})
+        self.post({"method": "notifications/initialized"})
+
+    def post(self, message):
+        headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        if self.session:
+            headers["Mcp-Session-Id"] = self.session
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(urllib.request.Request("http://supervise:9100/", body, headers), timeout=50) as answer:
+            self.session = answer.headers.get("Mcp-Session-Id", self.session)
+            lines = answer.read().decode().splitlines()
+        data = (line.removeprefix("data:") for line in lines if line.startswith(("data:", "{")))
+        messages = [json.loads(line) for line in data if line.strip()]
+        return next((message for message in messages if "id" in message), None)
+
+    def call(self, tool, **arguments):
+        params = {"name": tool, "arguments": arguments}
+        return self.post({"id": 2, "method": "tools/call", "params": params})["result"]["structuredContent"]
+
+
+def asking():
+    guide = f"https://{CONFIG['host']}/docs/guide"
+    before, _ = curl(guide)
+    told = Door().call("allow", host=CONFIG["host"], methods=["GET", "DELETE"], wait_seconds=40,
+                       justification="the task reads the guide")
+    after, _ = curl(guide)
+    broader, _ = curl(guide, "-X", "DELETE")
+    report("the agent asks at the door", told["status"] == "modified", f"{told['status']}: {told.get('allowed')}")
+    report("what was granted, and no more", (before, after, broader) == (403, 200, 403),
+           f"HTTP {before} before, HTTP {after} after; what was not granted: HTTP {broader}")
+
+
 if __name__ == "__main__":
-    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, message, injection, live_route):
+    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, message, injection, live_route, asking):
         try:
             scenario()
         except Exception as error:  # A scenario that breaks has not shown what it should.

@@ -49,6 +49,7 @@ async fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
     );
     let mut pieces = logs::follow(&world.bus, &started.bottle).await?;
     let mut words = Words::default();
+    let mut person = world.person().await?;
     let mut refused = Vec::new();
     let exited = loop {
         tokio::select! {
@@ -57,6 +58,10 @@ async fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
                 Ok(Event::Exited(exited)) if exited.bottle == started.bottle => break exited,
                 _ => {}
             },
+            card = person.card(&started.bottle) => {
+                let (ok, evidence) = person.grant_less(card?, "GET", "/docs/").await?;
+                report.line("a person grants less", ok, &evidence);
+            }
             piece = pieces.next() => heed(world, report, &started.bottle, words.take(&piece?.message?)?).await?,
         }
     };
@@ -76,8 +81,12 @@ fn judge(world: &World, report: &mut Report, refused: &[String], exited: &Exited
         !calls.is_empty() && calls.iter().all(|call| call.authorization.as_deref() == Some(wanted.as_str()));
     let evidence = format!("{} requests to {ALLOWED_HOST}, each with the injected token", calls.len());
     report.line("origin saw the real token", real, &evidence);
-    let strays: Vec<_> =
-        calls.iter().filter(|call| !(call.method == "GET" && call.path.starts_with("/api/"))).collect();
+    let strays: Vec<_> = calls
+        .iter()
+        .filter(|call| {
+            !(call.method == "GET" && (call.path.starts_with("/api/") || call.path == "/docs/guide"))
+        })
+        .collect();
     report.line(
         "nothing refused reached it",
         strays.is_empty(),

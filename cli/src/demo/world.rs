@@ -21,6 +21,7 @@ use tokio::process::{Child, Command};
 
 use super::crash::processes;
 use super::origin::Origin;
+use super::person::Person;
 use super::report::Report;
 use crate::commands::init;
 use crate::context;
@@ -39,6 +40,9 @@ pub(super) const LATER_HOST: &str = "later.demo.example";
 const TOKEN_VARIABLE: &str = "BOT_BOTTLE_DEMO_TOKEN";
 /// A dead launcher's work comes back after this; short, so that nobody waits.
 const ACK_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// For looking through a trail of some dozen records.
+const VERIFIED: std::time::Duration = std::time::Duration::from_secs(20);
 
 pub(super) struct World {
     pub(super) url: String,
@@ -206,6 +210,25 @@ impl World {
         };
         self.bus.publish(&start).await?;
         Ok(start.id)
+    }
+
+    pub(super) async fn person(&self) -> anyhow::Result<Person> {
+        Person::at(&self.bus, &self.home()).await
+    }
+
+    /// Has the trail of all that verified by the command that people use.
+    pub(super) async fn verify(&self, report: &mut Report) -> anyhow::Result<()> {
+        let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+        command.args(["audit", "verify"]).env("BOT_BOTTLE_HOME", self.home()).stdin(Stdio::null());
+        let verified = tokio::time::timeout(VERIFIED, command.kill_on_drop(true).output()).await;
+        let verified = verified.context("the trail is not verified in time")??;
+        let said = String::from_utf8_lossy(if verified.status.success() {
+            &verified.stdout
+        } else {
+            &verified.stderr
+        });
+        report.line("the trail is whole", verified.status.success(), said.trim());
+        Ok(())
     }
 
     /// The state directory of a bottle, if it is still there.
