@@ -55,7 +55,8 @@ pub(crate) fn check(settings: &Settings, problems: &mut Problems) {
     for (index, word) in settings.notify.iter().enumerate() {
         let at = at.item(index);
         if index == 0 && word.contains('{') {
-            problems.push(&at, "the program is not chosen by a proposal; only its arguments have placeholders");
+            problems
+                .push(&at, "the program is not chosen by a proposal; only its arguments have placeholders");
         }
         if word.contains('\0') {
             problems.push(&at, "an argument has no zero byte");
@@ -78,7 +79,8 @@ mod tests {
     fn settings_are_read_or_refused_with_the_place() {
         let read = |text: &str| Settings::parse(Path::new("settings.yaml"), text);
         assert_eq!(read(" \n").unwrap(), Settings::default());
-        let notify = read("# mine\nnotify: [notify-send, '{bottle} asks', '{kind} {host} {id}']\n").unwrap().notify;
+        let notify =
+            read("# mine\nnotify: [notify-send, '{bottle} asks', '{kind} {host} {id}']\n").unwrap().notify;
         assert_eq!(notify.len(), 3);
         let wrong = ["notfy: [a]\n", "notify: run me\n", "x: 1\nnotify: ['{bottle}', '{secret}']\n", "- a\n"];
         let problems = wrong.map(|text| read(text).unwrap_err().to_string()).join("\n");
