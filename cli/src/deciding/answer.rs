@@ -85,6 +85,11 @@ pub fn told(reply: &DecideReply) -> Told {
             ),
             differs: differs.clone(),
         },
+        DecideReply::Refused { why: DecideRefusal::AlreadyResolved { outcome } } => Told {
+            done: false,
+            text: format!("it is {} already", card::outcome(*outcome)),
+            differs: Vec::new(),
+        },
         DecideReply::Refused { why } => {
             Told { done: false, text: inert(&why.to_string(), 2000), differs: Vec::new() }
         }

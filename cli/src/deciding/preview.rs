@@ -52,7 +52,7 @@ fn changed(old: &EgressPolicy, new: &EgressPolicy) -> Vec<Line> {
     lines
 }
 
-/// A line of [`policy::difference`].
+/// A line of [`policy::difference()`].
 #[must_use]
 pub fn differing(line: String) -> Line {
     if line.starts_with('-') { Line::Gone(line) } else { Line::Come(line) }

@@ -47,11 +47,25 @@ pub async fn run(context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, error));
     }
     let key = Arc::new(key(context)?);
-    let bus = context.operator().await?;
-    let proposals = bus.bucket(&layout::PROPOSED).watch().await.or_bus()?;
-    let policies = bus.bucket(&layout::POLICY).watch().await.or_bus()?;
-    let desk = Desk { context, bus, key, answers: JoinSet::new(), state: State::default() };
-    Box::pin(desk.run(proposals, policies)).await
+    loop {
+        let (url, bus) = (context.bus_url()?, context.operator().await?);
+        let proposals = bus.bucket(&layout::PROPOSED).watch().await.or_bus()?;
+        let policies = bus.bucket(&layout::POLICY).watch().await.or_bus()?;
+        let key = Arc::clone(&key);
+        let desk = Desk { context, url, bus, key, answers: JoinSet::new(), state: State::default() };
+        match Box::pin(desk.run(proposals, policies)).await? {
+            Ending::Quit(exit) => return Ok(exit),
+            Ending::Moved => {}
+        }
+    }
+}
+
+/// Why the loop ended.
+enum Ending {
+    /// The operator quit.
+    Quit(Exit),
+    /// The services are back, with another bus.
+    Moved,
 }
 
 /// What became of an answer.
@@ -59,6 +73,7 @@ type Replied = (ProposalId, Result<DecideReply, BusError>);
 
 struct Desk<'a> {
     context: &'a Context,
+    url: Option<String>,
     bus: Bus,
     key: Arc<OperatorKey>,
     answers: JoinSet<Replied>,
@@ -70,7 +85,7 @@ impl Desk<'_> {
         mut self,
         mut proposals: Watch<ProposalRecord>,
         mut policies: Watch<PolicyRevision>,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Ending, Failure> {
         let mut interrupts = Interrupts::listen()?;
         let mut link = self.bus.link();
         let mut screen = Screen::open().context("cannot use the terminal")?;
@@ -103,11 +118,16 @@ impl Desk<'_> {
                     self.state.is_away = *link.borrow_and_update() == Link::Down;
                     None
                 }
-                _ = tick.tick() => None,
+                _ = tick.tick() => {
+                    if self.has_moved()? {
+                        return Ok(Ending::Moved);
+                    }
+                    None
+                }
                 () = interrupts.next() => Some(Effect::Quit),
             };
             match effect {
-                Some(Effect::Quit) => return self.end(screen).await,
+                Some(Effect::Quit) => return self.end(screen).await.map(Ending::Quit),
                 Some(Effect::Answer(answer)) => self.give(*answer),
                 Some(Effect::Edit(question)) => {
                     // The keys are the editor's meanwhile.
@@ -121,6 +141,15 @@ impl Desk<'_> {
             }
             next = next.or_else(|| Some(screen.last + FRAME));
         }
+    }
+
+    /// Whether the bus has gone for good, and there is another one. What was answered meanwhile is shown as it stands there.
+    fn has_moved(&self) -> Result<bool, Failure> {
+        if !self.state.is_away {
+            return Ok(false);
+        }
+        let url = self.context.bus_url()?;
+        Ok(url.is_some() && url != self.url)
     }
 
     fn draw(&mut self, screen: &mut Screen) -> Result<(), Failure> {

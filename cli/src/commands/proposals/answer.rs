@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use base::id::ProposalId;
 use bus::message::proposal::{
-    DecideRefusal, DecideReply, OperatorKey, OperatorKeyError, ProposalRecord, Verdict,
+    DecideRefusal, DecideReply, OperatorKey, OperatorKeyError, ProposalRecord, ProposalState, Verdict,
 };
 use bus::message::revision::PolicyRevision;
 use bus::{Bus, BusError};
@@ -92,6 +92,10 @@ impl<'a> Desk<'a> {
         let key = key(context)?;
         let bus = context.operator().await?;
         let record = super::known(&bus, proposal).await?;
+        if let ProposalState::Resolved { resolved, .. } = &record.state {
+            let error = anyhow!("{proposal} is answered already: {}", card::ended(resolved));
+            return Err(Failure::new(Exit::No, error));
+        }
         let current = super::policy(&bus, &record.bottle).await?;
         Ok(Self { context, bus, key, record, current, format })
     }

@@ -1,6 +1,6 @@
 //! `proposals list`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use base::id::ProposalId;
@@ -59,12 +59,24 @@ async fn stored(watch: &mut Watch<ProposalRecord>, args: &List) -> Result<Vec<Pr
 
 /// A line for each change. What has ended is shown as it ends, whatever `--all` says.
 async fn follow(context: &Context, args: &List, watch: &mut Watch<ProposalRecord>) -> Result<Exit, Failure> {
+    let mut printed = HashMap::new();
     loop {
         let change = watch.next().await.or_bus()?;
-        if let Some(record) = readable(change.value).filter(|record| is_wanted(record, args)) {
+        if let Some(record) = readable(change.value).filter(|record| is_wanted(record, args))
+            && is_news(&mut printed, &record)
+        {
             line(&record, context.clock.now(), args.format.into())?;
         }
     }
+}
+
+/// Whether a line would say something else than the last one. That an end was told is no news.
+fn is_news(printed: &mut HashMap<ProposalId, (&'static str, u64)>, record: &ProposalRecord) -> bool {
+    let says = (state(record), record.count);
+    if matches!(record.state, ProposalState::Resolved { told: true, .. }) {
+        return printed.remove(&record.proposal) != Some(says);
+    }
+    printed.insert(record.proposal.clone(), says) != Some(says)
 }
 
 fn is_wanted(record: &ProposalRecord, args: &List) -> bool {
@@ -119,6 +131,28 @@ fn state(record: &ProposalRecord) -> &'static str {
 mod tests {
     use super::*;
     use crate::deciding::card::tests::{egress, now, record};
+
+    #[test]
+    fn an_end_is_told_once() {
+        let mut printed = HashMap::new();
+        let mut record = egress("p1", "me-00000", "docs.example");
+        assert!(is_news(&mut printed, &record) && !is_news(&mut printed, &record));
+        record.count = 2;
+        assert!(is_news(&mut printed, &record));
+        let resolved = serde_json::json!({ "v": 1, "bottle": "me-00000", "proposal": "p1", "outcome": "rejected",
+            "at": "2026-11-21T12:00:00Z" });
+        let ended = |told: bool| {
+            serde_json::from_value(
+                serde_json::json!({ "is": "resolved", "told": told, "resolved": resolved }),
+            )
+            .unwrap()
+        };
+        record.state = ended(false);
+        assert!(is_news(&mut printed, &record));
+        record.state = ended(true);
+        assert!(!is_news(&mut printed, &record) && printed.is_empty());
+        assert!(is_news(&mut printed, &record));
+    }
 
     #[test]
     fn a_line_of_a_hostile_proposal_is_one_line() {

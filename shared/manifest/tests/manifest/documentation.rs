@@ -57,7 +57,7 @@ fn every_key_is_on_the_page() {
     for schema in [schema::bottle(), schema::agent(), schema::settings()] {
         let mut keys = Vec::new();
         collect(&schema, &mut keys);
-        assert!(keys.len() > 5);
+        assert!(!keys.is_empty());
         for key in keys {
             assert!(words.contains(key.as_str()), "`{key}` is not on the page");
         }

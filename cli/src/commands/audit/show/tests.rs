@@ -28,7 +28,7 @@ fn records_are_told_in_harmless_words() {
     insta::assert_snapshot!(told.join("\n"), @r"
     7  2026-11-21 12:00:00  me-00000  blocked  403 secret GET https://evil.example/\u{1b}[2J\u{202e} (token_patterns/x in path: held)
     7  2026-11-21 12:00:00  me-00000  allowed  batch 3: requests 1
-    200 GET https://a.example/a (canary in body: redacted)
+       200 GET https://a.example/a (canary in body: redacted)
     7  2026-11-21 12:00:00  me-00000  checkpoint  signed by aa after EVENTS 6
     7  2026-11-21 12:00:00  me-00000  policy_running  revision 3 refused: no\ntoken; revision 2 runs
     7  2026-11-21 12:00:00  me-00000  gap  EVENTS 1 to 9 were gone before they could be recorded
