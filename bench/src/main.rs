@@ -28,7 +28,7 @@ async fn run() -> anyhow::Result<()> {
     let mut report = Report::new(std::env::var("ONLY").ok())?;
     audit::run(&mut report).context("measuring the audit trail")?;
     bottle::run(&mut report).await.context("measuring the bottle")?;
-    decisions::run(&mut report).await.context("measuring decisions")?;
+    Box::pin(decisions::run(&mut report)).await.context("measuring decisions")?;
     egress::run(&mut report).await.context("measuring the egress proxy")?;
     scan::run(&mut report).context("measuring the scanner")?;
     report.finish()
