@@ -6,7 +6,7 @@
 //! - `previous` is the SHA-256 of the stored bytes of the record before;
 //! - `signature`, the last field, is over the record's own stored bytes before it: up to `,"signature":`.
 //!
-//! Texts that others wrote are stored [`base::inert`] and bounded.
+//! Texts that others wrote are stored [`base::inert()`] and bounded.
 
 use base::id::{AgentName, BottleName, ExchangeId, LauncherId, ProposalId, RequestId, Slug};
 use jiff::Timestamp;
