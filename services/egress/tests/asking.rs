@@ -1,6 +1,6 @@
 //! A person is asked, and the bus goes away before the answer.
 
-use bus::Since;
+use bus::{Delivery, Since, Subscription};
 use bus::layout::PROPOSALS;
 use bus::message::Version;
 use bus::message::proposal::{Outcome, ProposalGet, Proposed, Resolved, Scope, Standing};
@@ -46,11 +46,23 @@ async fn an_answer_that_was_missed_is_asked_for() {
             at: question.at,
             decision: None,
         };
-        limited(policies.next()).await.unwrap().answer(&PolicyGetReply::Unknown).await.unwrap();
-        let get = limited(gets.next()).await.unwrap();
+        let get = limited(next_get(&mut gets, &mut policies)).await;
         assert_eq!(get.message.as_ref().unwrap().proposal, question.proposal);
         get.answer(&Standing::Resolved { resolved: Box::new(resolved) }).await.unwrap();
     };
     let (response, ()) = tokio::join!(agent.send(post), answered);
     assert_eq!(response.status(), 200);
+}
+
+/// The next question about a proposal. Whoever asks it asks for the policy before, and again where an answer came too late.
+async fn next_get(
+    gets: &mut Subscription<ProposalGet>,
+    policies: &mut Subscription<PolicyGet>,
+) -> Delivery<ProposalGet> {
+    loop {
+        tokio::select! {
+            get = gets.next() => return get.unwrap(),
+            policy = policies.next() => policy.unwrap().answer(&PolicyGetReply::Unknown).await.unwrap(),
+        }
+    }
 }

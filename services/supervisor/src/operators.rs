@@ -72,7 +72,9 @@ pub fn admit(home: &Path, operator: &OperatorId, name: &str) -> Result<(), Opera
         return Ok(());
     }
     let path = file(home);
-    let line = format!("{operator} {}\n", base::inert(name, 80));
+    // A person may have left the last line open; the new key would become part of a name.
+    let is_open = std::fs::read(&path).is_ok_and(|text| text.last().is_some_and(|byte| *byte != b'\n'));
+    let line = format!("{}{operator} {}\n", if is_open { "\n" } else { "" }, base::inert(name, 80));
     std::fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -96,6 +98,11 @@ mod tests {
         }
         assert_eq!(read(home.path()).unwrap(), BTreeSet::from([a, b]));
         assert_eq!(std::fs::read_to_string(file(home.path())).unwrap().lines().count(), 2);
+        let by_hand = format!("{} alice", OperatorKey::generate().id());
+        std::fs::write(file(home.path()), by_hand).unwrap();
+        let late = OperatorKey::generate().id();
+        admit(home.path(), &late, "late").unwrap();
+        assert!(read(home.path()).unwrap().contains(&late), "after a line that was left open");
         std::fs::write(file(home.path()), "# people\n\nUABC somebody\n").unwrap();
         let refused = read(home.path()).unwrap_err().to_string();
         assert!(refused.contains("line 3"), "{refused}");

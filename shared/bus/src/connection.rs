@@ -155,14 +155,15 @@ impl std::fmt::Debug for Bus {
 }
 
 impl Signs {
+    /// Wakes nobody where nothing changes: the first connection is announced after it was made.
+    fn becomes(&self, link: Link) {
+        self.link.send_if_modified(|known| std::mem::replace(known, link) != link);
+    }
+
     fn note(&self, event: &Event) {
         match event {
-            Event::Connected => {
-                self.link.send_replace(Link::Up);
-            }
-            Event::Disconnected | Event::Closed => {
-                self.link.send_replace(Link::Down);
-            }
+            Event::Connected => self.becomes(Link::Up),
+            Event::Disconnected | Event::Closed => self.becomes(Link::Down),
             Event::SlowConsumer(_) => {
                 if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
                     tracing::warn!(

@@ -1,9 +1,9 @@
 //! A decision in words. Whoever forged a record may have put anything into it, so all of it is shown inert.
 
 use bus::message::audit::Decision;
-use bus::message::egress::{Allowed, Found, Outcome as FoundOutcome};
-use bus::message::proposal::Outcome;
+use bus::message::egress::{Allowed, Found, Outcome};
 
+use crate::deciding::card;
 use crate::words;
 
 const WIDTH: usize = 400;
@@ -78,18 +78,7 @@ fn resolved(decision: &Decision) -> String {
     let reason = answer.as_ref().and_then(|answer| answer.reason.as_ref()).or(reason.as_ref());
     let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
     let runs = revision.map_or_else(String::new, |revision| format!(", revision {revision}"));
-    format!("{proposal} {}{who}{runs}{why}", outcome_word(*outcome))
-}
-
-fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Approved => "approved",
-        Outcome::Modified => "modified",
-        Outcome::Rejected => "rejected",
-        Outcome::Expired => "expired",
-        Outcome::Withdrawn => "withdrawn",
-        Outcome::Refused => "refused",
-    }
+    format!("{proposal} {}{who}{runs}{why}", card::outcome(*outcome))
 }
 
 fn request(line: &Allowed) -> String {
@@ -101,11 +90,11 @@ fn request(line: &Allowed) -> String {
 
 fn finding(found: &Found) -> String {
     let outcome = match found.outcome {
-        FoundOutcome::Blocked => "blocked",
-        FoundOutcome::Held => "held",
-        FoundOutcome::Approved => "approved",
-        FoundOutcome::Redacted => "redacted",
-        FoundOutcome::Warned => "warned",
+        Outcome::Blocked => "blocked",
+        Outcome::Held => "held",
+        Outcome::Approved => "approved",
+        Outcome::Redacted => "redacted",
+        Outcome::Warned => "warned",
     };
     format!("{} in {}: {outcome}", found.detector, found.surface)
 }
