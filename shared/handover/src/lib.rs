@@ -2,6 +2,7 @@
 //! out, listening sockets across (design: launch steps 3 and 4). Never on argv, never in the environment, never on
 //! the bus (invariant 2).
 
+pub mod gitgate;
 pub mod serving;
 pub mod sidecar;
 

@@ -177,7 +177,7 @@ pub struct Listeners {
 }
 
 /// The one place where a secret is written out: into the frame that hands it over.
-mod exposed {
+pub(crate) mod exposed {
     use base::Secret;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -191,26 +191,26 @@ mod exposed {
         }
     }
 
-    pub(super) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
         Exposed::from(secret).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
         String::deserialize(from).map(Secret::new)
     }
 }
 
-mod exposed_option {
+pub(crate) mod exposed_option {
     use base::Secret;
     use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
 
     use super::exposed::Exposed;
 
-    pub(super) fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
         secret.as_ref().map(Exposed::from).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(Secret::new))
     }
 }

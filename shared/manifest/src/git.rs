@@ -56,6 +56,22 @@ pub struct Repo {
     /// Which refs a push may touch; creating and fast-forwarding branches other than the default one unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refs: Option<RefRules>,
+    /// What becomes of a push that changes files which the forge runs (G7); it waits for a person unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflows: Option<WorkflowRule>,
+}
+
+/// What becomes of a push that changes CI workflow files (G7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkflowRule {
+    /// It waits for a person.
+    #[default]
+    Ask,
+    /// It passes like any other.
+    Allow,
+    /// It is refused.
+    Refuse,
 }
 
 /// Where the gate's key for a repository comes from.

@@ -29,7 +29,7 @@ mod tree;
 pub use agent::{Agent, Origin};
 pub use bottle::Bottle;
 pub use env::EnvValue;
-pub use git::{GitGate, GitUser, RefRules, Repo, RepoKey};
+pub use git::{GitGate, GitUser, RefRules, Repo, RepoKey, WorkflowRule};
 pub use home::{Home, find_repo};
 pub use library::{Broken, Library, Reach};
 pub use limits::{ByteSize, Cpus, Limits, WallTime};
