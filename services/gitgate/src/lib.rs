@@ -11,6 +11,7 @@
 //! mirror holds came from upstream or was taken by it.
 
 pub mod git;
+pub mod judge;
 pub mod judging;
 pub mod object;
 pub mod progress;
