@@ -5,12 +5,16 @@ use std::io::{BufRead as _, BufReader};
 
 use handover::gitgate::GateLimits;
 
+use super::batch::Lookup;
+use super::parse::Headers;
 use super::program::{Repository, View};
 use super::trouble::Trouble;
 use crate::object::ObjectId;
 
 /// The longest line that git writes of an object: its name and a path.
 const LONGEST_LINE: usize = 64 << 10;
+/// The largest commit, in bytes.
+const RECORD: u64 = 16 << 20;
 /// Bytes of paths that are kept for naming files; what comes later is named by its object alone.
 const PATHS: usize = 64 << 20;
 
@@ -29,6 +33,7 @@ pub(crate) struct Listed {
 /// Everything that is new, the oldest commits first, each followed by what it brought.
 pub(crate) fn list(repository: &Repository<'_>, limits: &GateLimits) -> Result<Vec<Listed>, Trouble> {
     let mut listed = reached(repository, limits)?;
+    disown(repository, &mut listed)?;
     let known: HashSet<&ObjectId> = listed.iter().map(|listed| &listed.id).collect();
     let mut stray = Vec::new();
     for id in quarantined(repository, limits)? {
@@ -43,6 +48,27 @@ pub(crate) fn list(repository: &Repository<'_>, limits: &GateLimits) -> Result<V
     listed.extend(strays.map(|id| Listed { id, path: None, commit: None, is_reached: false }));
     check_count(listed.len(), limits)?;
     Ok(listed)
+}
+
+/// What is reached by a tag, or is a tip without being a commit, git lists behind the first commit and before that
+/// commit's tree. No commit brought it.
+fn disown(repository: &Repository<'_>, listed: &mut [Listed]) -> Result<(), Trouble> {
+    let Some(first) = listed.iter().position(|listed| listed.path.is_none()) else { return Ok(()) };
+    let commit = u32::try_from(first).ok();
+    let tips: HashSet<&ObjectId> =
+        repository.push.updates.iter().filter_map(|update| update.new.as_ref()).collect();
+    let is_tip = |listed: &Listed| listed.path.is_some() && tips.contains(&listed.id);
+    if !listed.iter().any(is_tip) {
+        return Ok(());
+    }
+    let (_, bytes) = Lookup::new(repository)?.get(&listed[first].id, RECORD)?;
+    let read = Headers::read(&bytes).and_then(|headers| headers.commit());
+    let tree = read.map_err(|error| Trouble::object(&listed[first].id, error))?.tree;
+    let of_first = listed.iter_mut().skip(first + 1).take_while(|listed| listed.commit == commit);
+    for listed in of_first.take_while(|listed| listed.id != tree) {
+        listed.commit = None;
+    }
+    Ok(())
 }
 
 fn check_count(count: usize, limits: &GateLimits) -> Result<(), Trouble> {

@@ -184,7 +184,7 @@ const NAMED: &[Case] = &[
         names(w, &tree, NAMES)
     }),
     ("a submodule's address", |w, s| {
-        let text = format!("[submodule \"a\"]\n\tpath = a\n\turl = https://u:{s}@host.example/a\n");
+        let text = format!("[submodule \"a\"]\n\tpath = a\n\turl = https://host.example/{s}/a\n");
         tip(w.file(".gitmodules", text.as_bytes()), ".gitmodules", Some(3))
     }),
     ("a symbolic link's target", |w, s| {

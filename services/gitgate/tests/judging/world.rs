@@ -198,6 +198,7 @@ impl World {
     }
 
     pub(crate) fn tree_of(&self, commit: &str) -> String {
+        let commit = if commit == "refs/heads/main" { self.main() } else { commit.to_owned() };
         self.git("author", &["rev-parse", &format!("{commit}^{{tree}}")], b"")
     }
 
