@@ -1,5 +1,6 @@
 //! A mirror, an author whose objects are not in it, and a judge.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,6 +26,8 @@ pub(crate) struct World {
     pub(crate) home: tempfile::TempDir,
     /// What was written since the last push.
     new: Vec<String>,
+    /// What was written and is not upstream's.
+    written: HashSet<String>,
     pushes: u32,
     format: &'static str,
 }
@@ -76,7 +79,7 @@ impl World {
         for directory in ["empty", "scratch"] {
             std::fs::create_dir(home.path().join(directory)).unwrap();
         }
-        let mut world = Self { home, new: Vec::new(), pushes: 0, format };
+        let mut world = Self { home, new: Vec::new(), written: HashSet::new(), pushes: 0, format };
         for repository in ["mirror", "author"] {
             let path = world.path(repository);
             let path = path.to_str().unwrap();
@@ -129,7 +132,7 @@ impl World {
     pub(crate) fn object(&mut self, kind: &str, bytes: &[u8]) -> String {
         let arguments = ["hash-object", "-w", "--literally", "--stdin", "-t", kind];
         let id = self.git("author", &arguments, bytes);
-        self.new.push(id.clone());
+        self.adopt(&id);
         id
     }
 
@@ -209,6 +212,7 @@ impl World {
             self.git("mirror", &["index-pack", "--stdin", "--fix-thin"], &pack);
         }
         self.git("mirror", &["update-ref", name, id], b"");
+        self.written.clear();
     }
 
     fn pack(&mut self) -> Option<Vec<u8>> {
@@ -220,12 +224,22 @@ impl World {
     /// Forgets what was written: it is not pushed.
     pub(crate) fn forget(&mut self, id: &str) {
         self.new.retain(|new| new != id);
+        self.written.remove(id);
+    }
+
+    /// An object that came another way is pushed with the next push.
+    pub(crate) fn adopt(&mut self, id: &str) {
+        self.new.push(id.to_owned());
+        self.written.insert(id.to_owned());
     }
 
     /// Everything that was written, in quarantine, and refs that want to move.
     pub(crate) fn push(&mut self, updates: &[(&str, Option<&str>)]) -> Push {
         self.pushes += 1;
         let quarantine = format!("quarantine-{}", self.pushes);
+        for (_, tip) in updates {
+            self.want(tip.unwrap_or_default());
+        }
         let packed = self.pack().map(|pack| {
             std::fs::create_dir_all(self.path(&quarantine).join("pack")).unwrap();
             self.git(&format!("quarantine:{quarantine}"), &["index-pack", "--stdin"], &pack);
@@ -243,6 +257,19 @@ impl World {
             default_branch: Some("refs/heads/main".parse().unwrap()),
             updates: updates.iter().map(update).collect(),
             options: Vec::new(),
+        }
+    }
+
+    /// What a tip reaches is pushed, though it was written before the last push.
+    fn want(&mut self, tip: &str) {
+        let mut command = Command::new("git");
+        command.args(["rev-list", "--objects", "--no-object-names", tip]).env("GIT_DIR", self.path("author"));
+        // Where something is missing, what there is was written for this push.
+        let listed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        for id in listed.lines().filter(|id| self.written.contains(*id)) {
+            if !self.new.iter().any(|new| new == id) {
+                self.new.push(id.to_owned());
+            }
         }
     }
 
