@@ -10,11 +10,12 @@ use proptest::test_runner::{Config, TestRunner};
 /// A target's name, and what must hold for its inputs.
 type Check = (&'static str, fn(&[u8]));
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     ("codings", checks::codings::check),
     ("events", checks::events::check),
     ("frames", checks::frames::check),
     ("injection", checks::injection::check),
+    ("objects", checks::objects::check),
     ("request", checks::request::check),
     ("rules", checks::rules::check),
     ("secrets", checks::secrets::check),

@@ -98,3 +98,35 @@ async fn a_repository_of_ones_choice() {
         }
     }
 }
+
+/// Says how long the judgement of a push of 100 commits and 2,000 files takes, several times over.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn how_long_a_push_takes() {
+    let mut world = World::new();
+    let mut tip = world.main();
+    let line = |seed: u64| format!("    let value_{seed} = compute({seed}, \"some words {}\")?;\n", seed * 7);
+    for commit in 0..100u64 {
+        let files: Vec<_> = (0..20)
+            .map(|at| {
+                world.blob(
+                    (0..30).map(|row| line(commit * 10_000 + at * 100 + row)).collect::<String>().as_bytes(),
+                )
+            })
+            .collect();
+        let names: Vec<_> = (0..20).map(|at| format!("file_{at:02}.rs")).collect();
+        let entries: Vec<_> =
+            names.iter().zip(&files).map(|(name, id)| ("100644", name, id.as_str())).collect();
+        let inner = world.tree(&entries);
+        let tree = world.tree(&[("40000", "src", inner.as_str())]);
+        tip = world.commit(&tree, &[&tip], &format!("change {commit}\n\nfor a reason\n"));
+    }
+    let push = world.push(&[("refs/heads/agent/x", Some(&tip))]);
+    let judge = world.judge(Options::default());
+    for _ in 0..7 {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        let begun = std::time::Instant::now();
+        let passed = judged(&judge, &push).await.unwrap();
+        eprintln!("{} objects in {:?}", passed.objects, begun.elapsed());
+    }
+}

@@ -67,10 +67,13 @@ async fn more_than_the_limits() {
     }
 }
 
+/// A name, what makes the tip from upstream's, and what is said of it.
+type Broken = (&'static str, fn(&mut World, &str) -> String, &'static str);
+
 #[tokio::test]
 async fn objects_that_are_not_what_they_should_be() {
     let main = World::new().main();
-    let cases: [(&str, fn(&mut World, &str) -> String, &str); 6] = [
+    let cases: [Broken; 6] = [
         (
             "a message in an encoding of its own",
             |w, main| {

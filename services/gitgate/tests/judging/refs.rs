@@ -42,7 +42,7 @@ async fn git_says_what_happens_to_a_ref() {
         match why {
             None => assert_eq!(reason, None, "{name}"),
             Some(why) => {
-                assert!(reason.as_deref().is_some_and(|reason| reason.contains(why)), "{name}: {reason:?}")
+                assert!(reason.as_deref().is_some_and(|reason| reason.contains(why)), "{name}: {reason:?}");
             }
         }
     }
