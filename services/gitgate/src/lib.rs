@@ -10,9 +10,16 @@
 //! Nothing that the agent sent is kept, and nothing goes upstream, before [`judge`] has let all of it through. What a
 //! mirror holds came from upstream or was taken by it.
 
+pub mod commands;
+pub mod config;
 pub mod git;
+pub mod helper;
 pub mod judging;
 pub mod object;
+pub mod pktline;
 pub mod progress;
 pub mod push;
 pub mod reference;
+pub mod upstream;
+
+mod child;
