@@ -80,7 +80,8 @@ impl Git {
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_ATTR_NOSYSTEM", "1"),
             ("GIT_NO_REPLACE_OBJECTS", "1"),
-            ("GIT_GRAFT_FILE", "/dev/null"),
+            // Not /dev/null itself: git would find a file there, and say that grafts are old.
+            ("GIT_GRAFT_FILE", "/dev/null/none"),
             ("GIT_TERMINAL_PROMPT", "0"),
             ("GIT_ALLOW_PROTOCOL", "ssh:https"),
             ("GIT_OPTIONAL_LOCKS", "0"),

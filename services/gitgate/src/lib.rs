@@ -14,7 +14,9 @@ pub mod commands;
 pub mod config;
 pub mod git;
 pub mod helper;
+pub mod http;
 pub mod judging;
+pub mod live;
 pub mod object;
 pub mod pktline;
 pub mod progress;
@@ -22,4 +24,15 @@ pub mod push;
 pub mod reference;
 pub mod upstream;
 
+mod body;
 mod child;
+mod fetching;
+mod forward;
+mod gate;
+mod mirror;
+mod receiving;
+mod record;
+mod trust;
+
+pub use config::Config;
+pub use gate::{GitGate, build};
