@@ -138,44 +138,63 @@ async fn keep(from: Option<impl AsyncRead + Unpin>, most: usize) -> Result<Vec<u
     if kept.len() > most { Err(Failure::Much { most }) } else { Ok(kept) }
 }
 
-/// Reads lines of complaints, however they end; progress is a line that is written over.
+/// Reads lines of complaints, however they end; progress is a line that is written over, and is heard but not kept.
 pub(crate) async fn complaints(
     from: Option<impl AsyncRead + Unpin>,
     mut hear: impl FnMut(&str) + Send,
 ) -> io::Result<Vec<String>> {
-    let (mut lines, mut kept): (Vec<String>, usize) = (Vec::new(), 0);
-    let Some(mut from) = from else { return Ok(lines) };
-    let (mut piece, mut line) = ([0; 4096], Vec::new());
+    let mut lines = Lines::default();
+    let Some(mut from) = from else { return Ok(lines.kept) };
+    let mut piece = [0; 4096];
     loop {
         let read = from.read(&mut piece).await?;
-        for byte in &piece[..read] {
-            if !matches!(byte, b'\n' | b'\r') {
-                if line.len() < LINE {
-                    line.push(*byte);
+        piece[..read].iter().for_each(|byte| lines.take(*byte, &mut hear));
+        if read == 0 {
+            lines.end(true, &mut hear);
+            return Ok(lines.kept);
+        }
+    }
+}
+
+/// Complaints as they come.
+#[derive(Default)]
+struct Lines {
+    line: Vec<u8>,
+    /// Whether the cursor was sent back to the line's begin: it is over, or written over.
+    is_back: bool,
+    kept: Vec<String>,
+    length: usize,
+}
+
+impl Lines {
+    fn take(&mut self, byte: u8, hear: &mut (impl FnMut(&str) + Send)) {
+        match byte {
+            b'\n' => self.end(true, hear),
+            b'\r' => self.is_back = true,
+            byte => {
+                if self.is_back {
+                    self.end(false, hear);
                 }
-                continue;
-            }
-            let is_kept = *byte == b'\n';
-            let text = String::from_utf8_lossy(&std::mem::take(&mut line)).trim_end().to_owned();
-            if text.is_empty() {
-                continue;
-            }
-            hear(&text);
-            if is_kept {
-                kept += text.len();
-                lines.push(text);
-            }
-            while kept > COMPLAINTS {
-                kept -= lines.remove(0).len();
+                if self.line.len() < LINE {
+                    self.line.push(byte);
+                }
             }
         }
-        if read == 0 {
-            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            if !text.is_empty() {
-                hear(&text);
-                lines.push(text);
-            }
-            return Ok(lines);
+    }
+
+    fn end(&mut self, is_kept: bool, hear: &mut (impl FnMut(&str) + Send)) {
+        self.is_back = false;
+        let text = String::from_utf8_lossy(&std::mem::take(&mut self.line)).trim_end().to_owned();
+        if text.is_empty() {
+            return;
+        }
+        hear(&text);
+        if is_kept {
+            self.length += text.len();
+            self.kept.push(text);
+        }
+        while self.length > COMPLAINTS {
+            self.length -= self.kept.remove(0).len();
         }
     }
 }
@@ -195,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn what_it_says_and_complains_of_is_heard() {
         let mut heard = Vec::new();
-        let script = "cat; printf 'half\\rwhole\\nlast' >&2; exit 3";
+        let script = "cat; printf 'half\\rwhole\\r\\nlast' >&2; exit 3";
         let ended =
             finish(shell(script), b"input", 100, LONG, |line| heard.push(line.to_owned())).await.unwrap();
         assert_eq!((ended.out.as_slice(), ended.status.code()), (b"input".as_slice(), Some(3)));

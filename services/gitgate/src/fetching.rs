@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::body::Upload;
+use crate::body::{Broken, Upload};
 use crate::child::{Group, complaints};
 use crate::gate::{FOLLOWING, Gate, PATIENCE};
 use crate::http::route::{Route, Service, Version};
@@ -108,47 +108,42 @@ async fn relay(mut group: Group, upload: Option<Upload>, first: Vec<u8>, outbox:
     let give = async {
         match (upload, stdin) {
             (Some(upload), Some(stdin)) => give(upload, stdin).await,
-            _ => true,
+            _ => Ok(()),
         }
     };
     let hear = async { complaints(stderr, |_| ()).await.unwrap_or_default() };
     let work = async {
-        let (is_given, said, complaints) = tokio::join!(give, take(stdout, first, &outbox), hear);
-        (is_given, said, complaints, group.wait().await)
+        let (given, said, complaints) = tokio::join!(give, take(stdout, first, &outbox), hear);
+        (given, said, complaints, group.wait().await)
     };
-    let (is_given, said, complaints, status) = tokio::select! {
+    let (given, said, complaints, status) = tokio::select! {
         ended = work => ended,
         () = outbox.gone() => return,
     };
-    let (is_well, is_silent) = (status.is_ok_and(|status| status.success()), said == Some(0));
-    if is_well && said.is_some() {
+    if given.is_ok() && said.is_some() && status.is_ok_and(|status| status.success()) {
         return;
     }
-    let complaint = base::inert(&complaints.join("; "), 500);
-    tracing::debug!(complaint, is_given, "a fetch broke off");
-    if is_silent {
-        let reason = if complaint.is_empty() { "git ended without a word" } else { &complaint };
-        if outbox.send(pktline::error(reason).into()).await.is_ok() {
-            return;
-        }
+    let reason = match given {
+        Err(broken) => broken.to_string(),
+        Ok(()) if complaints.is_empty() => "git ended without a word".to_owned(),
+        Ok(()) => base::inert(&complaints.join("; "), 500),
+    };
+    tracing::debug!(reason, "a fetch broke off");
+    // In the middle of an answer there is no place for words.
+    if said != Some(0) || outbox.send(pktline::error(&reason).into()).await.is_err() {
+        outbox.fail().await;
     }
-    outbox.fail().await;
 }
 
-/// Gives git what the client asks. Whether all of it arrived.
-async fn give(mut upload: Upload, mut stdin: ChildStdin) -> bool {
-    loop {
-        match upload.next().await {
-            Ok(Some(piece)) => {
-                if stdin.write_all(&piece).await.is_err() {
-                    // Git has heard enough; what is wrong with it, it says itself.
-                    return false;
-                }
-            }
-            Ok(None) => return stdin.shutdown().await.is_ok(),
-            Err(_) => return false,
+/// Gives git what the client asks.
+async fn give(mut upload: Upload, mut stdin: ChildStdin) -> Result<(), Broken> {
+    while let Some(piece) = upload.next().await? {
+        if stdin.write_all(&piece).await.is_err() {
+            // Git has heard enough; what is wrong with it, it says itself.
+            break;
         }
     }
+    Ok(())
 }
 
 /// Gives the client what git says, at the client's speed. How much that was; `None` if the client does not take it.

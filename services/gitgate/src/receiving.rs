@@ -152,6 +152,7 @@ async fn arrive(
         None
     };
     let push = push(mirror, &view, commands, quarantine.as_ref());
+    quarantine::is_whole(gate, &push).await?;
     Ok(Some(Arrived { push, _quarantine: quarantine, _place: place }))
 }
 

@@ -23,6 +23,18 @@ pub(crate) fn git() -> PathBuf {
     gits().remove(0)
 }
 
+/// Bytes that cannot be packed.
+pub(crate) fn noise(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(count).collect()
+}
+
 /// A directory and a git.
 pub(crate) struct Client {
     pub(crate) program: PathBuf,

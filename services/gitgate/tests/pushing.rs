@@ -94,9 +94,7 @@ async fn a_large_push_arrives_whole() {
     for git in gits() {
         let client = cloned(&world, &git).await;
         // More than a client sends at once: it asks first, and then sends in chunks.
-        let noise: Vec<u8> =
-            (0..3_000_000_u64).map(|n| (n.wrapping_mul(6_364_136_223_846_793_005) >> 33) as u8).collect();
-        std::fs::write(client.path("work/noise"), &noise).unwrap();
+        std::fs::write(client.path("work/noise"), crate::client::noise(3_000_000)).unwrap();
         let commit = client.commit("work", "more", "more\n").await;
         let name = format!("HEAD:refs/heads/large{}", git.components().count());
         client.git("work", &["push", "--quiet", "origin", &name]).await;

@@ -12,7 +12,7 @@ use bus::layout::{EVENTS, Layout};
 use bus::message::push::{Accepted, Rejected};
 use bus::role::Role;
 use bus::server::{Options, Server};
-use bus::{Bus, Connect, Malformed, Payload, Since, Trace};
+use bus::{Bus, Connect, Link, Malformed, Payload, Since, Trace};
 use gitgate::Config;
 use gitgate::config::{BusConfig, RepoConfig};
 use handover::gitgate::GateLimits;
@@ -154,6 +154,17 @@ impl Running {
 
     pub(crate) async fn is_connected(&mut self) {
         limited(self.connection.wait_for(Option::is_some)).await.unwrap();
+    }
+
+    /// Whether the gate has its bus.
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.connection.borrow().as_ref().expect("a connection").link()
+    }
+
+    /// Drops everything that it does.
+    pub(crate) async fn kill(self) -> Ending {
+        self.life.stop();
+        self.life.run(Duration::ZERO).await
     }
 
     pub(crate) async fn stop(self) -> Ending {

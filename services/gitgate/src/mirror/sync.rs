@@ -23,6 +23,12 @@ const LISTING: usize = 128 << 20;
 const LITTLE: usize = 64 << 10;
 /// Lines of git's complaint that are told.
 const TOLD: usize = 6;
+/// Lines that are not.
+const ADVICE: [&str; 3] = [
+    "Could not read from remote repository",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
 
 /// See the module.
 pub(super) struct Sync {
@@ -203,8 +209,10 @@ impl Sync {
         if ended.status.success() {
             return Ok(ended);
         }
-        let told = ended.complaints.len().saturating_sub(TOLD);
-        let complaint = ended.complaints[told..].join("; ");
+        // What git says of every upstream that it cannot read helps nobody.
+        let is_telling = |line: &&String| !ADVICE.iter().any(|advice| line.contains(advice));
+        let telling: Vec<&str> = ended.complaints.iter().filter(is_telling).map(String::as_str).collect();
+        let complaint = telling[telling.len().saturating_sub(TOLD)..].join("; ");
         if complaint.is_empty() {
             bail!("{doing}: git ended with {}", ended.status)
         } else {

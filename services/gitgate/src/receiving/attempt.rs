@@ -125,7 +125,8 @@ impl Attempt {
     /// What the client reads of the refusal, in the form that it understands.
     pub(super) fn refuse(&self, denial: &Denial) -> Vec<u8> {
         let capabilities = &self.capabilities;
-        if !capabilities.report_status {
+        // Without a ref to stand beside, a reason would not be shown to every client.
+        if !capabilities.report_status || (self.updates.is_empty() && !capabilities.side_band) {
             return pktline::error(&denial.lines().collect::<Vec<_>>().join("\n"));
         }
         let statuses = self

@@ -14,15 +14,18 @@ use tokio::time::timeout;
 
 use super::attempt::Denial;
 use crate::body::{Upload, fill};
-use crate::child::{Group, complaints};
+use crate::child::{self, Group, complaints};
 use crate::commands::Format;
 use crate::gate::Gate;
 use crate::mirror::Mirror;
+use crate::push::Push;
 
 /// `PACK`, a version, and how many objects there are.
 const HEADER: usize = 12;
 /// Lines of git's complaint that are told.
 const TOLD: usize = 10;
+/// Bytes of what git says of one object.
+const LINE: usize = 128;
 /// Bytes that git needs besides the objects that it has in hand.
 const ROOM: u64 = 512 << 20;
 
@@ -71,6 +74,35 @@ pub(super) async fn take(
         .await
         .map_err(|denial| Denial { objects: Some(count), ..denial })?;
     Ok(Some(quarantine))
+}
+
+/// Refuses a push that names objects which are nowhere. What those that were sent are made of is there: git has looked.
+pub(super) async fn is_whole(gate: &Gate, push: &Push) -> Result<(), Denial> {
+    let wanted: Vec<&str> =
+        push.updates.iter().filter_map(|update| Some(update.new.as_ref()?.as_str())).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut command = gate.git.command(&push.mirror);
+    if let Some(quarantine) = &push.quarantine {
+        command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quarantine);
+    }
+    command.args(["cat-file", "--batch-check=%(objecttype)"]);
+    let (input, most) = (format!("{}\n", wanted.join("\n")), wanted.len() * LINE);
+    let patience = Duration::from_secs(gate.limits.scan_seconds);
+    let said = child::finish(command, input.as_bytes(), most, patience, |_| ())
+        .await
+        .map_err(|error| cannot(&error))?;
+    let text = String::from_utf8_lossy(&said.out);
+    let is_there = |line: &&str| matches!(*line, "commit" | "tag" | "tree" | "blob");
+    if said.status.success() && text.lines().filter(is_there).count() == wanted.len() {
+        return Ok(());
+    }
+    let missing = text.lines().find_map(|line| line.strip_suffix(" missing")).unwrap_or("an object");
+    Err(Denial::new(&format!(
+        "this push names {missing}, and neither brings it nor does upstream have it; \
+         in a shallow clone, run git fetch --unshallow"
+    )))
 }
 
 fn cannot(error: &dyn std::error::Error) -> Denial {
