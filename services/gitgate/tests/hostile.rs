@@ -365,11 +365,13 @@ async fn requests_that_are_none_of_gits() {
     }
     // A body that unpacks to more than a request may have, and one that is not packed at all.
     let kind = ("content-type", "application/x-git-upload-pack-request");
-    let packed = [kind, ("content-encoding", "gzip")];
-    let bomb = gzip(&vec![b'0'; 80 << 20]);
+    let packed = [kind, ("content-encoding", "gzip"), ("git-protocol", "version=2")];
+    let bomb = gzip(
+        &[b"0014command=ls-refs\n0001".to_vec(), b"001cref-prefix refs/heads/a\n".repeat(3 << 20)].concat(),
+    );
     for body in [bomb, b"not gzip".to_vec()] {
         let (status, text) = ask(&world, "POST", "tools/git-upload-pack", &packed, body).await;
-        assert!(status == StatusCode::OK && text.contains("ERR "), "{status} {text}");
+        assert!(status == StatusCode::OK && text.contains("ERR the request"), "{status} {text}");
     }
     let other = [kind, ("content-encoding", "br")];
     let (_, text) = ask(&world, "POST", "tools/git-upload-pack", &other, Vec::new()).await;
