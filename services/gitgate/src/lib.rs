@@ -10,6 +10,7 @@
 //! Nothing that the agent sent is kept, and nothing goes upstream, before [`judge`] has let all of it through. What a
 //! mirror holds came from upstream or was taken by it.
 
+pub mod deploy_keys;
 pub mod git;
 pub mod object;
 pub mod progress;
