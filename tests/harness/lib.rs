@@ -13,7 +13,7 @@ mod process;
 mod ran;
 mod world;
 
-pub use cli::demo::origin::Origin;
+pub use cli::demo::origin::{Forge, Origin};
 pub use home::Home;
 pub use process::{all_ended, marked, program};
 pub use ran::Ran;
