@@ -1,12 +1,7 @@
 //! A deploy key lives as long as its bottle, and no crash makes it live longer (G8, invariant 10).
 
-#[path = "../../services/gitgate/tests/deploy_keys/forge.rs"]
-mod forge;
-
-use harness::{Home, World, soon};
+use harness::{FakeForge, Home, TOKEN, World, soon};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-
-use forge::{FakeForge, TOKEN};
 
 /// A home whose agent's bottle has a repository at this forge.
 fn home(forge: &FakeForge, script: &str) -> Home {

@@ -6,6 +6,7 @@ mod bus_away;
 mod crash;
 mod deciding;
 mod deploy_keys;
+mod forge_keys;
 mod held;
 mod isolation;
 mod malformed;

@@ -1,4 +1,5 @@
 //! A forge that has nothing but deploy keys of one repository, as Gitea's API describes them.
+#![expect(clippy::unwrap_used, reason = "a request that no forge would get is a defect of the story")]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,33 +17,42 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 /// The one token that it takes.
-pub(crate) const TOKEN: &str = "made-up";
+pub const TOKEN: &str = "made-up";
 const KEYS: &str = "/api/v1/repos/team/tools/keys";
 
+/// A key that was added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Key {
+pub struct Key {
     #[serde(default)]
     id: i64,
     title: String,
-    pub(crate) key: String,
-    pub(crate) read_only: bool,
+    /// Its public half.
+    pub key: String,
+    /// Whether it may not push.
+    pub read_only: bool,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Memory {
     keys: Vec<Key>,
     last: i64,
     keeps: bool,
 }
 
-pub(crate) struct FakeForge {
+/// See the module.
+#[derive(Debug)]
+pub struct FakeForge {
     address: SocketAddr,
     memory: Arc<Mutex<Memory>>,
     serving: JoinSet<()>,
 }
 
 impl FakeForge {
-    pub(crate) async fn start() -> Self {
+    /// Starts it on a free port of loopback.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let memory = Arc::new(Mutex::new(Memory::default()));
@@ -51,37 +61,43 @@ impl FakeForge {
         Self { address, memory, serving }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address, as a manifest names it.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
     /// Ends it; returns where it was.
-    pub(crate) async fn stop(mut self) -> String {
+    pub async fn stop(mut self) -> String {
         let url = self.url();
         self.serving.shutdown().await;
         url
     }
 
-    pub(crate) fn add(&self, title: &str, key: &str) {
-        self.memory.lock().unwrap().add(Key {
-            id: 0,
-            title: title.to_owned(),
-            key: key.to_owned(),
-            read_only: true,
-        });
+    /// Has it hold a key already.
+    pub fn add(&self, title: &str, key: &str) {
+        self.memory().add(Key { id: 0, title: title.to_owned(), key: key.to_owned(), read_only: true });
     }
 
-    pub(crate) fn key(&self, title: &str) -> Option<Key> {
-        self.memory.lock().unwrap().keys.iter().find(|key| key.title == title).cloned()
+    /// The key of this title.
+    #[must_use]
+    pub fn key(&self, title: &str) -> Option<Key> {
+        self.memory().keys.iter().find(|key| key.title == title).cloned()
     }
 
-    pub(crate) fn titles(&self) -> Vec<String> {
-        self.memory.lock().unwrap().keys.iter().map(|key| key.title.clone()).collect()
+    /// What all its keys are called.
+    #[must_use]
+    pub fn titles(&self) -> Vec<String> {
+        self.memory().keys.iter().map(|key| key.title.clone()).collect()
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// From now on it deletes nothing.
-    pub(crate) fn keep_everything(&self) {
-        self.memory.lock().unwrap().keeps = true;
+    pub fn keep_everything(&self) {
+        self.memory().keeps = true;
     }
 }
 

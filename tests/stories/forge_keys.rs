@@ -1,13 +1,10 @@
 //! Deploy keys at a forge with memory (G8).
 
-mod forge;
-
 use base::Secret;
 use gitgate::deploy_keys::obey;
 use handover::gitgate::{DeployKeyAnswer, DeployKeyHandover, DeployKeyOrder};
 use handover::sidecar::Uplink;
-
-use forge::{FakeForge, TOKEN};
+use harness::{FakeForge, TOKEN};
 
 const TITLE: &str = "bot-bottle reviewer-x1y2z";
 
