@@ -16,6 +16,7 @@ pub mod deploy_keys;
 pub mod git;
 pub mod helper;
 pub mod http;
+pub mod judge;
 pub mod judging;
 pub mod live;
 pub mod object;
@@ -23,6 +24,7 @@ pub mod pktline;
 pub mod progress;
 pub mod push;
 pub mod reference;
+pub mod sidecar;
 pub mod upstream;
 
 mod body;
