@@ -60,8 +60,8 @@ async fn every_kind_of_push_reaches_upstream_as_plain_git_would_bring_it() {
 
 #[tokio::test]
 async fn the_first_push_to_an_empty_repository_makes_its_branch() {
-    let world = World::new().await;
     for git in gits() {
+        let world = World::new().await;
         let client = Client::new(&git);
         let said = client.said(".", &["clone", &world.url("empty"), "work"]).await;
         assert!(said.is_well && said.err.contains("empty repository"), "{}", said.err);
@@ -217,11 +217,12 @@ async fn a_client_waits_for_a_person_and_one_that_leaves_ends_the_wait() {
         began.mark_unchanged();
         let name = format!("HEAD:refs/heads/w{}", git.components().count());
         // One leaves.
-        let mut leaves = client.command("work", &["push", "origin", &name]).spawn().unwrap();
+        let mut leaves = client.command("work", &["push", "origin", &name]).process_group(0).spawn().unwrap();
         limited(began.changed()).await.unwrap();
         let mut dropped = world.gate.bench.dropped.subscribe();
         dropped.mark_unchanged();
-        leaves.start_kill().unwrap();
+        let group = rustix::process::Pid::from_raw(leaves.id().unwrap().cast_signed()).unwrap();
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
         leaves.wait().await.unwrap();
         limited(dropped.changed()).await.unwrap();
         assert!(!world.upstream.refs("tools").await.contains(&commit));
