@@ -108,7 +108,17 @@ async fn a_repository_of_sha256_is_served_like_any_other() {
     let client = Client::new(&crate::client::git());
     client.git(".", &["init", "--quiet", "--object-format=sha256", "work"]).await;
     client.commit("work", "zero", "0\n").await;
-    client.git("work", &["push", "--quiet", &format!("file://{}", upstream.path("new").display()), "HEAD:refs/heads/main"]).await;
+    client
+        .git(
+            "work",
+            &[
+                "push",
+                "--quiet",
+                &format!("file://{}", upstream.path("new").display()),
+                "HEAD:refs/heads/main",
+            ],
+        )
+        .await;
     let spool = tempfile::tempdir().unwrap();
     let repos = [("new", sshd.repo(&upstream.path("new")))];
     let mut gate =
