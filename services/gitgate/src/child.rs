@@ -5,7 +5,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -73,7 +73,7 @@ impl Group {
     /// Bounds what it may use; it must not have been given anything to work on yet.
     pub(crate) fn limit(&self, limits: &[(Resource, u64)]) -> io::Result<()> {
         for (resource, most) in limits {
-            prlimit(self.leader, *resource, Rlimit { current: Some(*most), maximum: Some(*most) })?;
+            bound(self.leader, *resource, *most)?;
         }
         Ok(())
     }
@@ -94,6 +94,17 @@ impl Drop for Group {
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }
+}
+
+/// Bounds what a program may use that has not been given anything to work on yet.
+///
+/// # Errors
+/// The system refuses.
+pub(crate) fn bound(program: Option<Pid>, resource: Resource, most: u64) -> io::Result<()> {
+    // The gate's own box may be narrower, and nothing can be more than that.
+    let most = getrlimit(resource).maximum.map_or(most, |own| own.min(most));
+    prlimit(program, resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    Ok(())
 }
 
 /// Runs a program to its end. It is given `input`, may say `most` bytes, and each line that it complains of is shown to

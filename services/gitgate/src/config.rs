@@ -100,9 +100,6 @@ impl RepoConfig {
         let access = match &repo.access {
             GateAccess::Ssh { host_key, key } => Access::Ssh { host_key: host_key.clone(), key: key.clone() },
             GateAccess::Https { token } => Access::Https { token: token.clone() },
-            GateAccess::DeployKey { .. } => {
-                bail!("the deploy key was not made before the repository was to be served")
-            }
         };
         Ok(Self { url: repo.url.clone(), access })
     }

@@ -12,9 +12,11 @@
 
 pub mod commands;
 pub mod config;
+pub mod deploy_keys;
 pub mod git;
 pub mod helper;
 pub mod http;
+pub mod judge;
 pub mod judging;
 pub mod live;
 pub mod object;
@@ -22,6 +24,7 @@ pub mod pktline;
 pub mod progress;
 pub mod push;
 pub mod reference;
+pub mod sidecar;
 pub mod upstream;
 
 mod body;

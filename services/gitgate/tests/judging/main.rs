@@ -1,0 +1,12 @@
+//! What the judge lets through and what it does not, with objects that real git has made.
+#![expect(clippy::unwrap_used, reason = "a test panics where something is not as it should be")]
+
+mod asking;
+mod hiding;
+mod made;
+mod opinions;
+mod ordinary;
+mod packed;
+mod refs;
+mod workflows;
+mod world;
