@@ -53,11 +53,12 @@ build: tools
 	$(CARGO) build --locked --release
 	$(call static_init,--release,release)
 
-PROGRAMS := bot-bottle-launcher bot-bottle-egress bot-bottle-supervisor bot-bottle-door
+PROGRAMS := $(addprefix bot-bottle-,launcher egress supervisor door gitgate deploy-keys)
+TOOLS := nats-server gitleaks
 install: build
 	install -d $(PREFIX)/bin $(PREFIX)/libexec/bot-bottle/static
 	install -m 755 target/release/bot-bottle $(PREFIX)/bin/
-	install -m 755 $(addprefix target/release/,$(PROGRAMS)) .tools/bin/nats-server $(PREFIX)/libexec/bot-bottle/
+	install -m 755 $(addprefix target/release/,$(PROGRAMS)) $(addprefix .tools/bin/,$(TOOLS)) $(PREFIX)/libexec/bot-bottle/
 	install -m 755 target/release/static/bot-bottle-init $(PREFIX)/libexec/bot-bottle/static/
 	$(PREFIX)/bin/bot-bottle init --bare
 	$(PREFIX)/bin/bot-bottle doctor

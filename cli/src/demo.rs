@@ -4,6 +4,7 @@ mod crash;
 mod first;
 pub mod origin;
 mod person;
+mod pushes;
 mod report;
 mod world;
 

@@ -8,12 +8,14 @@
 //! world.down().await;                                  // fails if anything is left behind
 //! ```
 
+mod forge;
 mod home;
 mod process;
 mod ran;
 mod world;
 
-pub use cli::demo::origin::Origin;
+pub use cli::demo::origin::{Forge, Origin};
+pub use forge::{FakeForge, TOKEN};
 pub use home::Home;
 pub use process::{all_ended, marked, program};
 pub use ran::Ran;

@@ -35,7 +35,7 @@ pub async fn run(context: &Context, args: &Cleanup) -> Result<Exit, Failure> {
     let state = StateRoot::below(&context.home);
     let bus = registry(context).await;
     let registry = bus.as_ref().map(|bus| (bus, &Clock::System));
-    let mut done = reconcile(&home, &state, &backend, registry).await.or_exit(Exit::Unavailable)?;
+    let mut done = reconcile(&home, &config, &backend, registry).await.or_exit(Exit::Unavailable)?;
     if args.all {
         remove_kept(&state, &mut done).await?;
         if let Some(registry) = registry {

@@ -268,8 +268,47 @@ def asking():
            f"HTTP {before} before, HTTP {after} after; what was not granted: HTTP {broader}")
 
 
+def git(*arguments, folder="tools"):
+    """A real git client's exit code, and what it told the person who pushes."""
+    done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, timeout=60)
+    return done.returncode, done.stderr.decode(errors="replace")
+
+
+def commit(name, text, message):
+    with open(f"tools/{name}", "w") as file:
+        file.write(text)
+    git("add", name)
+    code, told = git("commit", "--quiet", "-m", message)
+    if code:
+        raise OSError(told)
+
+
+def told_by_gate(told):
+    lines = [line.removeprefix("remote:").strip() for line in told.splitlines() if line.startswith("remote:")]
+    return " ".join(filter(None, lines)) or told.strip()
+
+
+def pushing():
+    code, told = git("clone", "--quiet", CONFIG["repository"], "tools", folder=".")
+    report("clone through the git gate", code == 0, CONFIG["repository"] if code == 0 else told)
+    git("checkout", "--quiet", "-b", "agent/work")
+    commit("clean.txt", "a clean line\n", "Nothing that anybody minds")
+    code, told = git("push", "--quiet", "origin", "agent/work")
+    report("push of a clean commit", code == 0, told_by_gate(told) if code else "upstream took agent/work")
+    made_up = "gh" + "p_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(36))
+    commit("config.ini", f"[forge]\ntoken = {made_up}\n", "A secret")
+    code, told = git("push", "origin", "agent/work")
+    report("push of a secret", code != 0 and "config.ini" in told and made_up not in told, told_by_gate(told))
+    commit("config.ini", "[forge]\n", "The secret is gone again")
+    code, told = git("push", "origin", "agent/work")
+    report("push of a secret in the history", code != 0 and "config.ini" in told, told_by_gate(told))
+    git("reset", "--quiet", "--hard", "origin/agent/work")
+    code, told = git("push", "origin", "HEAD:main")
+    report("push to a branch that is not its own", code != 0, told_by_gate(told))
+
+
 if __name__ == "__main__":
-    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, message, injection, live_route, asking):
+    for scenario in (allowed, refused, ways_out, token_is_nowhere, exfiltration, message, injection, live_route, asking, pushing):
         try:
             scenario()
         except Exception as error:  # A scenario that breaks has not shown what it should.

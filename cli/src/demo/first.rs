@@ -12,6 +12,7 @@ use bus::message::run::{Exited, Output, OutputStream, Started};
 use bus::{Follow, Since, layout};
 use serde::Deserialize;
 
+use super::pushes;
 use super::report::Report;
 use super::world::{ALLOWED_HOST, DROP_ZONE, LATER_HOST, PASTE_HOST, World};
 use crate::commands::logs;
@@ -51,10 +52,13 @@ async fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
     let mut words = Words::default();
     let mut person = world.person().await?;
     let mut refused = Vec::new();
+    let (mut accepted, mut rejected) = (0, Vec::new());
     let exited = loop {
         tokio::select! {
             event = events.next() => match event?.message {
                 Ok(Event::Blocked(blocked)) if blocked.bottle == started.bottle => refused.push(blocked.rule),
+                Ok(Event::PushAccepted(push)) if push.bottle == started.bottle => accepted += 1,
+                Ok(Event::PushRejected(push)) if push.bottle == started.bottle => rejected.push(push.reason),
                 Ok(Event::Exited(exited)) if exited.bottle == started.bottle => break exited,
                 _ => {}
             },
@@ -69,7 +73,7 @@ async fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         heed(world, report, &started.bottle, words.take(&piece.message?)?).await?;
     }
     judge(world, report, &refused, &exited);
-    Ok(())
+    pushes::judge(world, report, accepted, &rejected).await
 }
 
 /// What only the outside can tell.

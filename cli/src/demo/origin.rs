@@ -1,5 +1,6 @@
 //! A TLS web server on loopback with a certificate authority of its own, which remembers what it was asked.
 
+mod git;
 mod socket;
 
 use std::convert::Infallible;
@@ -23,6 +24,8 @@ use tokio_rustls::TlsAcceptor;
 /// A page that tells the model that reads it what to do.
 const POISONED: &str = include_str!("poisoned.txt");
 
+pub use git::Forge;
+
 /// A request that arrived.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -37,7 +40,7 @@ pub struct Seen {
 }
 
 /// The running server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Origin {
     /// Where it listens: a free port on 127.0.0.1.
     pub address: SocketAddr,
@@ -45,18 +48,19 @@ pub struct Origin {
     pub authority: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     may_end: Arc<AtomicBool>,
+    forge: Option<Forge>,
 }
 
 impl Origin {
-    /// Starts it for these host names; it ends with `lifecycle`.
+    /// Starts it for these host names, with a forge below `/team/` if there is one; it ends with `lifecycle`.
     ///
     /// # Errors
     /// No port is free, or no certificate could be made.
-    pub async fn start(hosts: &[&str], lifecycle: &Lifecycle) -> Result<Self> {
+    pub async fn start(hosts: &[&str], forge: Option<Forge>, lifecycle: &Lifecycle) -> Result<Self> {
         let (authority, tls) = certificate(hosts).context("cannot make the origin's certificate")?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
         let address = listener.local_addr()?;
-        let origin = Self { address, authority, seen: Arc::default(), may_end: Arc::default() };
+        let origin = Self { address, authority, seen: Arc::default(), may_end: Arc::default(), forge };
         let (accept, owner) =
             (origin.clone().accept(listener, TlsAcceptor::from(tls), lifecycle.clone()), lifecycle);
         owner.spawn(accept);
@@ -81,15 +85,24 @@ impl Origin {
             lifecycle.spawn(async move {
                 // A client that breaks its connection is that client's affair.
                 let Ok(stream) = tls.accept(socket).await else { return };
-                let service = service_fn(move |mut request| {
-                    let answer = origin.answer(&request);
-                    let answer = socket::accept(&mut request, &owner).unwrap_or(answer);
-                    async move { Ok::<_, Infallible>(answer) }
+                let service = service_fn(move |request| {
+                    let (origin, owner) = (origin.clone(), owner.clone());
+                    async move { Ok::<_, Infallible>(origin.serve(request, &owner).await) }
                 });
                 let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
                 let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
             });
         }
+    }
+
+    async fn serve(&self, mut request: Request<Incoming>, owner: &Lifecycle) -> Response<Full<Bytes>> {
+        if let Some(forge) = &self.forge
+            && request.uri().path().starts_with("/team/")
+        {
+            return forge.answer(request).await;
+        }
+        let answer = self.answer(&request);
+        socket::accept(&mut request, owner).unwrap_or(answer)
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -27,13 +27,14 @@ impl Person {
         Ok(Self { bus: bus.clone(), key, cards: bus.bucket(&PROPOSED).watch().await? })
     }
 
-    /// The next proposal of a bottle that waits for an answer.
+    /// The next request for a route of a bottle that waits for an answer; others wait on.
     pub(super) async fn card(&mut self, bottle: &Slug) -> anyhow::Result<ProposalRecord> {
         loop {
             if let Some(entry) = self.cards.next().await?.value
                 && let Ok(entry) = entry
                 && entry.value.bottle == *bottle
                 && entry.value.is_open()
+                && matches!(entry.value.content, Content::Egress(_))
             {
                 return Ok(entry.value);
             }

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::crash::processes;
-use super::origin::Origin;
+use super::origin::{Forge, Origin};
 use super::person::Person;
 use super::report::Report;
 use crate::commands::init;
@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) url: String,
     pub(super) bus: Bus,
     pub(super) origin: Origin,
+    /// Upstream of the repository that the first bottle has.
+    pub(super) forge: Forge,
     pub(super) token: Secret,
     /// In the environment of everything that runs in a bottle of this demo.
     pub(super) marker: String,
@@ -73,10 +75,14 @@ impl World {
         let layout = Layout { queues: vec![queue], ..Layout::default() };
         provision(&admin, &layout).await.context("cannot prepare the bus")?;
         let life = Lifecycle::new();
-        let origin = Origin::start(&[ALLOWED_HOST, PASTE_HOST, LATER_HOST], &life).await?;
+        let token = Secret::new(format!("demo-{}-{}", ExchangeId::random(), ExchangeId::random()));
+        let forge = Forge::make(home.join("upstream"), token.clone()).await?;
+        let hosts = [ALLOWED_HOST, PASTE_HOST, LATER_HOST, "localhost"];
+        let origin = Origin::start(&hosts, Some(forge.clone()), &life).await?;
         let mut world = Self {
             bus: context::connect(home, &url, Role::Operator).await?,
-            token: Secret::new(format!("demo-{}-{}", ExchangeId::random(), ExchangeId::random())),
+            token,
+            forge,
             marker: format!("marker-{}", ExchangeId::random()),
             host: host_listeners().context("cannot listen on loopback")?,
             home: Some(temporary),
@@ -126,6 +132,8 @@ impl World {
         command
             .args(["--probe", "canaries"])
             .env(TOKEN_VARIABLE, self.token.expose())
+            // The git gate believes whom the host believes, and whom its operator adds.
+            .env("BOT_BOTTLE_UPSTREAM_CA", self.authority())
             .stdin(Stdio::null())
             .stderr(log)
             .kill_on_drop(true);
@@ -168,6 +176,11 @@ impl World {
         }
     }
 
+    /// The address of the repository, which the agent uses as anybody would.
+    fn repository(&self) -> String {
+        format!("https://localhost:{}/team/tools.git", self.origin.address.port())
+    }
+
     /// Writes a bottle and an agent of this name, as a person would.
     pub(super) fn write_agent(&self, name: &str, argv: &[&str]) -> anyhow::Result<()> {
         let masked: String = self.token.expose().bytes().map(|byte| format!("{:02x}", byte ^ 0x55)).collect();
@@ -179,11 +192,20 @@ impl World {
             "host_port": self.host.0.local_addr()?.port(),
             "masked_token": masked,
             "marker": self.marker,
+            "repository": self.repository(),
         });
         let bottle = serde_json::json!({
             "agent_provider": { "template": "command", "argv": argv },
             "env": { "DEMO": demo.to_string() },
             "egress": self.policy(),
+            "git-gate": {
+                "user": { "name": "Demo Agent", "email": "agent@example.org" },
+                "repos": { "tools": {
+                    "url": self.repository(),
+                    "token_ref": TOKEN_VARIABLE,
+                    "refs": { "create": ["agent/*"], "update": ["agent/*"] },
+                } },
+            },
         });
         let bottle = serde_yaml::to_string(&bottle).context("cannot write a bottle")?;
         for (folder, frontmatter) in [("bottles", bottle), ("agents", format!("bottle: {name}\n"))] {

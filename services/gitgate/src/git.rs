@@ -30,9 +30,6 @@ const SETTINGS: [(&str, &str); 14] = [
     ("safe.directory", "*"),
 ];
 
-/// How many there are, as git reads it.
-const COUNT: &str = "14";
-
 /// The `git` program, and a directory without anything in it that stands for the home.
 #[derive(Clone, Debug)]
 pub struct Git {
@@ -51,10 +48,21 @@ impl Git {
     /// from outside. The child is killed when its handle is dropped; it reads nothing unless it is given something.
     #[must_use]
     pub fn command(&self, repository: &Path) -> Command {
+        self.command_with(repository, [])
+    }
+
+    /// Like [`Git::command`], with further settings, which hold over the standing ones.
+    #[must_use]
+    pub fn command_with<'a>(
+        &self,
+        repository: &Path,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Command {
         let mut command = Command::new(&self.program);
         command
             .env_clear()
             .envs(self.environment())
+            .envs(configuration(settings))
             .env("GIT_DIR", repository)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -72,7 +80,8 @@ impl Git {
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_ATTR_NOSYSTEM", "1"),
             ("GIT_NO_REPLACE_OBJECTS", "1"),
-            ("GIT_GRAFT_FILE", "/dev/null"),
+            // Not /dev/null itself: git would find a file there, and say that grafts are old.
+            ("GIT_GRAFT_FILE", "/dev/null/none"),
             ("GIT_TERMINAL_PROMPT", "0"),
             ("GIT_ALLOW_PROTOCOL", "ssh:https"),
             ("GIT_OPTIONAL_LOCKS", "0"),
@@ -80,13 +89,21 @@ impl Git {
         let owned = |(name, value): (&str, &'static str)| (name.to_owned(), OsStr::new(value));
         let mut variables: Vec<_> = fixed.into_iter().map(owned).collect();
         variables.push(("HOME".to_owned(), self.home.as_os_str()));
-        for (number, (key, value)) in SETTINGS.iter().enumerate() {
-            variables.push((format!("GIT_CONFIG_KEY_{number}"), OsStr::new(*key)));
-            variables.push((format!("GIT_CONFIG_VALUE_{number}"), OsStr::new(*value)));
-        }
-        variables.push(("GIT_CONFIG_COUNT".to_owned(), OsStr::new(COUNT)));
         variables
     }
+}
+
+/// Settings as git reads them from its environment.
+fn configuration<'a>(further: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    let mut count = 0;
+    for (key, value) in SETTINGS.into_iter().chain(further) {
+        variables.push((format!("GIT_CONFIG_KEY_{count}"), key.to_owned()));
+        variables.push((format!("GIT_CONFIG_VALUE_{count}"), value.to_owned()));
+        count += 1;
+    }
+    variables.push(("GIT_CONFIG_COUNT".to_owned(), count.to_string()));
+    variables
 }
 
 #[cfg(test)]
@@ -94,7 +111,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_is_counted() {
-        assert_eq!(COUNT, SETTINGS.len().to_string());
+    fn every_setting_is_counted_and_the_last_holds() {
+        let variables = configuration([("gc.auto", "1")]);
+        let count = SETTINGS.len();
+        assert_eq!(variables.last(), Some(&("GIT_CONFIG_COUNT".to_owned(), (count + 1).to_string())));
+        assert!(variables.contains(&(format!("GIT_CONFIG_VALUE_{count}"), "1".to_owned())));
     }
 }

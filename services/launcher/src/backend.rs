@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use handover::Channel;
 use rustix::process::Signal;
 
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 
 /// Where the agent lives inside a bottle.
 pub const AGENT_HOME: &str = "/home/agent";
@@ -122,12 +122,24 @@ pub enum RunEnd {
 pub struct SidecarSpec {
     /// The bottle it serves.
     pub bottle: Slug,
-    /// Its name: `egress`, `door`.
+    /// Its name: `egress`, `door`, `gitgate`.
     pub name: &'static str,
     /// Its program on the host.
     pub program: PathBuf,
     /// Whether it has a directory to write to, [`SIDECAR_SPOOL`].
     pub has_spool: bool,
+    /// A program beside its own, under `/.bot-bottle/` and this name; the host's `/usr` it sees anyway.
+    pub beside: Option<(&'static str, PathBuf)>,
+    /// Bytes of memory that it may fill with all that it starts.
+    pub memory: u64,
+}
+
+impl SidecarSpec {
+    /// One that writes nowhere, starts nothing, and may fill 512 MiB of memory.
+    #[must_use]
+    pub fn new(bottle: Slug, name: &'static str, program: PathBuf) -> Self {
+        Self { bottle, name, program, has_spool: false, beside: None, memory: limits::SIDECAR_MEMORY }
+    }
 }
 
 /// Makes and removes boundaries.

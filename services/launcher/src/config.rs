@@ -16,7 +16,8 @@ use crate::state::StateRoot;
 pub struct LauncherConfig {
     /// The bot-bottle home.
     pub home: PathBuf,
-    /// The directory with `bot-bottle-init` (or `static/bot-bottle-init`), `bot-bottle-egress` and `bot-bottle-door`.
+    /// The directory with `bot-bottle-init` (or `static/bot-bottle-init`), `bot-bottle-egress` and the
+    /// other sidecars.
     pub programs: PathBuf,
     /// The bubblewrap program.
     pub bubblewrap: PathBuf,
@@ -117,6 +118,14 @@ impl LauncherConfig {
 
     pub(crate) fn door(&self) -> PathBuf {
         self.programs.join("bot-bottle-door")
+    }
+
+    pub(crate) fn gitgate(&self) -> PathBuf {
+        self.programs.join("bot-bottle-gitgate")
+    }
+
+    pub(crate) fn deploy_keys(&self) -> PathBuf {
+        self.programs.join("bot-bottle-deploy-keys")
     }
 }
 

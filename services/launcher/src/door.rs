@@ -21,7 +21,7 @@ pub(crate) async fn start(
     credentials: &Credentials,
 ) -> Result<Started, SidecarError> {
     let program = config.door();
-    let spec = SidecarSpec { bottle: bottle.clone(), name: NAME, program, has_spool: false };
+    let spec = SidecarSpec::new(bottle.clone(), NAME, program);
     let handover = DoorHandover { v: 1, bottle, bus: bus_access(config, credentials) };
     let (started, _) = sidecar::start(backend, config, spec, handover).await?;
     Ok(started)

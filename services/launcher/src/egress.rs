@@ -53,7 +53,7 @@ pub(crate) async fn start(
     duties: Duties,
 ) -> Result<(Started, String), EgressError> {
     let program = config.egress();
-    let spec = SidecarSpec { bottle: duties.bottle.clone(), name: NAME, program, has_spool: true };
+    let spec = SidecarSpec { has_spool: true, ..SidecarSpec::new(duties.bottle.clone(), NAME, program) };
     let (started, certificate) = sidecar::start(backend, config, spec, handover(config, duties)?).await?;
     let certificate = certificate.ok_or(SidecarError::Unexpected(NAME))?;
     Ok((started, certificate))

@@ -1,5 +1,6 @@
 //! The agent's environment: the way to the proxy, and the certificate that it must trust, for every runtime (E3).
 
+mod git;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -8,12 +9,15 @@ use base::id::Slug;
 
 use crate::backend::{AGENT_HOME, TRUST};
 
+pub(crate) use git::git_config;
 pub(crate) use trust::trust_files;
 
 /// The proxy's port inside every bottle.
 pub const PROXY_PORT: u16 = 9099;
 /// The port of the bottle's MCP server inside it.
 pub const DOOR_PORT: u16 = 9100;
+/// The git gate's port inside a bottle that has repositories.
+pub const GATE_PORT: u16 = 9420;
 /// Where the agent finds its prompt with the provider's prompt mode `file`.
 pub(crate) const PROMPT_FILE: &str = ".bot-bottle-prompt";
 

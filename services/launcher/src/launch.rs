@@ -4,6 +4,7 @@ mod ending;
 mod live;
 mod made;
 mod settle;
+mod sidecars;
 
 use std::fs::File;
 use std::future::Future;
@@ -25,15 +26,14 @@ use telemetry::{Kind, Open};
 use self::made::Made;
 use crate::backend::{AGENT_HOME, AGENT_WORKSPACE, BottleFile, Boundary, BoundarySpec, Place};
 use crate::canary::Canary;
-use crate::egress::{self, Duties};
-use crate::environment::{PROMPT_FILE, environment, trust_files};
+use crate::environment::{PROMPT_FILE, environment, git_config, trust_files};
 use crate::output::Pumps;
 use crate::plan::{Plan, plan};
+use crate::probe;
 use crate::record::{Owner, Registered, add_note};
-use crate::sidecars::{self, Sidecars};
+use crate::sidecars::{Sidecars, Wanted, ports};
 use crate::step::{LaunchError, Step};
 use crate::world::World;
-use crate::{door, probe, token};
 
 pub(crate) use live::{Stop, Stops};
 pub(crate) use settle::Settled;
@@ -200,57 +200,12 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// Step 3.
-    async fn sidecars(&self, plan: &Plan, revision: u64, canary: &Canary) -> Result<Sidecars, LaunchError> {
-        let failed = |kind, doing: &str, error: &dyn std::error::Error| {
-            LaunchError::caused(Step::Sidecars, kind, doing, error)
-        };
-        let policy = plan.resolved.bottle.egress.clone();
-        let needed = token::read_all(&policy, &self.world.config.environment).await;
-        let needed = needed
-            .map_err(|error| LaunchError::new(Step::Sidecars, FailureKind::Secret, error.to_string()))?;
-        if let Some(name) =
-            plan.env.iter().find(|(_, value)| needed.secrets.values().any(|s| value.contains(s.expose())))
-        {
-            let reason = format!(
-                "env {}: its value holds a token of this bottle's routes, which the agent must never see; remove it",
-                name.0
-            );
-            return Err(LaunchError::new(Step::Sidecars, FailureKind::Secret, reason));
-        }
-        let identity = || {
-            let identity = self.world.minter.mint(&plan.bottle, plan.wall.saturating_add(SLACK));
-            identity
-                .map_err(|error| failed(FailureKind::Internal, "making the bottle's bus identity", &error))
-        };
-        let (credentials, of_the_door) = (identity()?, identity()?);
-        let rules = token::read_rules(&self.world.config.home.join(RULES)).await;
-        let rules =
-            rules.map_err(|reason| LaunchError::new(Step::Sidecars, FailureKind::Manifest, reason))?;
-        let bottle = plan.bottle.clone();
-        let (canary, trace) = (canary.value.clone(), self.trace);
-        let duties = Duties { bottle, credentials, revision, policy, needed, canary, rules, trace };
-        let (backend, config) = (&*self.world.backend, &self.world.config);
-        let door = async {
-            if !plan.resolved.bottle.supervise {
-                return Ok(None);
-            }
-            door::start(backend, config, plan.bottle.clone(), &of_the_door).await.map(Some)
-        };
-        // What is left of one whose fellow has failed is ended with the rest of the launch.
-        let (egress, door) = tokio::join!(egress::start(backend, config, duties), door);
-        let (egress, certificate) =
-            egress.map_err(|error| failed(FailureKind::Sidecar, "starting the egress sidecar", &error))?;
-        let door = door.map_err(|error| failed(FailureKind::Sidecar, "starting the door", &error))?;
-        Ok(Sidecars { egress, certificate, door })
-    }
-
     /// Step 4.
     async fn boundary(&self, plan: &Plan) -> Result<Box<dyn Boundary>, LaunchError> {
         let spec = BoundarySpec {
             bottle: plan.bottle.clone(),
             limits: plan.limits,
-            ports: sidecars::ports(plan.resolved.bottle.supervise),
+            ports: ports(Wanted::of(&plan.resolved.bottle)),
         };
         let made = self.world.backend.create(spec).await;
         made.map_err(|e| LaunchError::caused(Step::Boundary, FailureKind::Boundary, "making the bottle", &e))
@@ -319,24 +274,13 @@ async fn provision(
     let mut files = trust_files(certificate).map_err(|error| failed("reading the certificate", &error))?;
     let home =
         |path: &str, content: Vec<u8>| BottleFile { place: Place::Home, path: PathBuf::from(path), content };
-    files.push(home(".gitconfig", git_identity(plan).into_bytes()));
+    files.push(home(".gitconfig", git_config(plan).into_bytes()));
     // The one file in it tells the agent where it is; the directory is what matters.
     files.push(home("workspace/.keep", Vec::new()));
     if plan.prompt == manifest::PromptMode::File {
         files.push(home(PROMPT_FILE, plan.instructions.clone().into_bytes()));
     }
     boundary.copy_in(files).await.map_err(|error| failed("putting files into the bottle", &error))
-}
-
-/// `user.name` and `user.email` as git reads them (M9).
-fn git_identity(plan: &Plan) -> String {
-    let identity = &plan.resolved.identity;
-    let line = |key: &str, value: &str| {
-        format!("\t{key} = \"{}\"\n", value.replace('\\', "\\\\").replace('"', "\\\""))
-    };
-    let name = identity.name.as_ref().map(|claim| line("name", &claim.value));
-    let email = identity.email.as_ref().map(|claim| line("email", &claim.value));
-    format!("[user]\n{}{}", name.unwrap_or_default(), email.unwrap_or_default())
 }
 
 /// Step 7.

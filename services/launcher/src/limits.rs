@@ -37,7 +37,7 @@ pub const WALL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Bytes that its home may take.
 pub const HOME: u64 = 16 << 30;
 /// Bytes of memory that a sidecar may fill; by itself it needs a tenth.
-const SIDECAR_MEMORY: u64 = 512 << 20;
+pub(crate) const SIDECAR_MEMORY: u64 = 512 << 20;
 
 /// Processes and threads of a sidecar: its runtime may start 512 threads that wait for the disk or for names.
 const SIDECAR_PROCESSES: u64 = 1024;
@@ -100,16 +100,20 @@ pub fn plan(limits: &Limits, hierarchy: &Hierarchy, name: &str) -> Enforcement {
 
 /// Decides how to enforce the limits of a sidecar: groups of its own where `hierarchy` has them, and always what it can
 /// set on itself.
-pub(crate) fn of_a_sidecar(hierarchy: &Hierarchy, bottle: &Slug, sidecar: &str) -> Enforcement {
+pub(crate) fn of_a_sidecar(
+    hierarchy: &Hierarchy,
+    bottle: &Slug,
+    (sidecar, memory): (&str, u64),
+) -> Enforcement {
     let limits = Limits {
-        memory: Some(SIDECAR_MEMORY),
+        memory: Some(memory),
         processes: Some(SIDECAR_PROCESSES),
         processes_assumed: true,
         ..Limits::default()
     };
     // No slug has a dot.
     let mut plan = plan(&limits, hierarchy, &format!("{bottle}.{sidecar}"));
-    plan.own = vec![NO_CORE, (Resource::Data, SIDECAR_MEMORY)];
+    plan.own = vec![NO_CORE, (Resource::Data, memory)];
     plan.notes = plan.notes.into_iter().map(|note| format!("{sidecar} {note}")).collect();
     plan
 }
@@ -228,12 +232,16 @@ mod tests {
     fn a_sidecar_has_groups_of_its_own() {
         let bottle = "a-00000".parse().unwrap();
         let controllers = ["memory", "pids"].map(str::to_owned).to_vec();
-        let found = of_a_sidecar(&Hierarchy::V2 { base: "/g".into(), controllers }, &bottle, "egress");
+        let found = of_a_sidecar(
+            &Hierarchy::V2 { base: "/g".into(), controllers },
+            &bottle,
+            ("egress", SIDECAR_MEMORY),
+        );
         assert_eq!(found.groups[0].path, PathBuf::from("/g/bot-bottle/a-00000.egress"));
         let settings: Vec<_> = found.groups[0].settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(settings, ["memory.max=536870912", "memory.swap.max=0", "pids.max=1024"]);
         assert!(found.notes.is_empty());
-        let without = of_a_sidecar(&Hierarchy::None, &bottle, "egress");
+        let without = of_a_sidecar(&Hierarchy::None, &bottle, ("egress", SIDECAR_MEMORY));
         assert_eq!(without.own, [(Resource::Core, 1), (Resource::Data, 512 << 20)]);
         insta::assert_snapshot!(without.notes.join("\n"), @r"
         egress memory: no control group can be made here, so the limit holds for each process by itself

@@ -177,10 +177,6 @@ fn limits(given: &manifest::Limits) -> Limits {
 #[must_use]
 pub fn notes(resolved: &Resolved) -> Vec<String> {
     let mut notes = resolved.warnings.clone();
-    if !resolved.bottle.repos.is_empty() {
-        notes
-            .push("git-gate.repos: this release has no git gate, so no repository can be reached".to_owned());
-    }
     if !resolved.skills.is_empty() {
         notes.push("skills: this release does not copy skills into the bottle".to_owned());
     }

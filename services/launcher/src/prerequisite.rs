@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::config::LauncherConfig;
+use crate::tools::{self, GateTools};
 
 /// Something that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -26,6 +27,8 @@ pub struct Missing {
 
 /// The oldest bubblewrap that can forbid further user namespaces.
 const OLDEST: (u32, u32) = (0, 8);
+/// The oldest git whose settings the gate relies on.
+const OLDEST_GIT: (u32, u32) = (2, 36);
 const APPARMOR: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 const CLONE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
 const LIMIT: &str = "/proc/sys/user/max_user_namespaces";
@@ -44,6 +47,10 @@ pub fn prerequisites(config: &LauncherConfig) -> Vec<Prerequisite> {
         Prerequisite { name: "bot-bottle-init", found: program(&config.init()) },
         Prerequisite { name: "bot-bottle-egress", found: program(&config.egress()) },
         Prerequisite { name: "bot-bottle-door", found: program(&config.door()) },
+        Prerequisite { name: "bot-bottle-gitgate", found: program(&config.gitgate()) },
+        Prerequisite { name: "bot-bottle-deploy-keys", found: program(&config.deploy_keys()) },
+        Prerequisite { name: "git", found: git() },
+        Prerequisite { name: "gitleaks", found: gitleaks(config) },
         Prerequisite { name: "home", found: home(&config.home) },
     ]
 }
@@ -74,9 +81,10 @@ fn bubblewrap(path: &Path) -> Result<String, Missing> {
     }
 }
 
-/// `bubblewrap 0.8.0`
+/// `bubblewrap 0.8.0`, `git version 2.39.5`, and with a word in parentheses after it.
 fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.rsplit(' ').next()?.split('.').map(str::parse);
+    let number = text.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let mut numbers = number.split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
@@ -133,6 +141,37 @@ fn program(path: &Path) -> Result<String, Missing> {
     }
 }
 
+/// The git gate's own; what the agent uses in its bottle is the same file.
+fn git() -> Result<String, Missing> {
+    const INSTALL: &str =
+        "install a newer one from the system's packages: `apt-get install git openssh-client`";
+    let path = tools::system("git").ok_or_else(|| missing("git is not in /usr", INSTALL))?;
+    let output = Command::new(&path).arg("--version").stdin(Stdio::null()).output();
+    let output =
+        output.map_err(|e| missing(format!("{} cannot be started ({e})", path.display()), INSTALL))?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match version(&text) {
+        Some(found) if found >= OLDEST_GIT => Ok(format!("{}, {text}", path.display())),
+        _ => Err(missing(
+            format!(
+                "{} says {:?}, and {}.{} or newer is needed",
+                path.display(),
+                base::inert(&text, 80),
+                OLDEST_GIT.0,
+                OLDEST_GIT.1
+            ),
+            INSTALL,
+        )),
+    }
+}
+
+fn gitleaks(config: &LauncherConfig) -> Result<String, Missing> {
+    match GateTools::find(config) {
+        Ok(tools) => Ok(tools.gitleaks.display().to_string()),
+        Err(error) => Err(missing(format!("{} is not installed", error.name), error.cure)),
+    }
+}
+
 fn home(path: &Path) -> Result<String, Missing> {
     if path.is_dir() {
         return Ok(path.display().to_string());
@@ -160,6 +199,7 @@ mod tests {
     fn compares_versions_as_numbers() {
         assert!(version("bubblewrap 0.11.0").unwrap() > OLDEST);
         assert!(version("bubblewrap 0.4.1").unwrap() < OLDEST);
+        assert_eq!(version("git version 2.39.3 (Apple Git-146)"), Some((2, 39)));
         assert_eq!(version("what"), None);
     }
 }

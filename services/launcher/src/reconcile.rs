@@ -7,6 +7,8 @@ use bus::message::record::BottleState;
 use bus::{Bus, BusError, Value};
 
 use crate::backend::Backend;
+use crate::config::LauncherConfig;
+use crate::gitgate;
 use crate::identity::OwnHome;
 use crate::record::add_note;
 use crate::state::StateRoot;
@@ -44,10 +46,11 @@ pub struct Reconciled {
 /// [`ReconcileError`]; what was not reached is reached the next time.
 pub async fn reconcile(
     home: &OwnHome,
-    state: &StateRoot,
+    config: &LauncherConfig,
     backend: &dyn Backend,
     bus: Option<(&Bus, &Clock)>,
 ) -> Result<Reconciled, ReconcileError> {
+    let state = &config.state();
     let mut done = Reconciled::default();
     let mut left = backend.list_owned()?;
     for bottle in state.bottles().map_err(ReconcileError::State)? {
@@ -56,7 +59,7 @@ pub async fn reconcile(
         }
     }
     for bottle in left {
-        match remove(state, backend, &bottle).await {
+        match remove(config, backend, &bottle).await {
             Ok(()) => done.removed.push(bottle),
             Err(reason) => done.remains.push(reason),
         }
@@ -73,10 +76,13 @@ pub async fn reconcile(
     Ok(done)
 }
 
-async fn remove(state: &StateRoot, backend: &dyn Backend, bottle: &Slug) -> Result<(), String> {
-    // The state holds the record of what the backend made: it goes last.
+async fn remove(config: &LauncherConfig, backend: &dyn Backend, bottle: &Slug) -> Result<(), String> {
+    // Whatever the forge says, no process of the bottle stays.
+    let revoked = gitgate::revoke(backend, config, bottle).await;
+    // The state holds the record of what was made: it goes last.
     backend.destroy(bottle).await.map_err(|error| base::error::chain(&error))?;
-    let removed = state.of(bottle).remove().await;
+    revoked?;
+    let removed = config.state().of(bottle).remove().await;
     removed.map_err(|error| format!("cannot remove the state of {bottle}: {error}"))
 }
 

@@ -76,7 +76,7 @@ impl Launcher {
         let collector = config.collector()?;
         let home = OwnHome::take(&config.home)?;
         let Deps { bus, minter, backend, clock, observer } = deps;
-        let done = reconcile(&home, &config.state(), &*backend, Some((&bus, &clock))).await?;
+        let done = reconcile(&home, &config, &*backend, Some((&bus, &clock))).await?;
         let queue = bus.work_queue(&bus::layout::LAUNCHERS).await?;
         let stops = bus.subscribe("bottle.stop.*").await?;
         let tracer = Tracer::start(collector, "bot-bottle-launcher", clock.clone(), life);

@@ -11,12 +11,16 @@ use bus::Credentials;
 use handover::sidecar::{BusAccess, Listeners, SidecarAnswer};
 use handover::{Channel, ChannelError};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::backend::{Backend, BackendError, Sidecar, SidecarSpec};
 use crate::config::LauncherConfig;
 
 /// How long a sidecar may take to get ready.
 const READY: Duration = Duration::from_secs(15);
+
+/// How long one order may take that needs somebody else's server.
+const ORDER: Duration = Duration::from_secs(60);
 
 /// How long one that has closed its channel may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -76,6 +80,29 @@ pub(crate) async fn start(
             Err(SidecarError::Channel { name, source, log: last_words(config, &bottle, name) })
         }
     }
+}
+
+/// Starts a program in a sidecar's box for one order, and waits for its answer and its end.
+pub(crate) async fn ask<A: DeserializeOwned + Send + 'static>(
+    backend: &dyn Backend,
+    config: &LauncherConfig,
+    spec: SidecarSpec,
+    order: impl Serialize + Send + 'static,
+) -> Result<A, SidecarError> {
+    let (bottle, name) = (spec.bottle.clone(), spec.name);
+    let mut process = backend.start_sidecar(spec).await?;
+    let channel = process.take_channel().ok_or(SidecarError::Unexpected(name))?;
+    let (_, answer) = talk(channel, move |channel| {
+        channel.set_deadline(ORDER)?;
+        channel.send(&order, &[])?;
+        channel.receive::<A>().map(|(answer, _)| answer)
+    })
+    .await;
+    if tokio::time::timeout(LAST_WORDS, process.wait()).await.is_err() {
+        process.kill();
+        drop(process.wait().await);
+    }
+    answer.map_err(|source| SidecarError::Channel { name, source, log: last_words(config, &bottle, name) })
 }
 
 fn refused(name: &'static str, reason: &str) -> SidecarError {

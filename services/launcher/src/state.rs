@@ -64,7 +64,7 @@ impl StateDir {
             DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
         private_directory(&self.0)?;
-        for directory in [self.home(), self.trust(), self.spool("egress")] {
+        for directory in [self.home(), self.trust(), self.spool("egress"), self.spool("gitgate")] {
             private_directory(&directory)?;
         }
         Ok(())

@@ -21,7 +21,7 @@ const CERTIFICATES: u64 = 1 << 20;
 
 /// Why a token could not be read. It never shows what was read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the token {reference}: {reason}")]
+#[error("cannot read the token or key {reference}: {reason}")]
 pub struct TokenError {
     reference: String,
     reason: String,
@@ -46,9 +46,7 @@ pub(crate) async fn read_all(policy: &EgressPolicy, host: &HostEnvironment) -> R
         if let Some(auth) = &route.auth
             && !needed.secrets.contains_key(&auth.token_ref)
         {
-            let failed = |reason| TokenError { reference: base::inert(&auth.token_ref, 200), reason };
-            let secret =
-                read(&auth.token_ref, host).await.and_then(|secret| checked(&secret)).map_err(failed)?;
+            let secret = read_one(&auth.token_ref, host).await?;
             needed.secrets.insert(auth.token_ref.clone(), secret);
         }
         if let Some(ca) = route.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
@@ -61,6 +59,24 @@ pub(crate) async fn read_all(policy: &EgressPolicy, host: &HostEnvironment) -> R
         }
     }
     Ok(needed)
+}
+
+/// One token, as a header can carry it.
+///
+/// # Errors
+/// As [`read_all`].
+pub(crate) async fn read_one(reference: &str, host: &HostEnvironment) -> Result<Secret, TokenError> {
+    let failed = |reason| TokenError { reference: base::inert(reference, 200), reason };
+    read(reference, host).await.and_then(|secret| checked(&secret)).map_err(failed)
+}
+
+/// A whole text file of at most `most` bytes, such as a private key.
+///
+/// # Errors
+/// It cannot be read; the text names it.
+pub(crate) async fn read_file(path: &Path, most: u64, host: &HostEnvironment) -> Result<String, TokenError> {
+    let failed = |reason| TokenError { reference: base::inert(&path.to_string_lossy(), 200), reason };
+    read_text(&host.expand(path), most).await.map_err(failed)
 }
 
 /// The operator's file of secret rules, if there is one.

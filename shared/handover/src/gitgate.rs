@@ -70,7 +70,7 @@ pub struct GateRepo {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum GateAccess {
-    /// SSH with a private key of the operator's.
+    /// SSH with a private key of the operator's, or one that was made and registered for this one launch (G8).
     Ssh {
         /// The server's public key, pinned: its type and its base64 text.
         host_key: String,
@@ -78,23 +78,62 @@ pub enum GateAccess {
         #[serde(with = "exposed")]
         key: Secret,
     },
-    /// SSH with a key that the gate makes and registers for this one launch (G8).
-    DeployKey {
-        /// As above.
-        host_key: String,
-        /// The forge's address, such as `https://forge.example.org`.
-        api_url: String,
-        /// The forge's token, which may register keys.
-        #[serde(with = "exposed")]
-        token: Secret,
-        /// What the key is called at the forge; it names the bottle, so that whoever finds it knows whose it is.
-        title: String,
-    },
     /// HTTPS, with a token if the repository wants one.
     Https {
         /// It.
         #[serde(default, with = "exposed_option")]
         token: Option<Secret>,
+    },
+}
+
+/// What the program gets that makes, registers and takes back deploy keys at a Gitea or Forgejo forge (G8); its only frame.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DeployKeyHandover {
+    /// Version of this message: 1.
+    pub v: u32,
+    /// What it is to do.
+    pub order: DeployKeyOrder,
+    /// The repository's address, which names the repository at the forge, too.
+    pub url: String,
+    /// The forge's address; `https://` and the repository's host unless given.
+    #[serde(default)]
+    pub api_url: Option<String>,
+    /// The forge's token, which may register keys.
+    #[serde(with = "exposed")]
+    pub token: Secret,
+    /// What the key is called at the forge.
+    pub title: String,
+    /// How the host's own network is left.
+    #[serde(default)]
+    pub uplink: Uplink,
+}
+
+/// What is to be done with deploy keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeployKeyOrder {
+    /// Make a key pair and register its public half, with the right to write.
+    Register,
+    /// Take back every key with the title. None is fine, too.
+    Revoke,
+}
+
+/// What came of it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum DeployKeyAnswer {
+    /// The public half is registered.
+    Registered {
+        /// The private half, in OpenSSH's form.
+        #[serde(with = "exposed")]
+        key: Secret,
+    },
+    /// The forge has no key with the title any more.
+    Revoked,
+    /// It could not be done.
+    Failed {
+        /// Why, without any secret, and what to try.
+        reason: String,
     },
 }
 

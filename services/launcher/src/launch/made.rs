@@ -8,6 +8,8 @@ use bus::message::record::BottleState;
 use bus::message::run::StateKept;
 
 use crate::backend::{Backend, Boundary};
+use crate::config::LauncherConfig;
+use crate::gitgate;
 use crate::plan::Plan;
 use crate::record::{Registered, add_note};
 use crate::sidecars::Sidecars;
@@ -23,6 +25,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct Made {
     backend: Arc<dyn Backend>,
+    config: LauncherConfig,
     bottle: Slug,
     state: StateDir,
     pub(super) has_state: bool,
@@ -35,6 +38,7 @@ impl Made {
     pub(super) fn new(world: &World, plan: &Plan) -> Self {
         Self {
             backend: world.backend.clone(),
+            config: world.config.clone(),
             bottle: plan.bottle.clone(),
             state: world.config.state().of(&plan.bottle),
             has_state: false,
@@ -56,7 +60,7 @@ impl Made {
     /// Nothing ran in it, so nothing of it is kept. The record of a bottle whose request is handed back says `lost`,
     /// since `failed` would end the request.
     pub(super) async fn undo(self, error: &LaunchError, hand_back: bool) {
-        let ended = end(&*self.backend, &self.bottle, self.boundary, self.sidecars).await;
+        let ended = end((&*self.backend, &self.config), &self.bottle, self.boundary, self.sidecars).await;
         let state = match (self.has_state, ended) {
             (true, true) => remove(&self.state).await,
             (true, false) => StateKept::Kept,
@@ -92,7 +96,7 @@ async fn remove(state: &StateDir) -> StateKept {
 /// Ends a bottle's parts in reverse: the boundary, its sidecars, and what the backend made for them. Returns whether
 /// all of it is gone: otherwise the state, which records it, must stay as it is.
 pub(super) async fn end(
-    backend: &dyn Backend,
+    (backend, config): (&dyn Backend, &LauncherConfig),
     bottle: &Slug,
     boundary: Option<Box<dyn Boundary>>,
     sidecars: Option<Sidecars>,
@@ -105,9 +109,13 @@ pub(super) async fn end(
     if let Some(sidecars) = sidecars {
         sidecars.stop(GRACE).await;
     }
+    let revoked = gitgate::revoke(backend, config, bottle).await;
+    if let Err(reason) = &revoked {
+        tracing::error!(%bottle, reason, "a deploy key is left at its forge; it is taken back at the next start or cleanup");
+    }
     let destroyed = backend.destroy(bottle).await;
     if let Err(error) = &destroyed {
         tracing::warn!(%bottle, error = base::error::chain(error), "something of a bottle is left; cleanup removes it");
     }
-    destroyed.is_ok()
+    revoked.is_ok() && destroyed.is_ok()
 }

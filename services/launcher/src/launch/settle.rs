@@ -30,7 +30,13 @@ impl Launch<'_> {
         let (recorded, result) =
             tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
         warn(&plan.bottle, recorded);
-        let gone = made::end(&*self.world.backend, &plan.bottle, Some(boundary), Some(sidecars)).await;
+        let gone = made::end(
+            (&*self.world.backend, &self.world.config),
+            &plan.bottle,
+            Some(boundary),
+            Some(sidecars),
+        )
+        .await;
         let state = match gone {
             true => keep(&self.world.config.state().of(&plan.bottle), ended).await,
             false => StateKept::Kept,

@@ -84,7 +84,11 @@ fn directories(path: &Path) -> io::Result<()> {
     for above in [parent.parent(), Some(parent)].into_iter().flatten() {
         pass_on(above)?;
     }
-    fs::create_dir(path)
+    match fs::create_dir(path) {
+        // A bottle's name is its own: an earlier program of the same box was here, for another order.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
 }
 
 /// Kernels without swap accounting have no such file.

@@ -117,8 +117,10 @@ for top in ('/etc', '/home', '/run', '/tmp', '/var', '/dev/shm', '/.bot-bottle')
         for name in names: look(os.path.join(directory, name))
 for process in filter(str.isdigit, os.listdir('/proc')):
     for name in ('environ', 'cmdline', 'maps', 'mountinfo', 'status'): look('/proc/%s/%s' % (process, name))
-peer = socket.create_connection(('egress', 9099), 5); peer.sendall(b'count')
-print(found, peer.recv(100).decode())
+def count(name, port):
+    peer = socket.create_connection((name, port), 5); peer.sendall(b'count')
+    return peer.recv(100).decode()
+print(found, count('egress', 9099), count('gitgate', 9420))
 ",
         // The script itself must not hold the token.
         token
@@ -129,7 +131,9 @@ print(found, peer.recv(100).decode())
             .replace('\'', "\\'")
     );
     let routes = "egress: {routes: [{host: api.example, auth: {scheme: Bearer, token_ref: THE_TOKEN}}]}";
-    world.agent(&["/usr/bin/python3", "-c", &script], routes);
+    // As a git token of another sidecar, too.
+    let repos = "git-gate: {repos: {tools: {url: https://git.example/tools, token_ref: THE_TOKEN}}}";
+    world.agent(&["/usr/bin/python3", "-c", &script], &format!("{routes}\n{repos}"));
     let host = [("THE_TOKEN".to_owned(), token.clone())].into_iter().collect();
     let seen_outside: Arc<Mutex<Vec<String>>> = Arc::default();
     let (outside, word, home) = (seen_outside.clone(), token.clone(), world.home.path().to_owned());
@@ -140,7 +144,7 @@ print(found, peer.recv(100).decode())
     let launcher = world.launcher_with(|config| config.environment = host, observer).await;
     let exited = world.run("r1").await;
     launcher.stop().await;
-    assert_eq!(exited.result.as_deref(), Some("[] 1 secrets\n"));
+    assert_eq!(exited.result.as_deref(), Some("[] 1 secrets 1 secrets\n"));
     assert_eq!(*seen_outside.lock().unwrap(), Vec::<String>::new());
     // The bus keeps its streams below the home.
     assert_eq!(places_on_the_host(world.home.path(), &token), Vec::<String>::new());

@@ -8,6 +8,7 @@
 mod boundary;
 mod crash;
 mod door;
+mod gitgate;
 mod launch;
 mod limits;
 mod probe;

@@ -16,7 +16,7 @@ async fn sidecar(host: &Host, bottle: &Slug, script: &str) -> Box<dyn Sidecar> {
     let program = state.path().join("program");
     std::fs::write(&program, format!("#!/usr/bin/python3\n{script}")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let spec = SidecarSpec { bottle: bottle.clone(), name: "egress", program, has_spool: true };
+    let spec = SidecarSpec { has_spool: true, ..SidecarSpec::new(bottle.clone(), "egress", program) };
     host.backend.start_sidecar(spec).await.unwrap()
 }
 
@@ -101,7 +101,7 @@ for path in ('x', '/spool/x', '/usr/x', '/etc/x'):
     let program = state.path().join("program");
     std::fs::write(&program, format!("#!/usr/bin/python3\n{script}")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let spec = SidecarSpec { bottle: bottle.clone(), name: "door", program, has_spool: false };
+    let spec = SidecarSpec::new(bottle.clone(), "door", program);
     let mut sidecar = host.backend.start_sidecar(spec).await.unwrap();
     tokio::time::timeout(LIMIT, sidecar.wait()).await.unwrap();
     assert_eq!(std::fs::read_to_string(state.log("door")).unwrap(), "/ False\n");

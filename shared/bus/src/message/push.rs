@@ -16,7 +16,7 @@ pub struct Accepted {
     pub bottle: Slug,
     /// The repository's name in the bottle's manifest.
     pub repo: String,
-    /// When.
+    /// When; no two pushes of a bottle have the same.
     #[schemars(schema_with = "time_schema")]
     pub at: Timestamp,
     /// The refs that moved.
@@ -34,7 +34,7 @@ pub struct Rejected {
     pub bottle: Slug,
     /// The repository's name in the bottle's manifest.
     pub repo: String,
-    /// When.
+    /// When; no two pushes of a bottle have the same.
     #[schemars(schema_with = "time_schema")]
     pub at: Timestamp,
     /// The refs that it wanted to move. Untrusted.
@@ -82,6 +82,10 @@ impl Message for Accepted {
     fn subject(&self) -> String {
         format!("push.accepted.{}", self.bottle)
     }
+
+    fn dedup_key(&self) -> Option<String> {
+        Some(moment("accepted", &self.bottle, self.at))
+    }
 }
 
 impl Message for Rejected {
@@ -90,4 +94,13 @@ impl Message for Rejected {
     fn subject(&self) -> String {
         format!("push.rejected.{}", self.bottle)
     }
+
+    fn dedup_key(&self) -> Option<String> {
+        Some(moment("rejected", &self.bottle, self.at))
+    }
+}
+
+/// A bottle's gate gives no two pushes the same moment.
+fn moment(what: &str, bottle: &Slug, at: Timestamp) -> String {
+    format!("push-{what}-{bottle}-{}", at.as_millisecond())
 }

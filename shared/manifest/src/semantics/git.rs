@@ -42,7 +42,7 @@ pub(super) fn check_repos(repos: &BTreeMap<String, Repo>, at: &KeyPath, problems
             Ok(transport) => check_access(repo, transport, &at, problems),
             Err(message) => problems.push(&at.key("url"), message),
         }
-        check_key(repo.key.as_ref(), &at.key("key"), problems);
+        check_key((&repo.url, repo.key.as_ref()), &at.key("key"), problems);
         if let Some(key) = &repo.host_key
             && !is_public_key(key)
         {
@@ -136,13 +136,19 @@ fn check_access(repo: &Repo, transport: Transport, at: &KeyPath, problems: &mut 
     }
 }
 
-fn check_key(key: Option<&RepoKey>, at: &KeyPath, problems: &mut Problems) {
+fn check_key((url, key): (&str, Option<&RepoKey>), at: &KeyPath, problems: &mut Problems) {
     match key {
         Some(RepoKey::Static { path }) if !is_rooted(path) => {
             problems
                 .push(&at.key("path"), "name the key's file from the root or from the home: ~/.ssh/id_forge");
         }
         Some(RepoKey::Gitea { api_url, forge_token_env }) => {
+            if !names_a_repository(url) {
+                problems.push(
+                    at,
+                    "a forge's repository is OWNER/NAME at the end of `url`; its deploy keys are there",
+                );
+            }
             if !is_env_name(forge_token_env) {
                 let message =
                     "name the host's environment variable that holds the token, such as FORGE_TOKEN";
@@ -155,6 +161,15 @@ fn check_key(key: Option<&RepoKey>, at: &KeyPath, problems: &mut Problems) {
         }
         _ => {}
     }
+}
+
+/// Whether an address ends with an owner and a name, as forges have them.
+fn names_a_repository(url: &str) -> bool {
+    let path = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/'),
+        None => url.split_once(':'),
+    };
+    path.is_some_and(|(_, path)| path.split('/').filter(|part| !part.is_empty()).count() >= 2)
 }
 
 fn is_web_address(url: &str) -> bool {

@@ -140,6 +140,7 @@ git-gate:
     dev.md:10:13: git-gate.repos.login.url: an address carries no credential; name it in token_ref
     dev.md:11:50: git-gate.repos.short.host_key: write the server's public key as in known_hosts, without the host: its type and its base64 text, such as `ssh-ed25519 AAAA…`; ssh-keyscan prints it
     dev.md:11:102: git-gate.repos.short.key.path: name the key's file from the root or from the home: ~/.ssh/id_forge
+    dev.md:12:134: git-gate.repos.deploy.key: a forge's repository is OWNER/NAME at the end of `url`; its deploy keys are there
     dev.md:12:157: git-gate.repos.deploy.key.api_url: write the forge's address, such as https://forge.example.org
     dev.md:12:173: git-gate.repos.deploy.key.forge_token_env: name the host's environment variable that holds the token, such as FORGE_TOKEN
     dev.md:13:149: git-gate.repos.other.key.provider: `vault` is not one of static, gitea

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::super::trouble::Trouble;
 use super::feed::Text;
+use crate::child;
 
 /// The configuration, in the directory that it runs in.
 pub(super) const CONFIG: &str = "gate.toml";
@@ -56,8 +57,7 @@ impl Process {
             .kill_on_drop(true);
         let child = command.spawn().map_err(|error| doubt(format!("it cannot be started: {error}")))?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let limit = Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
-        prlimit(pid, Resource::Data, limit)
+        child::bound(pid, Resource::Data, MEMORY)
             .map_err(|error| doubt(format!("its memory is not bounded: {error}")))?;
         Ok(Self(child))
     }

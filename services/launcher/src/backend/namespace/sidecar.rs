@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::chown;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -40,26 +41,27 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
     let state = backend.config.state.of(&spec.bottle);
     let user = host_user(&spec.bottle, Role::Sidecar);
     let doing = format!("start the {} sidecar of {}", spec.name, spec.bottle);
-    let enforcement = limits::of_a_sidecar(&backend.hierarchy, &spec.bottle, spec.name);
+    let enforcement = limits::of_a_sidecar(&backend.hierarchy, &spec.bottle, (spec.name, spec.memory));
     let before = prepare(backend, &state, (&spec, user), &enforcement)
         .map_err(BackendError::system(doing.as_str()))?;
     let (log, stderr) = SidecarLog::open(state.log(spec.name), sidecar_log::MOST)
         .map_err(BackendError::system(doing.as_str()))?;
     let mut staged = Staged { spawner: backend.spawner.clone(), paths: Vec::new() };
-    let spool = spec.has_spool.then(|| ("spool", state.spool(spec.name)));
-    for (what, path) in [("program", spec.program.clone())].into_iter().chain(spool) {
-        let reached = match StagedTree::open(format!("{}-{}-{what}", spec.bottle, spec.name), &path) {
-            Ok(tree) => backend.spawner.stage(tree).await,
-            Err(error) => Err(error),
-        };
-        let shown = format!("show {} to the {} sidecar", path.display(), spec.name);
-        staged.paths.push(reached.map_err(BackendError::system(shown))?);
-    }
+    let program = show(&mut staged, &spec, "program", spec.program.clone()).await?;
+    let spool = match spec.has_spool {
+        true => Some(show(&mut staged, &spec, "spool", state.spool(spec.name)).await?),
+        false => None,
+    };
+    let beside = match spec.beside.clone() {
+        Some((name, path)) => Some((name, show(&mut staged, &spec, name, path).await?)),
+        None => None,
+    };
     let arguments = sidecar_box::arguments(&SidecarBox {
         name: spec.name,
         system: &backend.system,
-        program: staged.paths[0].clone(),
-        spool: staged.paths.get(1).cloned(),
+        program,
+        beside,
+        spool,
         seccomp: &backend.seccomp,
     });
     let spec_box = BoxSpec {
@@ -76,6 +78,23 @@ pub(super) async fn start(backend: &Namespace, spec: SidecarSpec) -> Result<Name
     record(backend, &state, &child).map_err(BackendError::system(doing))?;
     let (name, notes) = (spec.name, enforcement.notes);
     Ok(NamespaceSidecar { name, child, channel: Some(channel), log, notes, _staged: staged })
+}
+
+/// Makes a file or directory of the host reachable for the box's user; returns where.
+async fn show(
+    staged: &mut Staged,
+    spec: &SidecarSpec,
+    what: &str,
+    path: PathBuf,
+) -> Result<PathBuf, BackendError> {
+    let reached = match StagedTree::open(format!("{}-{}-{what}", spec.bottle, spec.name), &path) {
+        Ok(tree) => staged.spawner.stage(tree).await,
+        Err(error) => Err(error),
+    };
+    let shown = format!("show {} to the {} sidecar", path.display(), spec.name);
+    let reached = reached.map_err(BackendError::system(shown))?;
+    staged.paths.push(reached.clone());
+    Ok(reached)
 }
 
 /// Records and makes the control groups, and gives the sidecar its directory.

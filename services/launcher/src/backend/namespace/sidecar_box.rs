@@ -24,11 +24,13 @@ const TEMPORARY: &str = "67108864";
 
 /// Everything that differs from one sidecar to the next.
 pub(super) struct SidecarBox<'a> {
-    /// `egress`, `door`.
+    /// `egress`, `door`, `gitgate`.
     pub(super) name: &'a str,
     pub(super) system: &'a System,
     /// Host paths, as bubblewrap reaches them.
     pub(super) program: PathBuf,
+    /// A program beside its own, by name.
+    pub(super) beside: Option<(&'static str, PathBuf)>,
     /// The directory that it may write to, if it has one.
     pub(super) spool: Option<PathBuf>,
     pub(super) seccomp: &'a [Vec<u8>],
@@ -50,11 +52,16 @@ pub(super) fn arguments(spec: &SidecarBox<'_>) -> Arguments {
     for path in NETWORK {
         a.push(["--ro-bind-try", path, path]);
     }
+    // Some programs, ssh among them, do not run for a user that has no name.
+    a.file("/etc/passwd", b"sidecar:x:1000:1000::/nonexistent:/usr/sbin/nologin\n".to_vec());
     a.push(["--size", TEMPORARY, "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/dev"]);
     if let Some(spool) = &spec.spool {
         a.bind("--bind", spool, SIDECAR_SPOOL);
     }
     a.bind("--ro-bind", &spec.program, &program(spec.name));
+    if let Some((name, path)) = &spec.beside {
+        a.bind("--ro-bind", path, &program(name));
+    }
     let directory = if spec.spool.is_some() { SIDECAR_SPOOL } else { "/" };
     a.push(["--remount-ro", "/", "--chdir", directory]);
     for (number, filter) in spec.seccomp.iter().enumerate() {
@@ -75,6 +82,7 @@ mod tests {
             name: "egress",
             system: &system,
             program: "/programs/bot-bottle-egress".into(),
+            beside: Some(("helper", "/programs/helper".into())),
             spool: Some("/state/egress".into()),
             seccomp: &[vec![1]],
         });
@@ -103,12 +111,15 @@ mod tests {
         --ro-bind-try /etc/pki /etc/pki
         --ro-bind-try /etc/resolv.conf /etc/resolv.conf
         --ro-bind-try /etc/ssl/certs /etc/ssl/certs
+        --perms 0644
+        --file </etc/passwd> /etc/passwd
         --size 67108864
         --perms 1777
         --tmpfs /tmp
         --remount-ro /dev
         --bind /state/egress /spool
         --ro-bind /programs/bot-bottle-egress /.bot-bottle/egress
+        --ro-bind /programs/helper /.bot-bottle/helper
         --remount-ro /
         --chdir /spool
         --add-seccomp-fd <seccomp 0>

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# A sidecar for tests, either of the two: it speaks the launcher's protocol and answers every connection with how many
+# A sidecar for tests, any of them: it speaks the launcher's protocol and answers every connection with how many
 # secrets it has.
 import base64, json, socket, struct, threading, time
 
@@ -47,7 +47,9 @@ def serve():
         elif asked == b"left":
             peer.sendall(b"%d" % (claims["exp"] - time.time()))
         else:
-            peer.sendall(b"%d secrets" % len([s for s in handover["secrets"].values() if s]))
+            accesses = [repo["access"] for repo in handover.get("repos", {}).values()]
+            secrets = handover.get("secrets") or {n: a.get("key") or a.get("token") for n, a in enumerate(accesses)}
+            peer.sendall(b"%d secrets" % len([secret for secret in secrets.values() if secret]))
         peer.close()
 
 

@@ -220,10 +220,17 @@ fn programs(home: &Path) {
     let programs = home.join("programs");
     std::fs::create_dir(&programs).unwrap();
     std::os::unix::fs::symlink(init_program(), programs.join("bot-bottle-init")).unwrap();
-    for name in ["bot-bottle-egress", "bot-bottle-door"] {
-        let sidecar = programs.join(name);
-        std::fs::write(&sidecar, include_str!("sidecar.py")).unwrap();
-        std::fs::set_permissions(sidecar, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let sidecar = include_str!("sidecar.py");
+    for (name, text) in [
+        ("bot-bottle-egress", sidecar),
+        ("bot-bottle-door", sidecar),
+        ("bot-bottle-gitgate", sidecar),
+        ("bot-bottle-deploy-keys", include_str!("deploy_keys.py")),
+        ("gitleaks", "#!/bin/sh\n"),
+    ] {
+        let program = programs.join(name);
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
 

@@ -1,0 +1,89 @@
+//! Carries records to the bus, and tries again as long as it must.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::error::chain;
+use base::lifecycle::Lifecycle;
+use bus::{Bus, BusError, Link};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
+
+use super::Parcel;
+use super::store::{Name, Store};
+
+/// How long the bus may take to confirm one.
+const CONFIRM: Duration = Duration::from_secs(2);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A record that is on disk.
+pub(super) struct Errand {
+    pub(super) name: Name,
+    pub(super) parcel: Parcel,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// Runs until everybody who records has ended, and at least until the lifecycle stops. What the bus has not taken by then
+/// stays on disk.
+pub(super) async fn carry(
+    store: Arc<Store>,
+    bus: watch::Receiver<Option<Bus>>,
+    mut asked: mpsc::Receiver<Errand>,
+    life: Lifecycle,
+) {
+    let mut waiting: Vec<(Name, Parcel, Option<oneshot::Sender<()>>)> =
+        store.records().into_iter().map(|(name, parcel)| (name, parcel, None)).collect();
+    loop {
+        let pause = if waiting.is_empty() { Duration::MAX } else { PAUSE };
+        let errand = tokio::select! {
+            errand = asked.recv() => errand,
+            () = sleep(pause) => None,
+        };
+        match errand {
+            Some(Errand { name, parcel, done }) => waiting.push((name, parcel, Some(done))),
+            None if asked.is_closed() => return life.stopping().await,
+            None => {}
+        }
+        let mut left = Vec::new();
+        let mut is_away = false;
+        for (name, parcel, done) in waiting {
+            if !is_away && is_over(&store, &bus, &name, &parcel).await {
+                // Who waited for it may have given up.
+                done.into_iter().for_each(|done| _ = done.send(()));
+            } else {
+                is_away = true;
+                left.push((name, parcel, done));
+            }
+        }
+        waiting = left;
+    }
+}
+
+/// Whether a record needs nothing more.
+async fn is_over(store: &Store, bus: &watch::Receiver<Option<Bus>>, name: &Name, parcel: &Parcel) -> bool {
+    let Some(bus) = bus.borrow().clone().filter(|bus| *bus.link().borrow() == Link::Up) else {
+        return false;
+    };
+    let published = match parcel {
+        Parcel::Accepted(accepted) => bus.publish_within(accepted, CONFIRM).await,
+        Parcel::Rejected(rejected) => bus.publish_within(rejected, CONFIRM).await,
+    };
+    let put_away = match published {
+        Ok(_) => store.delivered(name.clone()).await,
+        // All but "cannot store at the moment" is about the message itself.
+        Err(BusError::Refused { code, answer, .. }) if code != 503 => {
+            tracing::error!(answer, "the bus refuses a record for good; it is kept beside the others");
+            store.park(name.clone()).await.map(drop)
+        }
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "the bus does not take a record");
+            return false;
+        }
+    };
+    if let Err(error) = put_away {
+        // The bus knows it by its key when it comes again.
+        tracing::error!(%error, "a delivered record cannot be put away");
+    }
+    true
+}
