@@ -10,8 +10,9 @@ use proptest::test_runner::{Config, TestRunner};
 /// A target's name, and what must hold for its inputs.
 type Check = (&'static str, fn(&[u8]));
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     ("codings", checks::codings::check),
+    ("commands", checks::commands::check),
     ("events", checks::events::check),
     ("frames", checks::frames::check),
     ("injection", checks::injection::check),

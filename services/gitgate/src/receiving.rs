@@ -86,13 +86,14 @@ fn may_push(gate: &Gate) -> Result<(), Denial> {
 pub(crate) async fn serve(
     gate: Arc<Gate>,
     mirror: Arc<Mirror>,
-    route: &Route,
-    headers: &HeaderMap,
+    route: Route,
+    headers: HeaderMap,
     body: Incoming,
 ) -> Reply {
+    let route = &route;
     let limits = &gate.limits;
     let most = limits.pack_bytes.saturating_add(limits.refs as u64 * COMMAND).saturating_add(AROUND);
-    let mut upload = match Upload::new(headers, body, most, gate.idle()) {
+    let mut upload = match Upload::new(&headers, body, most, gate.idle()) {
         Ok(upload) => upload,
         Err(broken) => return error(route, &broken.to_string()),
     };

@@ -1,5 +1,6 @@
 //! A gate between a bus, an upstream and clients.
 
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use gitgate::Config;
 use gitgate::config::{BusConfig, RepoConfig};
 use handover::gitgate::GateLimits;
 use handover::sidecar::Uplink;
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -32,6 +35,23 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Waits, but not for ever.
 pub(crate) async fn limited<T>(work: impl Future<Output = T>) -> T {
     timeout(LONGEST, work).await.expect("it happens in time")
+}
+
+/// Waits until the files of a directory are as they should be, and looks whenever one comes or goes.
+pub(crate) async fn until(directory: &Path, mut is_so: impl FnMut() -> bool) {
+    let changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+    inotify::add_watch(&changes, directory, WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE)
+        .unwrap();
+    let changes = AsyncFd::new(changes).unwrap();
+    limited(async {
+        while !is_so() {
+            changes.readable().await.unwrap().clear_ready();
+            let mut space = [MaybeUninit::uninit(); 4096];
+            let mut events = inotify::Reader::new(&changes, &mut space);
+            while events.next().is_ok() {}
+        }
+    })
+    .await;
 }
 
 /// A bus of its own, which can be away.

@@ -160,7 +160,7 @@ impl Sync {
     async fn follow(&self, head: &Head) -> anyhow::Result<Option<RefName>> {
         let mut command = self.git.command(&self.path);
         match head {
-            Head::Nowhere => return Ok(None),
+            Head::Nowhere => Ok(None),
             Head::On(branch) => {
                 let now =
                     std::fs::read_to_string(self.path.join("HEAD")).context("reading the mirror's HEAD")?;
