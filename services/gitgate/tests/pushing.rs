@@ -190,6 +190,18 @@ async fn who_pushes_over_somebody_elses_commit_is_told_to_fetch_first() {
 }
 
 #[tokio::test]
+async fn calls_share_one_connection_to_upstream() {
+    let world = World::new().await;
+    let client = cloned(&world, &crate::client::git()).await;
+    let before = world.sshd.connections();
+    for name in ["a", "b", "c"] {
+        client.commit("work", name, name).await;
+        client.git("work", &["push", "--quiet", "origin", &format!("HEAD:refs/heads/{name}")]).await;
+    }
+    assert_eq!(world.sshd.connections(), before);
+}
+
+#[tokio::test]
 async fn push_options_are_judged_and_passed_on() {
     let world = World::new().await;
     world.upstream.hook("tools", "echo \"$GIT_PUSH_OPTION_COUNT $GIT_PUSH_OPTION_0\" >&2");

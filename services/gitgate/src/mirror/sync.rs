@@ -54,6 +54,7 @@ impl Sync {
     /// Upstream cannot be reached or refuses, or its objects are not sound.
     pub(super) async fn run(&self) -> anyhow::Result<Look> {
         self.told.send_replace("asking upstream what it has".to_owned());
+        let _lease = self.upstream.connect().await;
         let listing = self.listing().await?;
         let format = self.prepare(&listing).await?;
         let mut refs = self.refs().await?;
