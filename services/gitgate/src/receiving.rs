@@ -93,11 +93,14 @@ pub(crate) async fn serve(
     let route = &route;
     let limits = &gate.limits;
     let most = limits.pack_bytes.saturating_add(limits.refs as u64 * COMMAND).saturating_add(AROUND);
+    let mut attempt = Attempt::new(&mirror.repo);
     let mut upload = match Upload::new(&headers, body, most, gate.idle()) {
         Ok(upload) => upload,
-        Err(broken) => return error(route, &broken.to_string()),
+        Err(broken) => {
+            attempt.record(&gate, &Denial::from(broken)).await;
+            return error(route, "the request's body is packed in a way that git does not use");
+        }
     };
-    let mut attempt = Attempt::new(&mirror.repo);
     match arrive(&gate, &mirror, &mut upload, &mut attempt).await {
         Ok(None) => empty(route),
         Ok(Some(arrived)) => {

@@ -86,7 +86,7 @@ impl Sync {
             }
             // Upstream was made anew.
         }
-        let new = self.path.with_extension("new");
+        let new = self.path.with_file_name("new");
         for old in [&new, &self.path] {
             match std::fs::remove_dir_all(old) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -94,6 +94,9 @@ impl Sync {
                 }
                 _ => {}
             }
+        }
+        if let Some(parent) = self.path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
         }
         match listing.format() {
             Some(format) => {
