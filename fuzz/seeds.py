@@ -74,7 +74,22 @@ def request(*lines: str) -> bytes:
     return "\n".join(lines).encode()
 
 
+def lines(*texts: str) -> bytes:
+    """As git sends them: each with its length in front, and a mark at the end."""
+    return b"".join(b"%04x%s" % (len(text.encode()) + 4, text.encode()) for text in texts) + b"0000"
+
+
+ONE, TWO, NONE = "1" * 40, "2" * 40, "0" * 40
+
 SEEDS = {
+    "commands": [
+        b"\0" + CUT + lines(f"{NONE} {ONE} refs/heads/new\0report-status side-band-64k agent=git/2") + b"PACK",
+        b"\0" + CUT + lines(f"shallow {TWO}", f"{ONE} {TWO} refs/heads/main\0atomic\n", f"{TWO} {NONE} refs/tags/v1"),
+        b"\0" + CUT + lines(f"{ONE} {TWO} refs/heads/a\0push-options") + lines("ci.skip", "topic=größe") + b"PACK",
+        b"\1" + CUT + lines(f"{'0' * 64} {'3' * 64} refs/heads/new\0object-format=sha256"),
+        b"\0" + CUT + lines("push-cert\0push-cert=x"),
+        b"\0" + CUT + b"0000",
+    ],
     "request": [
         request("GET", "a.example", "/v1/items/%7Eme", "x=1"),
         request("POST", "A.Example.", "/v2/messages"),

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a check panics where something does not hold")]
 
 pub mod codings;
+pub mod commands;
 mod cut;
 pub mod events;
 pub mod frames;

@@ -12,6 +12,7 @@ type Check = (&'static str, fn(&[u8]));
 
 const CHECKS: [Check; 8] = [
     ("codings", checks::codings::check),
+    ("commands", checks::commands::check),
     ("events", checks::events::check),
     ("frames", checks::frames::check),
     ("injection", checks::injection::check),

@@ -145,5 +145,14 @@ pub fn check_limits(limits: &GateLimits) -> anyhow::Result<()> {
     if let Some((name, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {
         bail!("the limit {name} is 0; give at least 1, or leave it out for its default");
     }
+    if limits.refs > MOST_REFS {
+        bail!(
+            "the limit refs is {}; give at most {MOST_REFS}, which the record of a push has room for",
+            limits.refs
+        );
+    }
     Ok(())
 }
+
+/// Refs that fit into one message on the bus with their names and objects.
+const MOST_REFS: usize = 1500;

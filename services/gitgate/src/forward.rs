@@ -45,6 +45,7 @@ pub(crate) enum Outcome {
 
 /// Asks upstream to take a push that was judged.
 pub(crate) async fn push(gate: &Gate, mirror: &Mirror, push: &Push, progress: &Progress) -> Outcome {
+    let _lease = mirror.upstream.connect().await;
     let mut command = mirror.upstream.command(&gate.git, &mirror.path);
     arguments(&mut command, push, mirror.upstream.url());
     let hear = |line: &str| {

@@ -88,7 +88,8 @@ impl Mirror {
         let (seen, latest) = watch::channel(None);
         let (told, progress) = watch::channel("waiting for upstream".to_owned());
         let (upstream, moving) = (Arc::new(upstream), Arc::new(Mutex::new(())));
-        let path = directory.join(repo);
+        // In a directory of its own, since names of repositories have dots in them as well.
+        let path = directory.join(repo).join("git");
         let sync = Sync {
             path: path.clone(),
             git,

@@ -86,17 +86,21 @@ fn may_push(gate: &Gate) -> Result<(), Denial> {
 pub(crate) async fn serve(
     gate: Arc<Gate>,
     mirror: Arc<Mirror>,
-    route: &Route,
-    headers: &HeaderMap,
+    route: Route,
+    headers: HeaderMap,
     body: Incoming,
 ) -> Reply {
+    let route = &route;
     let limits = &gate.limits;
     let most = limits.pack_bytes.saturating_add(limits.refs as u64 * COMMAND).saturating_add(AROUND);
-    let mut upload = match Upload::new(headers, body, most, gate.idle()) {
-        Ok(upload) => upload,
-        Err(broken) => return error(route, &broken.to_string()),
-    };
     let mut attempt = Attempt::new(&mirror.repo);
+    let mut upload = match Upload::new(&headers, body, most, gate.idle()) {
+        Ok(upload) => upload,
+        Err(broken) => {
+            attempt.record(&gate, &Denial::from(broken)).await;
+            return error(route, "the request's body is packed in a way that git does not use");
+        }
+    };
     match arrive(&gate, &mirror, &mut upload, &mut attempt).await {
         Ok(None) => empty(route),
         Ok(Some(arrived)) => {

@@ -6,11 +6,13 @@ mod agent;
 mod askpass;
 mod key;
 mod local;
+mod sharing;
 mod ssh;
 
 use std::ffi::OsString;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use base::lifecycle::Lifecycle;
@@ -22,6 +24,8 @@ pub(crate) use askpass::SOCKET as ASKPASS_SOCKET;
 use crate::config::{Access, RepoConfig};
 use crate::git::Git;
 use address::Address;
+pub(crate) use sharing::Lease;
+use sharing::Sharing;
 
 /// The settings that `ssh` reads, beside the name by which this program becomes it.
 pub(crate) const SSH_CONFIG: &str = "ssh_config";
@@ -47,6 +51,7 @@ pub(crate) struct Upstream {
     url: String,
     settings: Vec<(String, String)>,
     environment: Vec<(&'static str, OsString)>,
+    sharing: Option<Arc<Sharing>>,
 }
 
 impl Upstream {
@@ -65,24 +70,36 @@ impl Upstream {
         let made = std::fs::DirBuilder::new().mode(0o700).create(&place);
         made.with_context(|| format!("making {}", place.display()))?;
         let address: Address = repo.url.parse().with_context(|| format!("reading the url {}", repo.url))?;
-        match (&repo.access, address.is_ssh()) {
-            (Access::Ssh { host_key, key }, true) => {
+        let url = repo.url.clone();
+        match (&repo.access, address) {
+            (Access::Ssh { host_key, key }, Address::Ssh(login)) => {
                 let Some(program) = means.ssh else {
-                    bail!("{} is reached by SSH, and there is no ssh program", repo.url);
+                    bail!("{url} is reached by SSH, and there is no ssh program");
                 };
                 let environment = ssh::prepare(&place, program, means.helper, host_key, key, life)?;
-                Ok(Self { url: repo.url.clone(), settings: Vec::new(), environment })
+                let sharing = Some(Sharing::new(place, login, life));
+                Ok(Self { url, settings: Vec::new(), environment, sharing })
             }
-            (Access::Https { token }, false) => {
+            (Access::Https { token }, Address::Https { authority }) => {
                 let mut environment = Vec::new();
                 if let Some(token) = token {
                     environment.push(("GIT_ASKPASS", call(&place, means.helper, "askpass")?.into()));
-                    askpass::serve(&place, address.authority(), token.clone(), life)?;
+                    askpass::serve(&place, &authority, token.clone(), life)?;
                 }
-                Ok(Self { url: repo.url.clone(), settings: https(means), environment })
+                Ok(Self { url, settings: https(means), environment, sharing: None })
             }
-            (Access::Ssh { .. }, false) => bail!("{} is no SSH address, and has an SSH key", repo.url),
-            (Access::Https { .. }, true) => bail!("{} is reached by SSH, and has no SSH key", repo.url),
+            (Access::Ssh { .. }, Address::Https { .. }) => {
+                bail!("{url} is no SSH address, and has an SSH key")
+            }
+            (Access::Https { .. }, Address::Ssh(_)) => bail!("{url} is reached by SSH, and has no SSH key"),
+        }
+    }
+
+    /// Connects, if calls can share a connection. It lives at least as long as what is returned.
+    pub(crate) async fn connect(&self) -> Lease {
+        match &self.sharing {
+            Some(sharing) => sharing.lease().await,
+            None => Lease::none(),
         }
     }
 

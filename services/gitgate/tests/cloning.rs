@@ -91,12 +91,12 @@ async fn equal_looks_at_the_same_time_are_one() {
     let client = Client::new(&crate::client::git());
     let url = world.url("tools");
     client.git(".", &["ls-remote", &url]).await;
-    let before = world.sshd.connections();
+    let before = world.sshd.calls().len();
     let call = ["ls-remote", url.as_str()];
     let ask = || client.git(".", &call);
     let asks: Vec<_> = (0..10).map(|_| ask()).collect();
     futures::future::join_all(asks).await;
-    let looks = world.sshd.connections() - before;
+    let looks = world.sshd.calls().len() - before;
     assert!((1..10).contains(&looks), "{looks} looks for ten questions at the same time");
 }
 

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::client::{Client, git, gits};
 use crate::https::gzip;
-use crate::world::{Event, World, limited};
+use crate::world::{Event, World, limited, until};
 
 const ZERO: &str = "0000000000000000000000000000000000000000";
 const CAPABILITIES: &str = "report-status side-band-64k";
@@ -309,22 +309,12 @@ async fn a_client_that_stops_midway_leaves_nothing() {
     let quarantine = world.spool.path().join("quarantine");
     let is_empty = || std::fs::read_dir(&quarantine).unwrap().next().is_none();
     // Until git waits for the rest.
-    limited(async {
-        while is_empty() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
+    until(&quarantine, || !is_empty()).await;
     drop(stream);
     let events = world.host.events(1).await;
     let Event::Rejected(rejected) = &events[0] else { panic!("{events:?}") };
     assert_eq!(rejected.reason, "the client went away in the middle");
-    limited(async {
-        while !is_empty() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
+    until(&quarantine, is_empty).await;
     is_unharmed(&world, &before, "honest").await;
 }
 

@@ -124,7 +124,7 @@ async fn what_the_judge_refuses_does_not_exist_outside_and_is_gone_inside() {
         assert!(world.quarantined().is_empty());
         // Nor can it be asked for by its name.
         let said = client.said("work", &["fetch", &world.url("tools"), &commit]).await;
-        let mirror = world.spool.path().join("mirrors/tools");
+        let mirror = world.spool.path().join("mirrors/tools/git");
         let there = Client::new(&git)
             .command(".", &["cat-file", "-e", &commit])
             .env("GIT_DIR", mirror)
@@ -187,6 +187,32 @@ async fn who_pushes_over_somebody_elses_commit_is_told_to_fetch_first() {
             client.git("work", &["pull", "--quiet", "--rebase"]).await;
         }
     }
+}
+
+#[tokio::test]
+async fn calls_share_one_connection_to_upstream() {
+    let world = World::new().await;
+    let client = cloned(&world, &crate::client::git()).await;
+    let before = world.sshd.connections();
+    for name in ["a", "b", "c"] {
+        client.commit("work", name, name).await;
+        client.git("work", &["push", "--quiet", "origin", &format!("HEAD:refs/heads/{name}")]).await;
+    }
+    assert_eq!(world.sshd.connections(), before);
+}
+
+#[tokio::test]
+async fn an_upstream_that_cannot_take_all_or_none_gets_one_ref_at_a_time() {
+    let world = World::new().await;
+    world.upstream.git("tools", &["config", "receive.advertiseAtomic", "false"]).await;
+    let client = cloned(&world, &crate::client::git()).await;
+    let commit = client.commit("work", "more", "more\n").await;
+    let said = client.refused("work", &["push", "origin", "HEAD:refs/heads/a", "HEAD:refs/heads/b"]).await;
+    assert!(said.contains("remote: upstream did not take this push"), "{said}");
+    assert!(said.contains("does not support --atomic push"), "{said}");
+    assert!(!world.upstream.refs("tools").await.contains(&commit));
+    client.git("work", &["push", "--quiet", "origin", "HEAD:refs/heads/a"]).await;
+    assert!(world.upstream.refs("tools").await.contains(&format!("{commit} refs/heads/a")));
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn a_gate_that_is_started_again_goes_on_with_its_mirrors() {
     works(&first, &upstream, "before").await;
     assert_eq!(first.stop().await, base::lifecycle::Ending::Clean);
     // What was killed in the middle leaves such things.
-    let mirror = spool.path().join("mirrors/tools");
+    let mirror = spool.path().join("mirrors/tools/git");
     std::fs::write(mirror.join("packed-refs.lock"), "").unwrap();
     std::fs::create_dir_all(mirror.join("refs/heads")).unwrap();
     std::fs::write(mirror.join("refs/heads/main.lock"), "").unwrap();

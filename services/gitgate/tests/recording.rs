@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::bench::Verdict;
 use crate::client::{Client, Said, git};
-use crate::world::{Event, Running, World, limited};
+use crate::world::{Event, Running, World, limited, until};
 
 async fn ready(world: &World) -> (Client, String) {
     let client = Client::new(&git());
@@ -103,12 +103,7 @@ async fn a_record_that_the_bus_could_not_take_is_sent_by_the_next_gate() {
     let mut link = gate.link();
     let pushes = Said::of(client.command("work", &["push", "origin", "HEAD:refs/heads/x"]));
     let goes = async {
-        limited(async {
-            while !asked.exists() {
-                tokio::task::yield_now().await
-            }
-        })
-        .await;
+        until(signs.path(), || asked.exists()).await;
         host.go_away().await;
         limited(link.wait_for(|link| *link == bus::Link::Down)).await.unwrap();
         std::fs::write(&go, "").unwrap();
@@ -126,12 +121,7 @@ async fn a_record_that_the_bus_could_not_take_is_sent_by_the_next_gate() {
     assert!(
         matches!(&events[0], Event::Accepted(accepted) if accepted.refs[0].new.as_ref() == Some(&commit))
     );
-    limited(async {
-        while kept() > 0 {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
+    until(&spool.path().join("records"), || kept() == 0).await;
     again.stop().await;
 }
 
@@ -153,12 +143,7 @@ async fn what_became_of_a_push_that_a_killed_gate_had_sent_is_found_out_from_ups
     upstream.hook("tools", &format!("touch {}; sleep 600", asked.display()));
     let mut pushes = client.command("work", &["push", "origin", "HEAD:refs/heads/x"]).spawn().unwrap();
     limited(thought.notified()).await;
-    limited(async {
-        while !asked.exists() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
+    until(signs.path(), || asked.exists()).await;
     let intents = std::fs::read_dir(&records).unwrap().flatten().map(|entry| entry.file_name());
     assert!(intents.into_iter().all(|name| name.to_string_lossy().ends_with(".intent")));
     gate.kill().await;

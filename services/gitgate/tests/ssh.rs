@@ -77,7 +77,7 @@ impl Sshd {
         let place = |name: &str| home.path().join(name);
         std::fs::write(place("host"), written(&host)).unwrap();
         std::fs::set_permissions(place("host"), std::fs::Permissions::from_mode(0o600)).unwrap();
-        std::fs::write(place("serve"), "#!/bin/sh\nexec git-shell -c \"$SSH_ORIGINAL_COMMAND\"\n").unwrap();
+        std::fs::write(place("serve"), serve(home.path())).unwrap();
         std::fs::set_permissions(place("serve"), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::write(place("config"), config(home.path())).unwrap();
         if rustix::process::geteuid().is_root() {
@@ -142,12 +142,26 @@ impl Sshd {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// The calls of git that were served.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let calls = std::fs::read_to_string(self.home.path().join("calls")).unwrap_or_default();
+        calls.lines().map(str::to_owned).collect()
+    }
+
     /// Nobody answers any more, and what goes on is cut off.
     pub(crate) async fn go_away(&mut self) {
         if let Some(mut task) = self.task.take() {
             task.shutdown().await;
         }
     }
+}
+
+/// What a login runs: git's own restricted shell, after a note of what was asked for.
+fn serve(home: &Path) -> String {
+    let calls = home.join("calls").display().to_string();
+    format!(
+        "#!/bin/sh\necho \"$SSH_ORIGINAL_COMMAND\" >> {calls}\nexec git-shell -c \"$SSH_ORIGINAL_COMMAND\"\n"
+    )
 }
 
 fn config(home: &Path) -> String {

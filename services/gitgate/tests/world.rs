@@ -1,5 +1,7 @@
 //! A gate between a bus, an upstream and clients.
 
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use gitgate::Config;
 use gitgate::config::{BusConfig, RepoConfig};
 use handover::gitgate::GateLimits;
 use handover::sidecar::Uplink;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -32,6 +36,30 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Waits, but not for ever.
 pub(crate) async fn limited<T>(work: impl Future<Output = T>) -> T {
     timeout(LONGEST, work).await.expect("it happens in time")
+}
+
+/// Waits until the files of a directory are as they should be, and looks whenever one comes or goes.
+pub(crate) async fn until(directory: &Path, mut is_so: impl FnMut() -> bool) {
+    let mut changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+    inotify::add_watch(&changes, directory, WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE)
+        .unwrap();
+    while !is_so() {
+        changes = readable(changes).await;
+        let mut space = [MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&changes, &mut space);
+        while events.next().is_ok() {}
+    }
+}
+
+/// Waits until a descriptor has something to say, but not for ever.
+async fn readable(descriptor: OwnedFd) -> OwnedFd {
+    let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+    let wait = move || {
+        let ready = poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)).unwrap();
+        assert_eq!(ready, 1, "something happens in time");
+        descriptor
+    };
+    tokio::task::spawn_blocking(wait).await.unwrap()
 }
 
 /// A bus of its own, which can be away.

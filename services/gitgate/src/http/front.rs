@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::Reply;
-use super::reply::{plain, refused};
+use super::reply::{error, plain, refused};
 use super::route::{Route, Service, Version, route};
 use crate::gate::Gate;
 use crate::{fetching, receiving};
@@ -114,7 +114,13 @@ async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Reply {
             receiving::advertise(&gate, &mirror, version, &route).await
         }
         (Route::Serve { .. }, Service::ReceivePack) => {
-            receiving::serve(gate, mirror, &route, &head.headers, body).await
+            // A push comes to its end, and to its record, even where the connection is gone.
+            let owner = gate.life.clone();
+            let work = receiving::serve(gate, mirror, route.clone(), head.headers, body);
+            match owner.spawn(work).await {
+                Ok(Some(reply)) => reply,
+                Ok(None) | Err(_) => error(&route, "the git gate is stopping, or has a defect; try again"),
+            }
         }
     }
 }

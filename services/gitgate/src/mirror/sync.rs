@@ -54,6 +54,7 @@ impl Sync {
     /// Upstream cannot be reached or refuses, or its objects are not sound.
     pub(super) async fn run(&self) -> anyhow::Result<Look> {
         self.told.send_replace("asking upstream what it has".to_owned());
+        let _lease = self.upstream.connect().await;
         let listing = self.listing().await?;
         let format = self.prepare(&listing).await?;
         let mut refs = self.refs().await?;
@@ -85,7 +86,7 @@ impl Sync {
             }
             // Upstream was made anew.
         }
-        let new = self.path.with_extension("new");
+        let new = self.path.with_file_name("new");
         for old in [&new, &self.path] {
             match std::fs::remove_dir_all(old) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -93,6 +94,9 @@ impl Sync {
                 }
                 _ => {}
             }
+        }
+        if let Some(parent) = self.path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
         }
         match listing.format() {
             Some(format) => {
@@ -160,7 +164,7 @@ impl Sync {
     async fn follow(&self, head: &Head) -> anyhow::Result<Option<RefName>> {
         let mut command = self.git.command(&self.path);
         match head {
-            Head::Nowhere => return Ok(None),
+            Head::Nowhere => Ok(None),
             Head::On(branch) => {
                 let now =
                     std::fs::read_to_string(self.path.join("HEAD")).context("reading the mirror's HEAD")?;

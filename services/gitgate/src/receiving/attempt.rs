@@ -16,6 +16,9 @@ use crate::reference::RefName;
 const SHORT: usize = 160;
 /// Characters of one line that is shown.
 const LINE: usize = 2000;
+/// Characters of a reason that are recorded, and findings: a record must fit into one message.
+const RECORDED: usize = 16 << 10;
+const FINDINGS: usize = 200;
 /// Lines of a reason that are shown.
 const LINES: usize = 200;
 
@@ -112,8 +115,8 @@ impl Attempt {
             at,
             refs: self.refs(),
             objects: denial.objects,
-            reason: denial.lines().collect::<Vec<_>>().join("\n"),
-            findings: denial.findings.clone(),
+            reason: denial.lines().collect::<Vec<_>>().join("\n").chars().take(RECORDED).collect(),
+            findings: denial.findings.iter().take(FINDINGS).cloned().collect(),
         }
     }
 

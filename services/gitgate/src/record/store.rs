@@ -101,7 +101,7 @@ impl Store {
             match (name, parcel) {
                 (Some(name), Some(parcel)) => found.push((name, parcel)),
                 _ => {
-                    tracing::error!(path = %path.display(), "a kept record cannot be read and is passed over")
+                    tracing::error!(path = %path.display(), "a kept record cannot be read and is passed over");
                 }
             }
         }

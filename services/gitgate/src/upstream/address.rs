@@ -20,7 +20,7 @@ pub enum InvalidAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// `ssh://user@host[:port]/path`, or `user@host:path`.
-    Ssh,
+    Ssh(Login),
     /// `https://host[:port]/path`
     Https {
         /// `host[:port]`
@@ -28,21 +28,13 @@ pub enum Address {
     },
 }
 
-impl Address {
-    /// Whether it is reached by SSH.
-    #[must_use]
-    pub fn is_ssh(&self) -> bool {
-        matches!(self, Self::Ssh)
-    }
-
-    /// `host[:port]` of an https address.
-    #[must_use]
-    pub fn authority(&self) -> &str {
-        match self {
-            Self::Ssh => "",
-            Self::Https { authority } => authority,
-        }
-    }
+/// Where SSH logs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// `user@host`
+    pub destination: String,
+    /// The port, if it is not the usual one.
+    pub port: Option<u16>,
 }
 
 impl FromStr for Address {
@@ -60,14 +52,32 @@ impl FromStr for Address {
             checked(&[authority, path])?;
             return Ok(Self::Https { authority: authority.to_owned() });
         }
-        let (login, path) = match url.strip_prefix("ssh://") {
-            Some(rest) => rest.split_once('/').ok_or(InvalidAddress::Form)?,
+        let (login, path, has_port) = match url.strip_prefix("ssh://") {
+            Some(rest) => {
+                let (login, path) = rest.split_once('/').ok_or(InvalidAddress::Form)?;
+                (login, path, true)
+            }
             None if url.contains("://") => return Err(InvalidAddress::Form),
-            None => split_short(url)?,
+            None => {
+                let (login, path) = split_short(url)?;
+                (login, path, false)
+            }
         };
         let (user, host) = login.split_once('@').ok_or(InvalidAddress::Form)?;
+        let (host, port) = if has_port { split_port(host)? } else { (host, None) };
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         checked(&[user, host, path])?;
-        Ok(Self::Ssh)
+        Ok(Self::Ssh(Login { destination: format!("{user}@{host}"), port }))
+    }
+}
+
+/// `host:port`, where the host may be an IPv6 address in brackets.
+fn split_port(host: &str) -> Result<(&str, Option<u16>), InvalidAddress> {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => {
+            Ok((name, Some(port.parse().map_err(|_| InvalidAddress::Form)?)))
+        }
+        _ => Ok((host, None)),
     }
 }
 
@@ -91,15 +101,17 @@ mod tests {
 
     #[test]
     fn addresses_are_read_or_refused_for_a_reason() {
-        for ssh in [
-            "ssh://git@forge.example.org:2222/team/tools.git",
-            "git@forge.example.org:team/tools",
-            "git@[::1]:x",
+        for (ssh, destination, port) in [
+            ("ssh://git@forge.example.org:2222/team/tools.git", "git@forge.example.org", Some(2222)),
+            ("ssh://git@[2001:db8::1]/x", "git@2001:db8::1", None),
+            ("git@forge.example.org:team/tools", "git@forge.example.org", None),
+            ("git@[::1]:x", "git@::1", None),
         ] {
-            assert_eq!(ssh.parse(), Ok(Address::Ssh), "{ssh}");
+            let login = Login { destination: destination.to_owned(), port };
+            assert_eq!(ssh.parse(), Ok(Address::Ssh(login)), "{ssh}");
         }
-        let https: Address = "https://forge.example.org:8443/team/tools".parse().unwrap();
-        assert_eq!(https.authority(), "forge.example.org:8443");
+        let authority = "forge.example.org:8443".to_owned();
+        assert_eq!("https://forge.example.org:8443/team/tools".parse(), Ok(Address::Https { authority }));
         for (url, why) in [
             ("http://forge.example.org/x", InvalidAddress::Form),
             ("file:///srv/x", InvalidAddress::Form),
@@ -111,6 +123,7 @@ mod tests {
             ("ssh://git@-oProxyCommand=x/y", InvalidAddress::Part),
             ("git@host:-x", InvalidAddress::Part),
             ("-x@host:path", InvalidAddress::Part),
+            ("ssh://git@host:port/x", InvalidAddress::Form),
         ] {
             assert_eq!(url.parse::<Address>(), Err(why), "{url}");
         }

@@ -10,6 +10,7 @@ use base::lifecycle::Lifecycle;
 use ssh_key::{Algorithm, PublicKey};
 
 use super::key::Key;
+use super::sharing::SOCKET;
 use super::{SSH_CONFIG, SSH_PROGRAM, agent, call};
 
 /// Under this name the pinned key is known, whatever the host is called and whichever port it has.
@@ -84,7 +85,8 @@ ClearAllForwardings yes
 PermitLocalCommand no
 ProxyCommand none
 ControlMaster no
-ControlPath none
+ControlPath \"{place}/{SOCKET}\"
+ControlPersist no
 RequestTTY no
 ConnectionAttempts 1
 ConnectTimeout 20
