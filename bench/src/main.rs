@@ -8,6 +8,7 @@ mod audit;
 mod bottle;
 mod decisions;
 mod egress;
+mod gate;
 mod report;
 mod scan;
 
@@ -30,6 +31,7 @@ async fn run() -> anyhow::Result<()> {
     bottle::run(&mut report).await.context("measuring the bottle")?;
     Box::pin(decisions::run(&mut report)).await.context("measuring decisions")?;
     egress::run(&mut report).await.context("measuring the egress proxy")?;
+    Box::pin(gate::run(&mut report)).await.context("measuring the git gate")?;
     scan::run(&mut report).context("measuring the scanner")?;
     report.finish()
 }
