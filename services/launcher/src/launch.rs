@@ -229,10 +229,11 @@ impl<'a> Launch<'a> {
             rules.map_err(|reason| LaunchError::new(Step::Sidecars, FailureKind::Manifest, reason))?;
         let bottle = plan.bottle.clone();
         let (canary, trace) = (canary.value.clone(), self.trace);
-        let duties = Duties { bottle, credentials, revision, policy, needed, canary, rules, trace };
+        let has_door = plan.resolved.bottle.supervise;
+        let duties = Duties { bottle, credentials, revision, policy, needed, canary, has_door, rules, trace };
         let (backend, config) = (&*self.world.backend, &self.world.config);
         let door = async {
-            if !plan.resolved.bottle.supervise {
+            if !has_door {
                 return Ok(None);
             }
             door::start(backend, config, plan.bottle.clone(), &of_the_door).await.map(Some)
