@@ -14,4 +14,5 @@ mod pages;
 mod proposals;
 mod scanning;
 mod starting;
+mod surviving;
 mod traces;

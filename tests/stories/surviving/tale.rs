@@ -1,0 +1,160 @@
+//! The story: an agent is refused and asks, a person grants less, what was granted passes and nothing else does.
+
+use std::path::Path;
+
+use base::id::{RequestId, Slug};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bus::layout::{EVENTS, OUTPUT, PROPOSED};
+use bus::message::event::Event;
+use bus::message::proposal::{Outcome, ProposalRecord};
+use bus::message::run::{Exited, Output};
+use bus::message::start::StartRequest;
+use bus::{Bus, Change, Follow, Since};
+use policy::EgressPolicy;
+use tokio::sync::mpsc;
+
+use super::person::Person;
+
+/// Where the story is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The start is asked for.
+    Asked,
+    /// The program runs.
+    Started,
+    /// It was refused.
+    Refused,
+    /// Its proposal waits.
+    Waits,
+    /// The person has answered.
+    Answered,
+    /// The agent was told.
+    Told,
+    /// What it was granted passed, and nothing else.
+    Kept,
+    /// The bottle is over.
+    Over,
+}
+
+impl Step {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Asked,
+        Self::Started,
+        Self::Refused,
+        Self::Waits,
+        Self::Answered,
+        Self::Told,
+        Self::Kept,
+        Self::Over,
+    ];
+}
+
+/// Whether somebody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    Yes,
+    No,
+}
+
+/// What is known of the story at its end.
+pub(super) struct End {
+    pub(super) request: RequestId,
+    pub(super) exited: Exited,
+    /// Every bottle that ran for it, in order.
+    pub(super) bottles: Vec<Slug>,
+    /// What the last one wrote.
+    pub(super) words: String,
+    pub(super) person: Person,
+}
+
+/// Writes the bottle and its agent; what it may reach is this port.
+pub(super) fn write(home: &harness::Home, port: u16) {
+    // The route's address is the operator's; the agent asks for paths and methods.
+    let route = serde_json::json!({
+        "host": "new.example.com", "scheme": "http", "connect_to": format!("127.0.0.1:{port}"),
+        "allow_private": ["127.0.0.0/8"], "matches": [{ "paths": [{ "type": "exact", "value": "/open" }] }],
+    });
+    let policy: EgressPolicy = serde_json::from_value(serde_json::json!({ "routes": [route] })).unwrap();
+    home.write("asker", &["/usr/bin/python3", "-c", include_str!("agent.py")], &policy);
+}
+
+/// Tells it to its end, and says where it is. Whatever is asked for is answered, however often.
+pub(super) async fn tell(home: &Path, bus: Bus, answers: Answers, at: mpsc::UnboundedSender<Step>) -> End {
+    // Whoever waited for a step may have what it wanted.
+    let reached = |step| {
+        let _ = at.send(step);
+    };
+    let mut person = Person::of(home, &bus);
+    let mut cards = bus.bucket(&PROPOSED).watch().await.unwrap();
+    let mut events = bus.follow::<Event>(EVENTS, "bottle.>", Since::All).await.unwrap();
+    let request = start();
+    bus.publish(&request).await.unwrap();
+    reached(Step::Asked);
+    let (mut bottles, mut pieces, mut words) = (Vec::new(), None, String::new());
+    let exited = loop {
+        tokio::select! {
+            event = events.next() => match event.unwrap().message.unwrap() {
+                Event::Started(started) => {
+                    pieces = Some(of(&bus, &started.bottle).await);
+                    bottles.push(started.bottle);
+                    words.clear();
+                    reached(Step::Started);
+                }
+                Event::Exited(exited) if bottles.last() == Some(&exited.bottle) => break exited,
+                Event::Failed(failed) => panic!("{failed:?}"),
+                _ => {}
+            },
+            piece = next(&mut pieces) => {
+                let lines = |words: &str| words.matches('\n').count();
+                let before = lines(&words);
+                words.push_str(&piece);
+                for (line, step) in [(1, Step::Refused), (2, Step::Told), (4, Step::Kept)] {
+                    if (before + 1..=lines(&words)).contains(&line) {
+                        reached(step);
+                    }
+                }
+            }
+            change = cards.next() => if let Some(card) = waiting(change.unwrap()) {
+                reached(Step::Waits);
+                if answers == Answers::Yes {
+                    let outcome = person.grant_less(&card).await;
+                    assert!(matches!(outcome, Outcome::Modified | Outcome::Expired), "{card:?} {outcome:?}");
+                    reached(Step::Answered);
+                }
+            },
+        }
+    };
+    // All that it wrote was stored before its end.
+    if let Some(pieces) = &mut pieces {
+        while let Some(piece) = pieces.stored().await.unwrap() {
+            words.push_str(&text(piece.message.unwrap()));
+        }
+    }
+    reached(Step::Over);
+    End { request: request.id, exited, bottles, words, person }
+}
+
+fn start() -> StartRequest {
+    let id = RequestId::random();
+    serde_json::from_value(serde_json::json!({ "v": 1, "id": id, "agent": "asker" })).unwrap()
+}
+
+fn waiting(change: Change<ProposalRecord>) -> Option<ProposalRecord> {
+    change.value.and_then(Result::ok).map(|entry| entry.value).filter(ProposalRecord::is_open)
+}
+
+async fn of(bus: &Bus, bottle: &Slug) -> Follow<Output> {
+    bus.follow(OUTPUT, &format!("bottle.output.{bottle}"), Since::All).await.unwrap()
+}
+
+async fn next(pieces: &mut Option<Follow<Output>>) -> String {
+    match pieces {
+        Some(pieces) => text(pieces.next().await.unwrap().message.unwrap()),
+        None => std::future::pending().await,
+    }
+}
+
+fn text(piece: Output) -> String {
+    String::from_utf8(BASE64_STANDARD.decode(piece.data).unwrap()).unwrap()
+}
