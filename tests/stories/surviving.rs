@@ -19,10 +19,10 @@ use bus::message::run::ExitReason;
 use bus::role::Role;
 use harness::{Apart, Part, World, all_ended, below};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use chance::{Chance, absence, seeds};
-use tale::{Answers, End, Step};
+use tale::{End, Step};
 
 /// The longest that a story may take, its restarts and the silence before a redelivery among it.
 const WHOLE: Duration = Duration::from_secs(180);
@@ -39,7 +39,7 @@ async fn step(steps: &mut mpsc::UnboundedReceiver<Step>, wanted: Step) -> bool {
 
 /// Tells the story while something happens to it at one of its steps. `happens` gets there first of all.
 async fn told(
-    (home, bus, answers): (&std::path::Path, &Bus, Answers),
+    (home, bus, answers): (&std::path::Path, &Bus, watch::Receiver<bool>),
     at: Step,
     happens: impl Future<Output = ()>,
 ) -> End {
@@ -83,7 +83,7 @@ async fn one_is_killed(part: Part, most_bottles: usize) {
         tale::write(&world.home, port);
         let (operator, admin) = (world.connect(Role::Operator).await, world.connect(Role::Admin).await);
         let home = world.home.path().to_owned();
-        let end = told((&home, &operator, Answers::Yes), at, async {
+        let end = told((&home, &operator, watch::channel(true).1), at, async {
             tokio::time::sleep(after).await;
             world.kill(part, restart).await;
         })
@@ -131,7 +131,7 @@ async fn services_that_are_killed_together_begin_the_story_again() {
             Bus::connect(bus::Connect::new(&server.url, credentials)).await.unwrap()
         };
         let (operator, admin) = (connect(Role::Operator).await, connect(Role::Admin).await);
-        let end = told((&home, &operator, Answers::Yes), at, async {
+        let end = told((&home, &operator, watch::channel(true).1), at, async {
             tokio::time::sleep(after).await;
             world.kill().await;
             tokio::time::sleep(restart).await;
@@ -155,7 +155,7 @@ async fn a_sidecar_is_killed(name: &str) {
         let (port, _origin) = crate::deciding::origin().await;
         tale::write(&world.home, port);
         let (operator, admin) = (world.connect(Role::Operator).await, world.connect(Role::Admin).await);
-        let end = told((world.home.path(), &operator, Answers::No), at, async {
+        let end = told((world.home.path(), &operator, watch::channel(false).1), at, async {
             tokio::time::sleep(after).await;
             let found = below(world.launcher().unwrap(), name);
             let [pid] = found.as_slice() else { panic!("{found:?} are {name}") };
@@ -198,6 +198,8 @@ async fn a_door_that_is_killed_ends_its_bottle() {
 async fn a_bus_that_is_gone_between_refusal_and_approval_widens_nothing_and_loses_nothing() {
     for seed in seeds() {
         let mut chance = Chance::of(seed);
+        // Nobody answers before it is gone.
+        let (answer, answers) = watch::channel(false);
         let (at, after, away) = (chance.one_of(&[Step::Refused, Step::Waits]), chance.up_to(200), absence());
         eprintln!("BOT_BOTTLE_SEED={seed}: the bus goes {after:?} after {at:?}, for {away:?}");
         let mut world = Apart::up().await;
@@ -205,9 +207,10 @@ async fn a_bus_that_is_gone_between_refusal_and_approval_widens_nothing_and_lose
         tale::write(&world.home, port);
         let (operator, admin) = (world.connect(Role::Operator).await, world.connect(Role::Admin).await);
         let home = world.home.path().to_owned();
-        let end = told((&home, &operator, Answers::Yes), at, async {
+        let end = told((&home, &operator, answers), at, async {
             tokio::time::sleep(after).await;
             world.stop_bus().await;
+            answer.send_replace(true);
             world.home.run(&["proposals", "list"]).await.expect_code(69);
             tokio::time::sleep(away).await;
             world.start_bus().await;

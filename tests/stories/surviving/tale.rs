@@ -10,9 +10,9 @@ use bus::message::event::Event;
 use bus::message::proposal::{Outcome, ProposalRecord};
 use bus::message::run::{Exited, Output};
 use bus::message::start::StartRequest;
-use bus::{Bus, Change, Follow, Since};
+use bus::{Bus, BusError, Change, Follow, Since};
 use policy::EgressPolicy;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::person::Person;
 
@@ -50,13 +50,6 @@ impl Step {
     ];
 }
 
-/// Whether somebody answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answers {
-    Yes,
-    No,
-}
-
 /// What is known of the story at its end.
 pub(super) struct End {
     pub(super) request: RequestId,
@@ -79,8 +72,14 @@ pub(super) fn write(home: &harness::Home, port: u16) {
     home.write("asker", &["/usr/bin/python3", "-c", include_str!("agent.py")], &policy);
 }
 
-/// Tells it to its end, and says where it is. Whatever is asked for is answered, however often.
-pub(super) async fn tell(home: &Path, bus: Bus, answers: Answers, at: mpsc::UnboundedSender<Step>) -> End {
+/// Tells it to its end, and says where it is. Whatever is asked for is answered, however often, as soon as `answers` says
+/// that somebody answers.
+pub(super) async fn tell(
+    home: &Path,
+    bus: Bus,
+    mut answers: watch::Receiver<bool>,
+    at: mpsc::UnboundedSender<Step>,
+) -> End {
     // Whoever waited for a step may have what it wanted.
     let reached = |step| {
         let _ = at.send(step);
@@ -91,7 +90,7 @@ pub(super) async fn tell(home: &Path, bus: Bus, answers: Answers, at: mpsc::Unbo
     let request = start();
     bus.publish(&request).await.unwrap();
     reached(Step::Asked);
-    let (mut bottles, mut pieces, mut words) = (Vec::new(), None, String::new());
+    let (mut bottles, mut pieces, mut words, mut waits) = (Vec::new(), None, String::new(), Vec::new());
     let exited = loop {
         tokio::select! {
             event = events.next() => match event.unwrap().message.unwrap() {
@@ -117,18 +116,27 @@ pub(super) async fn tell(home: &Path, bus: Bus, answers: Answers, at: mpsc::Unbo
             }
             change = cards.next() => if let Some(card) = waiting(change.unwrap()) {
                 reached(Step::Waits);
-                if answers == Answers::Yes {
+                waits.push(card);
+            },
+            Ok(_) = answers.wait_for(|answers| *answers), if !waits.is_empty() => {
+                for card in waits.drain(..) {
                     let outcome = person.grant_less(&card).await;
                     assert!(matches!(outcome, Outcome::Modified | Outcome::Expired), "{card:?} {outcome:?}");
                     reached(Step::Answered);
                 }
-            },
+            }
         }
     };
     // All that it wrote was stored before its end.
     if let Some(pieces) = &mut pieces {
-        while let Some(piece) = pieces.stored().await.unwrap() {
-            words.push_str(&text(piece.message.unwrap()));
+        loop {
+            match pieces.stored().await {
+                Ok(Some(piece)) => words.push_str(&text(piece.message.unwrap())),
+                Ok(None) => break,
+                // Whoever is killed last is killed about now.
+                Err(BusError::Deadline { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
         }
     }
     reached(Step::Over);
