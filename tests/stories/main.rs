@@ -9,6 +9,7 @@ mod held;
 mod isolation;
 mod malformed;
 mod metrics;
+mod old_home;
 mod operator;
 mod pages;
 mod proposals;

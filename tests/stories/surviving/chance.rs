@@ -1,6 +1,8 @@
 //! What is left to chance, and how often.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use base::clock::Clock;
 
 /// Numbers that follow from a seed (SplitMix64).
 pub(super) struct Chance(u64);
@@ -30,8 +32,8 @@ impl Chance {
 
 /// The seeds that the stories are told with: `BOT_BOTTLE_SEED`, or one that nobody chose, and the ones after it.
 pub(super) fn seeds() -> impl Iterator<Item = u64> {
-    let by_clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() % 1_000_000_000;
-    let first = number("BOT_BOTTLE_SEED").unwrap_or_else(|| u64::try_from(by_clock()).unwrap());
+    let by_clock = || Clock::System.now().subsec_nanosecond().unsigned_abs().into();
+    let first = number("BOT_BOTTLE_SEED").unwrap_or_else(by_clock);
     (first..).take(usize::try_from(number("BOT_BOTTLE_ROUNDS").unwrap_or(1)).unwrap())
 }
 
