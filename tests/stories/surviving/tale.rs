@@ -105,14 +105,7 @@ pub(super) async fn tell(
                 _ => {}
             },
             piece = next(&mut pieces) => {
-                let lines = |words: &str| words.matches('\n').count();
-                let before = lines(&words);
-                words.push_str(&piece);
-                for (line, step) in [(1, Step::Refused), (2, Step::Told), (4, Step::Kept)] {
-                    if (before + 1..=lines(&words)).contains(&line) {
-                        reached(step);
-                    }
-                }
+                heard(&mut words, &piece).for_each(&reached);
             }
             change = cards.next() => if let Some(card) = waiting(change.unwrap()) {
                 reached(Step::Waits);
@@ -127,20 +120,35 @@ pub(super) async fn tell(
             }
         }
     };
-    // All that it wrote was stored before its end.
     if let Some(pieces) = &mut pieces {
-        loop {
-            match pieces.stored().await {
-                Ok(Some(piece)) => words.push_str(&text(piece.message.unwrap())),
-                Ok(None) => break,
-                // Whoever is killed last is killed about now.
-                Err(BusError::Deadline { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
+        words.push_str(&rest(pieces).await);
     }
     reached(Step::Over);
     End { request: request.id, exited, bottles, words, person }
+}
+
+/// Takes in what the agent has written; the steps of which that tells.
+fn heard(words: &mut String, piece: &str) -> impl Iterator<Item = Step> + use<> {
+    let lines = |words: &str| words.matches('\n').count();
+    let before = lines(words);
+    words.push_str(piece);
+    let new = before + 1..=lines(words);
+    let steps = [(1, Step::Refused), (2, Step::Told), (4, Step::Kept)];
+    steps.into_iter().filter(move |(line, _)| new.contains(line)).map(|(_, step)| step)
+}
+
+/// All that an agent wrote was stored before its end.
+async fn rest(pieces: &mut Follow<Output>) -> String {
+    let mut words = String::new();
+    loop {
+        match pieces.stored().await {
+            Ok(Some(piece)) => words.push_str(&text(piece.message.unwrap())),
+            Ok(None) => return words,
+            // Whoever is killed last is killed about now.
+            Err(BusError::Deadline { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 fn start() -> StartRequest {
