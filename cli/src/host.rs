@@ -107,6 +107,7 @@ impl Host {
             .or_exit(Exit::Unavailable)?;
         let mut supervisor =
             supervisor::Config::new(self.identity(context, Role::Supervisor)?, context.home.clone());
+        supervisor.limits = settings.proposals.into();
         supervisor.collector = telemetry::Endpoint::of_process().or_exit(Exit::Input)?;
         let supervisor = supervisor::build(supervisor).await.or_bus()?;
         supervisor.start(&self.supervisor).await.or_bus()?;

@@ -21,6 +21,16 @@ impl Interrupts {
         ]))
     }
 
+    /// Waits for an order to end. An interrupt from the keyboard is none: it goes to whoever has the terminal, an editor for
+    /// instance. Dropping the wait loses nothing.
+    pub async fn order(&mut self) {
+        let [_, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+
     /// Waits for the next one. Dropping the wait loses nothing.
     pub async fn next(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;

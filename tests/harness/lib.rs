@@ -8,16 +8,18 @@
 //! world.down().await;                                  // fails if anything is left behind
 //! ```
 
+mod apart;
 mod forge;
 mod home;
 mod process;
 mod ran;
 mod world;
 
+pub use apart::{Apart, Part};
 pub use cli::demo::origin::{Forge, Origin};
 pub use forge::{FakeForge, TOKEN};
 pub use home::Home;
-pub use process::{all_ended, marked, program};
+pub use process::{all_ended, below, marked, mentioning, program};
 pub use ran::Ran;
 pub use world::World;
 

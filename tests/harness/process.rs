@@ -22,13 +22,48 @@ pub fn program(name: &str) -> PathBuf {
 /// The processes that have this text in their environment.
 #[must_use]
 pub fn marked(marker: &str) -> Vec<u32> {
-    let Ok(entries) = Path::new("/proc").read_dir() else { return Vec::new() };
     let is_marked = |pid: &u32| {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.windows(marker.len()).any(|window| window == marker.as_bytes())
     };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(is_marked).collect()
+    all().filter(is_marked).collect()
+}
+
+/// The processes whose command line has this text in it.
+#[must_use]
+pub fn mentioning(text: &str) -> Vec<u32> {
+    let mentions = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    all().filter(mentions).collect()
+}
+
+/// The processes of this name that another one has started, at whatever remove.
+#[must_use]
+pub fn below(ancestor: u32, name: &str) -> Vec<u32> {
+    // The kernel keeps this much of a name.
+    let name = &name[..name.len().min(15)];
+    let is_meant = |pid: &u32| {
+        stat(*pid).is_some_and(|(found, _)| found == name)
+            && std::iter::successors(Some(*pid), |pid| stat(*pid).map(|(_, parent)| parent))
+                .take_while(|pid| *pid > 1)
+                .any(|pid| pid == ancestor)
+    };
+    all().filter(is_meant).collect()
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let entries = Path::new("/proc").read_dir().into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A process's name and its parent.
+fn stat(pid: u32) -> Option<(String, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (before, after) = stat.rsplit_once(") ")?;
+    let parent = after.split_whitespace().nth(1)?.parse().ok()?;
+    Some((before.split_once('(')?.1.to_owned(), parent))
 }
 
 /// Waits until no process has this text in its environment any more.

@@ -1,9 +1,11 @@
 //! The host services, as `bot-bottle up` runs them.
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 
 use crate::{Home, Ran, all_ended, soon};
+
+const LOG: &str = "up.log";
 
 /// A home with its services up.
 #[derive(Debug)]
@@ -36,15 +38,17 @@ impl World {
     /// When they do not come up.
     pub async fn up_in(home: Home, variables: &[(&str, &str)]) -> Self {
         let mut command = home.command(&["up"]);
-        let log = std::fs::File::create(home.path().join("up.log"))
-            .unwrap_or_else(|error| panic!("no log: {error}"));
-        command.envs(variables.iter().copied()).stderr(log);
-        let mut services = command.spawn().unwrap_or_else(|error| panic!("cannot run bot-bottle: {error}"));
-        let out = services.stdout.take().unwrap_or_else(|| panic!("it has no standard output"));
-        let ready = soon("the services", BufReader::new(out).lines().next_line()).await;
-        let world = Self { home, services };
-        assert!(matches!(ready, Ok(Some(_))), "the services did not start:\n{}", world.log());
-        world
+        command.envs(variables.iter().copied());
+        let services = start(command, &home).await;
+        Self { home, services }
+    }
+
+    /// Starts services that were killed again, with the bus on that port.
+    ///
+    /// # Panics
+    /// When they do not come up.
+    pub async fn up_again(&mut self, port: &str) {
+        self.services = start(self.home.command(&["up", "--port", port]), &self.home).await;
     }
 
     /// Runs a command line to its end.
@@ -61,7 +65,7 @@ impl World {
     /// What the services logged.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.home.path().join("up.log")).unwrap_or_default()
+        log(&self.home)
     }
 
     /// Kills the services, as a power failure would.
@@ -72,15 +76,30 @@ impl World {
         soon("the services' death", self.services.kill()).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Stops the services and looks for what they left behind.
+    /// Stops the services and looks for what they left behind; what remains is the home.
     ///
     /// # Panics
     /// When they end badly, or something is left.
-    pub async fn down(mut self) {
+    pub async fn down(mut self) -> Home {
         self.run(&["down"]).await.expect_code(0);
         let ended = soon("the services' end", self.services.wait()).await;
         let code = ended.ok().and_then(|status| status.code());
         assert_eq!(code, Some(0), "the services ended badly:\n{}", self.log());
         all_ended(&self.home.marker).await;
+        self.home
     }
+}
+
+async fn start(mut command: Command, home: &Home) -> Child {
+    let file = std::fs::File::options().create(true).append(true).open(home.path().join(LOG));
+    command.stderr(file.unwrap_or_else(|error| panic!("no log: {error}")));
+    let mut services = command.spawn().unwrap_or_else(|error| panic!("cannot run bot-bottle: {error}"));
+    let out = services.stdout.take().unwrap_or_else(|| panic!("it has no standard output"));
+    let ready = soon("the services", BufReader::new(out).lines().next_line()).await;
+    assert!(matches!(ready, Ok(Some(_))), "the services did not start:\n{}", log(home));
+    services
+}
+
+fn log(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join(LOG)).unwrap_or_default()
 }

@@ -8,6 +8,22 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use crate::deciding::{Operator, origin};
 
 #[tokio::test]
+async fn where_nobody_is_asked_a_refusal_names_no_tool() {
+    let world = World::up().await;
+    for (name, supervise) in [("asks", "true"), ("alone", "false")] {
+        world.home.write("any", &["curl", "-s", "http://new.example.com/"], &EgressPolicy::default());
+        let bottle = std::fs::read_to_string(world.home.path().join("bottles/any.md")).unwrap();
+        let bottle = bottle.replacen('{', &format!("{{\"supervise\": {supervise}, "), 1);
+        world.home.write_file(&format!("bottles/{name}.md"), &bottle);
+        world.home.write_file(&format!("agents/{name}.md"), &format!("---\nbottle: {name}\n---\n"));
+        let ran = world.run(&["start", name, "--yes"]).await;
+        ran.expect_code(0).expect_out("unlisted-host");
+        assert_eq!(ran.out.contains("egress-block"), supervise == "true", "{ran:?}");
+    }
+    world.down().await;
+}
+
+#[tokio::test]
 async fn an_agent_asks_at_the_door_and_keeps_to_what_it_was_granted() {
     let world = World::up().await;
     let (port, _origin) = origin().await;

@@ -6,8 +6,10 @@ use base::id::Slug;
 use bus::Bus;
 use bus::keys::Keys;
 use bus::message::proposal::{Content, Proposed};
+use cli::host::Process;
 use harness::{Home, LIMIT, Ran, World, soon};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::deciding::connect;
 use crate::operator::running;
@@ -129,6 +131,27 @@ async fn edit(world: &World, proposal: &str, editor: &str) -> Ran {
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+#[tokio::test]
+async fn an_editor_ends_with_the_command_that_opened_it() {
+    let world = World::up().await;
+    let asker = Asker::of(&world).await;
+    let asked = asker.asks(docs("a.example"), "to read").await;
+    let mut command = world.home.command(&["proposals", "edit", &asked, "--yes"]);
+    command.env_remove("VISUAL").env("EDITOR", "sh -c 'echo $$; exec sleep 600' editor");
+    let mut edit = command.spawn().unwrap();
+    let mut words = BufReader::new(edit.stdout.take().unwrap()).lines();
+    let editor = soon("its editor", words.next_line()).await.unwrap().unwrap().parse().unwrap();
+    let editor = Process::find(editor).unwrap().unwrap();
+    let pid = i32::try_from(edit.id().unwrap()).ok().and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::TERM).unwrap();
+    let ended = soon("its end", edit.wait_with_output()).await.unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && told.contains("was told to end"), "{ended:?}");
+    soon("the editor's end", editor.ended()).await;
+    world.run(&["proposals", "show", &asked]).await.expect_code(0).expect_out("waits");
+    world.down().await;
 }
 
 #[tokio::test]

@@ -99,6 +99,7 @@ fn handover(origin: &Child, scans: bool, spool: &TempDir) -> anyhow::Result<Egre
         policy: serde_json::from_value(policy)?,
         secrets: BTreeMap::from([("TOKEN".to_owned(), Secret::new("t".repeat(40)))]),
         canary: scans.then(|| Secret::new("c".repeat(20) + "9Qz7Lw3Xk5Vb1Nm8Rt2Y")),
+        has_door: true,
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.certificate.clone())]),
         rules: None,
         uplink: Uplink::default(),

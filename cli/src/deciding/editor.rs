@@ -2,8 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
-use tokio::process::Command;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::process::{Child, Command};
+
+use crate::interrupt::Interrupts;
 
 /// Used when neither variable is set.
 const FALLBACK: &str = "vi";
@@ -44,7 +49,19 @@ pub enum EditorError {
         /// How.
         status: std::process::ExitStatus,
     },
+    /// It was ended, because this program is to end.
+    #[error("the editor {program} was ended, since this program was told to end")]
+    Ended {
+        /// Its name.
+        program: String,
+    },
+    /// The order to end cannot be heard, and the editor would be left behind.
+    #[error("cannot listen for the order to end")]
+    Signals(#[source] anyhow::Error),
 }
+
+/// How long an editor that is told to end may take to give the terminal back.
+const GRACE: Duration = Duration::from_secs(2);
 
 impl Editor {
     /// `VISUAL`, else `EDITOR`, else `vi`. The value is split into words as a POSIX shell splits them: at blanks, but for what
@@ -70,20 +87,61 @@ impl Editor {
         words.map(Self).ok_or(EditorError::Words { variable })
     }
 
-    /// Edits a file, at this terminal; returns when the editor has ended well.
+    /// Edits a file, at this terminal; returns when the editor has ended well. When this program is told to end, the editor is.
     ///
     /// # Errors
-    /// It does not start, or fails.
+    /// It does not start, fails, or was ended.
     pub async fn open(&self, file: &Path) -> Result<(), EditorError> {
         let Self(words) = self;
         let program = base::inert(&words[0], 200);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg(file);
-        match command.status().await {
+        let _terminal = Terminal::lent();
+        let mut interrupts = Interrupts::listen().map_err(EditorError::Signals)?;
+        let ended = match command.kill_on_drop(true).spawn() {
+            Ok(mut editor) => tokio::select! {
+                ended = editor.wait() => ended,
+                () = interrupts.order() => {
+                    end(&mut editor).await;
+                    return Err(EditorError::Ended { program });
+                }
+            },
+            Err(error) => Err(error),
+        };
+        match ended {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(EditorError::Failed { program, status }),
             Err(source) => Err(EditorError::Start { program, source }),
         }
+    }
+}
+
+/// The terminal's settings, which come back however the editor has left them: one that is ended by a signal may not.
+struct Terminal(Option<Termios>);
+
+impl Terminal {
+    /// As it is now; nothing if there is none.
+    fn lent() -> Self {
+        Self(tcgetattr(std::io::stdin()).ok())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(settings) = &self.0 {
+            // Whoever the terminal is taken from cannot be told.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, settings);
+        }
+    }
+}
+
+/// Ends an editor, which gives the terminal back first if it can.
+async fn end(editor: &mut Child) {
+    let pid = editor.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    // It may have ended by itself just now.
+    let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+    if tokio::time::timeout(GRACE, editor.wait()).await.is_err() {
+        let _ = editor.kill().await;
     }
 }
 

@@ -14,7 +14,7 @@ use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, Event
 use crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{DefaultTerminal, Terminal};
 use tokio::task::JoinSet;
@@ -133,6 +133,9 @@ impl Desk<'_> {
                     // The keys are the editor's meanwhile.
                     drop(keys);
                     self.edit(&mut screen, *question).await?;
+                    if interrupts.order().now_or_never().is_some() {
+                        return self.end(screen).await.map(Ending::Quit);
+                    }
                     keys = EventStream::new();
                     // An interrupt of the editor is none of ours.
                     interrupts = Interrupts::listen()?;

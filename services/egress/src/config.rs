@@ -23,6 +23,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, Secret>,
     /// The bottle's canary (E11).
     pub canary: Option<Secret>,
+    /// Whether refusals name the door's tool; a bottle without a door has none.
+    pub has_door: bool,
     /// The operator's own secret rules, instead of the standard ones.
     pub rules: Option<String>,
     /// `tls.ca` → PEM.
@@ -71,6 +73,7 @@ impl Config {
             policy,
             secrets,
             canary,
+            has_door,
             rules,
             authorities,
             uplink,
@@ -87,6 +90,7 @@ impl Config {
                 policy,
                 secrets,
                 canary,
+                has_door,
                 rules,
                 authorities,
                 uplink,

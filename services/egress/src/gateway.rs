@@ -35,6 +35,8 @@ pub(crate) struct Gateway {
     pub(crate) contents: Contents,
     pub(crate) dialer: Dialer,
     pub(crate) limits: EgressLimits,
+    /// Whether the agent can ask for what is refused.
+    pub(crate) has_door: bool,
     pub(crate) metrics: Option<Arc<Metrics>>,
     pub(crate) life: Lifecycle,
 }

@@ -1,6 +1,8 @@
 //! Carries records to the bus: refusals at once, allowed requests by the second, and by way of the disk while the bus
 //! is away.
 
+mod destination;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,11 +11,8 @@ use base::id::Slug;
 use base::lifecycle::Lifecycle;
 use bus::message::Version;
 use bus::message::egress::{Allowed, Log};
-use bus::{Bus, BusError, Link};
-use futures::future::join_all;
-use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::journal::{Journal, Level, passed, refused};
 use crate::metrics::Metrics;
@@ -22,43 +21,19 @@ use crate::scrub::Scrubber;
 use crate::span::Spans;
 use crate::spool::{Parcel, Spool};
 
+pub use destination::Destination;
+use destination::{Fate, send};
+
 /// Lines in one batch at most, so that it stays well below a bus message's size.
 const BATCH: usize = 200;
 /// Messages on their way at once.
 const WINDOW: usize = 64;
 /// How often the last requests are looked after.
 const LAST_LOOK: Duration = Duration::from_millis(5);
-/// How long the bus may take to confirm a message before it goes to the disk.
-const CONFIRM: Duration = Duration::from_secs(2);
-
-/// Where records go.
-pub enum Destination {
-    /// To the bus, as soon as it is there.
-    Bus(watch::Receiver<Option<Bus>>),
-    /// To whoever started the proxy in their own process.
-    Channel(mpsc::Sender<Parcel>),
-}
-
-impl Destination {
-    /// Whether trying to send is worth it at this moment.
-    fn is_there(&self) -> bool {
-        match self {
-            Self::Bus(bus) => bus.borrow().as_ref().is_some_and(|bus| *bus.link().borrow() == Link::Up),
-            Self::Channel(_) => true,
-        }
-    }
-}
-
-/// What became of a message.
-#[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    /// The bus has it.
-    Arrived,
-    /// The bus will never take it, for this reason.
-    Refused(String),
-    /// Perhaps later.
-    Unknown,
-}
+/// How long the last records may take to reach the bus, and how long it may take none of them meanwhile. The launcher ends
+/// a proxy only when the bus is there; the proxy may notice that a little later.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+const LAST_SILENCE: Duration = Duration::from_secs(5);
 
 /// The one user of the spool.
 pub(crate) struct Keeper {
@@ -152,7 +127,24 @@ impl Keeper {
         }
         self.close_batch();
         self.deliver().await;
+        // The disk goes with the bottle.
+        if timeout(LAST_WORDS, self.drain()).await.is_err() || !self.is_all_delivered() {
+            tracing::error!("the bus has not taken the last records; they stay in the spool");
+        }
         self.sync().await;
+    }
+
+    /// Delivers what is on disk, as long as that comes to something.
+    async fn drain(&mut self) {
+        let (mut left, mut since) = (u64::MAX, Instant::now());
+        while !self.is_all_delivered() && self.destination.may_come_back() && since.elapsed() < LAST_SILENCE {
+            self.deliver().await;
+            let waiting = self.spool.lock().unwrap_or_else(PoisonError::into_inner).waiting();
+            if waiting < left {
+                (left, since) = (waiting, Instant::now());
+            }
+            sleep(LAST_LOOK).await;
+        }
     }
 
     async fn take(&mut self, records: impl Iterator<Item = Record>) {
@@ -332,70 +324,5 @@ impl Keeper {
             // The runtime has ended; so does this, at its next await.
             Err(_) => std::future::pending().await,
         }
-    }
-}
-
-/// Sends messages; what became of them, from the first on, up to one that may have to be sent again.
-async fn send(destination: &Destination, parcels: &[Parcel]) -> Vec<Fate> {
-    if !destination.is_there() {
-        return Vec::new();
-    }
-    match destination {
-        Destination::Channel(channel) => {
-            let mut fates = Vec::new();
-            for parcel in parcels {
-                if channel.send(parcel.clone()).await.is_err() {
-                    break;
-                }
-                fates.push(Fate::Arrived);
-            }
-            fates
-        }
-        Destination::Bus(bus) => {
-            let Some(bus) = bus.borrow().clone() else { return Vec::new() };
-            let sent = join_all(parcels.iter().map(|parcel| publish(&bus, parcel))).await;
-            sent.into_iter().take_while(|fate| *fate != Fate::Unknown).collect()
-        }
-    }
-}
-
-async fn publish(bus: &Bus, parcel: &Parcel) -> Fate {
-    let publication = async {
-        match parcel {
-            Parcel::Blocked(blocked) => bus.publish_within(blocked.as_ref(), CONFIRM).await,
-            Parcel::Log(log) => bus.publish_within(log, CONFIRM).await,
-        }
-    };
-    match timeout(CONFIRM * 2, publication).await {
-        Ok(Ok(_)) => Fate::Arrived,
-        Ok(Err(error)) => fate(&error),
-        Err(_) => Fate::Unknown,
-    }
-}
-
-fn fate(error: &BusError) -> Fate {
-    match error {
-        // Expected while the bus is away; the spool has it.
-        BusError::Deadline { .. } => {}
-        // A server that cannot store anything at the moment says 503; all else is about this message.
-        BusError::Refused { code, .. } if *code != 503 => return Fate::Refused(base::error::chain(error)),
-        error => tracing::warn!(error = base::error::chain(error), "the bus does not take a record"),
-    }
-    Fate::Unknown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_about_the_message_itself_is_for_good() {
-        let refused = |code| {
-            let answer = "message size exceeds maximum allowed".to_owned();
-            fate(&BusError::Refused { doing: "publishing".to_owned(), answer, code })
-        };
-        assert!(matches!(refused(10054), Fate::Refused(reason) if reason.contains("exceeds")));
-        assert_eq!(refused(503), Fate::Unknown);
-        assert_eq!(fate(&BusError::Closed { doing: "publishing".to_owned() }), Fate::Unknown);
     }
 }

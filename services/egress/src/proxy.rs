@@ -119,6 +119,7 @@ pub fn build(
         contents,
         dialer,
         limits,
+        has_door: config.has_door,
         metrics,
         life: life.clone(),
     });

@@ -62,11 +62,11 @@ struct Arguments<'a> {
     justification: &'static str,
 }
 
-/// The reply that tells the agent what was refused, by which rule, and how to ask for it.
+/// The reply that tells the agent what was refused, by which rule, and how to ask for it if there is a door to ask at.
 #[must_use]
-pub(crate) fn reply(refusal: &Refusal, asked: &Asked, reader: Reader) -> Response<Body> {
+pub(crate) fn reply(refusal: &Refusal, asked: &Asked, has_door: bool, reader: Reader) -> Response<Body> {
     let ask = Ask { tool: "egress-block", arguments: Arguments { id: &asked.id, justification: "…" } };
-    let ask = refusal.can_be_asked_for().then_some(ask);
+    let ask = (has_door && refusal.can_be_asked_for()).then_some(ask);
     let (kind, text) = match reader {
         Reader::Json => ("application/json", as_json(refusal, asked, ask)),
         Reader::Git => ("text/plain", as_text(refusal, asked, ask.is_some())),

@@ -74,7 +74,7 @@ pub(crate) async fn answer(
         Err(refusal) => {
             let status = refusal.status().as_u16();
             let refusal = Box::pin(session.gateway.record(refusal, &mut call, status)).await;
-            Ok(reply(&refusal, &call.asked, reader))
+            Ok(reply(&refusal, &call.asked, session.gateway.has_door, reader))
         }
     }
 }

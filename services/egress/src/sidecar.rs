@@ -17,8 +17,8 @@ use crate::proxy::build;
 
 /// How long the launcher may take for its next frame.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long requests in hand may go on after the end.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long requests in hand may go on after the end, and the last records then take to reach the bus.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs the sidecar of one bottle until the launcher closes the channel, or a signal comes.
 ///

@@ -163,6 +163,7 @@ pub(crate) fn config(
         policy: policy(routes),
         secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
         canary: Some(Secret::new(canary())),
+        has_door: true,
         authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
         rules: None,
         uplink: Uplink::default(),

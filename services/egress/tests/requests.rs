@@ -1,11 +1,12 @@
 //! Allowed and refused: routes, injection, git.
 
+use handover::sidecar::EgressLimits;
 use http::{Request, Version};
 use serde_json::{Value, json};
 
 use crate::agent::{self, Http1, Http2, empty, full, read, rule};
 use crate::origin::{HOST, Origin, Speaks};
-use crate::proxy::{Proxy, route, token};
+use crate::proxy::{Proxy, config, route, token};
 
 #[tokio::test]
 async fn an_allowed_request_gets_the_real_token_and_loses_the_agents_own() {
@@ -169,6 +170,22 @@ async fn a_refusal_says_what_why_and_how_to_ask() {
     assert_eq!(rule(&read(agent.send(request).await).await.1), "no-match");
     assert_eq!(agent.get("/v1/x").await.0, 200);
     assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn where_there_is_no_door_a_refusal_names_no_tool() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let spool = tempfile::tempdir().unwrap();
+    let matches = json!({ "matches": [{ "methods": ["POST"] }] });
+    let config = config(&origin, &[route(&origin, matches)], EgressLimits::default(), spool.path());
+    let proxy = Proxy::of(egress::Config { has_door: false, ..config }, spool).await;
+    let mut agent = Http1::new(&proxy).await;
+    let (status, text) = agent.get("/x").await;
+    assert_eq!((status, rule(&text).as_str()), (403, "no-match"));
+    assert!(!text.contains("ask") && !text.contains("egress-block"), "{text}");
+    let git = Request::get("/x").header("host", HOST).header("user-agent", "git/2").body(empty()).unwrap();
+    let (_, text) = read(agent.send(git).await).await;
+    assert!(text.contains("no-match") && !text.contains("egress-block"), "{text}");
 }
 
 #[tokio::test]

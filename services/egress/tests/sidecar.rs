@@ -65,6 +65,7 @@ impl Sidecar {
             policy: policy(routes),
             secrets: BTreeMap::from([("API_TOKEN".to_owned(), Secret::new(token()))]),
             canary: None,
+            has_door: true,
             authorities: BTreeMap::from([("/origin.pem".to_owned(), origin.authority.clone())]),
             rules: None,
             uplink: Uplink::default(),

@@ -40,6 +40,8 @@ pub(crate) struct Duties {
     pub(crate) policy: EgressPolicy,
     pub(crate) needed: Needed,
     pub(crate) canary: Secret,
+    /// Whether the bottle has a door as well.
+    pub(crate) has_door: bool,
     /// The operator's own secret rules.
     pub(crate) rules: Option<String>,
     /// The bottle's start.
@@ -69,6 +71,7 @@ fn handover(config: &LauncherConfig, duties: Duties) -> Result<EgressHandover, E
         policy: duties.policy,
         secrets: duties.needed.secrets,
         canary: Some(duties.canary),
+        has_door: duties.has_door,
         authorities: duties.needed.authorities,
         rules: duties.rules,
         uplink: uplink(&config.environment)?,

@@ -3,6 +3,7 @@
 mod ending;
 mod live;
 mod made;
+mod revision;
 mod settle;
 mod sidecars;
 
@@ -17,13 +18,14 @@ use std::time::{Duration, Instant};
 use base::lifecycle::Lifecycle;
 use boundary::order::Command;
 use bus::message::Version;
-use bus::message::revision::{Change, Confirm, PolicyChange, PolicyChangeReply};
+use bus::message::revision::{Change, Confirm, PolicyChange};
 use bus::message::run::{FailureKind, StepTime};
 use bus::message::start::StartRequest;
 use bus::{Bus, Trace};
 use telemetry::{Kind, Open};
 
 use self::made::Made;
+use self::revision::first_revision;
 use crate::backend::{AGENT_HOME, AGENT_WORKSPACE, BottleFile, Boundary, BoundarySpec, Place};
 use crate::canary::Canary;
 use crate::environment::{PROMPT_FILE, environment, git_config, trust_files};
@@ -38,8 +40,6 @@ use crate::world::World;
 pub(crate) use live::{Stop, Stops};
 pub(crate) use settle::Settled;
 
-/// How long the supervisor may take to store a revision.
-const SUPERVISOR: Duration = Duration::from_secs(10);
 /// The operator's own secret rules, in the home.
 const RULES: &str = "rules.toml";
 /// How much longer than its longest run a bottle's bus identity lives: its launch comes before, its end after.
@@ -179,7 +179,7 @@ impl<'a> Launch<'a> {
             change: Change::Replace { policy: plan.resolved.bottle.egress.clone() },
             confirm: Confirm::Stored,
         };
-        let (registered, reply) = tokio::join!(
+        let (registered, revision) = tokio::join!(
             Registered::create(
                 bus,
                 &world.clock,
@@ -188,12 +188,12 @@ impl<'a> Launch<'a> {
                 plan,
                 world.backend.name()
             ),
-            bus.request(&change, SUPERVISOR),
+            first_revision(bus, &change),
         );
         made.registered = Some(registered.map_err(|error| failed("recording the bottle", &error))?);
-        match reply.map_err(|error| failed("asking the supervisor to store the policy", &error))? {
-            PolicyChangeReply::Stored { revision } | PolicyChangeReply::Running { revision } => Ok(revision),
-            reply => {
+        match revision.map_err(|error| failed("asking the supervisor to store the policy", &error))? {
+            Ok(revision) => Ok(revision),
+            Err(reply) => {
                 let reason = format!("the supervisor did not store the policy: {reply:?}");
                 Err(LaunchError::new(Step::Record, FailureKind::Internal, reason))
             }

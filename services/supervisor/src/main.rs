@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use base::lifecycle::{Ending, Lifecycle, conclude};
 use bus::{Connect, Credentials};
 use clap::Parser;
+use manifest::{Home, Settings};
 use supervisor::Config;
 use telemetry::Endpoint;
 
@@ -21,7 +22,7 @@ struct Arguments {
     /// The supervisor's NATS credentials file.
     #[arg(long, env = "BOT_BOTTLE_CREDENTIALS", value_name = "FILE")]
     credentials: PathBuf,
-    /// Where the keys and the audit trail's checkpoints are.
+    /// Where the settings, the keys and the audit trail's checkpoints are.
     #[arg(long, env = "BOT_BOTTLE_HOME", value_name = "DIR")]
     home: PathBuf,
     /// How long a policy change waits for its sidecar, in milliseconds.
@@ -41,7 +42,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
     let credentials = Credentials::read(&arguments.credentials)?;
     let connect = Connect::new(arguments.bus, credentials);
     let confirm_within = Duration::from_millis(arguments.confirm_within);
+    let settings = Settings::load(&Home::at(arguments.home.clone()))?;
     let mut config = Config { confirm_within, ..Config::new(connect, arguments.home) };
+    config.limits = settings.proposals.into();
     config.collector = Endpoint::of_process()?;
     let life = Lifecycle::new();
     life.stop_on_signals().context("cannot listen for signals")?;

@@ -75,12 +75,13 @@ pub fn admit(home: &Path, operator: &OperatorId, name: &str) -> Result<(), Opera
     // A person may have left the last line open; the new key would become part of a name.
     let is_open = std::fs::read(&path).is_ok_and(|text| text.last().is_some_and(|byte| *byte != b'\n'));
     let line = format!("{}{operator} {}\n", if is_open { "\n" } else { "" }, base::inert(name, 80));
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .and_then(|mut list| list.write_all(line.as_bytes()))
-        .map_err(|source| OperatorsError::File { path, source })
+    let appended = std::fs::OpenOptions::new().create(true).append(true).open(&path).and_then(|mut list| {
+        list.write_all(line.as_bytes())?;
+        // The operator is told that the key counts; it must count after a power failure, too.
+        list.sync_all()?;
+        std::fs::File::open(home)?.sync_all()
+    });
+    appended.map_err(|source| OperatorsError::File { path, source })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod book;
 mod decisions;
 mod ends;
 mod intake;
+mod leases;
 mod life;
 mod take;
 mod verdict;

@@ -111,7 +111,12 @@ pub enum BusError {
 
 /// The bus refused a publication or a subscription: this identity's permissions do not cover the subject.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} may not {} {subject}: see docs/bus/permissions.md", if *.publish { "publish on" } else { "subscribe to" })]
+#[error(
+    "{name} may not {} {subject}: docs/bus/permissions.md says who may. If {name} should, the bus has the permissions of \
+     another release: start it anew with `bot-bottle up`, or give a bus of your own the accounts.conf that `bot-bottle init` \
+     writes",
+    if *.publish { "publish on" } else { "subscribe to" }
+)]
 pub struct Denied {
     /// Who tried.
     pub name: String,

@@ -47,6 +47,9 @@ pub struct EgressHandover {
     /// The bottle's canary (E11): a secret of no use that only a leak can bring to the proxy.
     #[serde(default, with = "exposed_option")]
     pub canary: Option<Secret>,
+    /// Whether the bottle has a door, where its agent can ask a person for what is refused.
+    #[serde(default)]
+    pub has_door: bool,
     /// The operator's own secret rules in the gitleaks schema; the standard ones where there are none.
     #[serde(default)]
     pub rules: Option<String>,

@@ -39,4 +39,4 @@ pub use problem::{FileProblem, FileProblems, Place, Warning};
 pub use provider::{AgentProvider, PromptMode, ProviderOptions};
 pub use report::Report;
 pub use resolve::{Claim, Claimant, EffectiveBottle, GitIdentity, ResolveError, Resolved, Selection};
-pub use settings::Settings;
+pub use settings::{ProposalLimits, Settings};

@@ -1,12 +1,14 @@
 //! `settings.yaml` in the home: what the host services do for the operator. It need not exist.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use policy::problem::{KeyPath, Problems};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::home::{Home, Links, read};
+use crate::limits::WallTime;
 use crate::load::parse_settings;
 use crate::problem::FileProblems;
 
@@ -19,7 +21,36 @@ pub struct Settings {
     /// `{bottle}`, `{kind}`, `{host}` and `{id}` stand for the proposal's. No shell takes part.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
+    /// How much a bottle may ask, and how long what it asks for waits.
+    #[serde(skip_serializing_if = "ProposalLimits::is_default")]
+    pub proposals: ProposalLimits,
 }
+
+/// How much a bottle may ask a person; what is absent has the supervisor's own limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProposalLimits {
+    /// Proposals of one bottle that may wait at once; 32 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub pending: Option<u32>,
+    /// New proposals of one bottle in a minute; 20 unless given. Equal ones that wait are counted, and do not count here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub per_minute: Option<u32>,
+    /// How long a proposal waits for a person, at most `30d`; `24h` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expire: Option<WallTime>,
+}
+
+impl ProposalLimits {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Well within the time for which the bus keeps proposals.
+const LONGEST_EXPIRE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What may stand in braces in an argument of [`Settings::notify`].
 pub const PLACEHOLDERS: [&str; 4] = ["bottle", "kind", "host", "id"];
@@ -51,6 +82,9 @@ impl Settings {
 
 /// What is wrong with them beyond their shape.
 pub(crate) fn check(settings: &Settings, problems: &mut Problems) {
+    if settings.proposals.expire.is_some_and(|expire| expire.duration() > LONGEST_EXPIRE) {
+        problems.push(&KeyPath::root().key("proposals").key("expire"), "a proposal waits at most 30d");
+    }
     let at = KeyPath::root().key("notify");
     for (index, word) in settings.notify.iter().enumerate() {
         let at = at.item(index);
@@ -82,15 +116,33 @@ mod tests {
         let notify =
             read("# mine\nnotify: [notify-send, '{bottle} asks', '{kind} {host} {id}']\n").unwrap().notify;
         assert_eq!(notify.len(), 3);
-        let wrong = ["notfy: [a]\n", "notify: run me\n", "x: 1\nnotify: ['{bottle}', '{secret}']\n", "- a\n"];
+        let limits = read("proposals: {pending: 8, expire: 2h}\n").unwrap().proposals;
+        assert_eq!((limits.pending, limits.per_minute), (Some(8), None));
+        assert_eq!(limits.expire.unwrap().duration(), Duration::from_secs(7200));
+        let wrong = [
+            "notfy: [a]\n",
+            "notify: run me\n",
+            "x: 1\nnotify: ['{bottle}', '{secret}']\n",
+            "- a\n",
+            "proposals: {pending: 0, per_minute: 1001, expire: 31d, expires: 1h}\n",
+            "proposals: {expire: soon, per_minute: many}\n",
+            "proposals: 12\n",
+        ];
         let problems = wrong.map(|text| read(text).unwrap_err().to_string()).join("\n");
         insta::assert_snapshot!(problems, @r#"
         settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
         settings.yaml:1:9: notify: `run me` is a single value; give a list
-        settings.yaml:1:1: x: there is no such key here; known here: notify
+        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals
         settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
         settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
         settings.yaml:1:1: this is a list; give a map of keys
+        settings.yaml:1:22: proposals.pending: `0` is not a whole number from 1 to 1000
+        settings.yaml:1:37: proposals.per_minute: `1001` is not a whole number from 1 to 1000
+        settings.yaml:1:43: proposals.expire: a proposal waits at most 30d
+        settings.yaml:1:56: proposals.expires: there is no such key here; did you mean `expire`?
+        settings.yaml:1:21: proposals.expire: `soon` is not accepted here: a whole number and s, m, h or d, such as 90m or 8h
+        settings.yaml:1:39: proposals.per_minute: `many` is not a whole number from 1 to 1000
+        settings.yaml:1:12: proposals: `12` is a single value; give a map of keys
         "#);
     }
 }

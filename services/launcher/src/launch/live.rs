@@ -43,10 +43,10 @@ pub(super) struct Ended {
 impl Launch<'_> {
     pub(super) async fn live(self, mut running: Running, mut stops: Stops) -> Settled {
         let started = self.started(&running);
-        let (bus, registered) = (&self.bus, &mut running.registered);
+        let registered = &mut running.registered;
         let announce = async {
             let (published, recorded) = tokio::join!(
-                bus.publish(&started),
+                self.tell(&started),
                 registered.change(|record| record.state = BottleState::Running)
             );
             for error in [published.err(), recorded.err()].into_iter().flatten() {

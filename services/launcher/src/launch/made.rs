@@ -20,8 +20,10 @@ use crate::world::World;
 /// What a record says of a bottle whose request is to run again.
 pub(super) const HANDED_BACK: &str = "its launcher was stopped; the request went back to the queue";
 
-/// How long each part may take to be gone.
+/// How long a boundary may take to be gone.
 const GRACE: Duration = Duration::from_secs(5);
+/// The same of the sidecars: the proxy's last records are for the bus first.
+const LAST_RECORDS: Duration = Duration::from_secs(22);
 
 pub(super) struct Made {
     backend: Arc<dyn Backend>,
@@ -107,7 +109,7 @@ pub(super) async fn end(
         drop(tokio::time::timeout(GRACE, boundary.wait()).await);
     }
     if let Some(sidecars) = sidecars {
-        sidecars.stop(GRACE).await;
+        sidecars.stop(LAST_RECORDS).await;
     }
     let revoked = gitgate::revoke(backend, config, bottle).await;
     if let Err(reason) = &revoked {

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
-use bus::message::Version;
 use bus::message::record::BottleState;
 use bus::message::run::{ExitReason, Exited, StateKept};
+use bus::message::{Message, Version};
+
+use bus::{BusError, Link};
 
 use super::live::Ended;
 use super::{Launch, Running, made};
@@ -26,6 +28,7 @@ impl Launch<'_> {
         let Running { plan, mut registered, boundary, sidecars, pumps, since } = running;
         let duration = since.elapsed();
         self.observe(&plan, Step::Settle).await;
+        self.bus_or_stop().await;
         let (settling, _span) = (Instant::now(), self.span(Step::Settle));
         let (recorded, result) =
             tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
@@ -65,12 +68,35 @@ impl Launch<'_> {
             warn(&plan.bottle, recorded.await);
             return Settled::HandedBack;
         }
-        let (published, recorded) = tokio::join!(self.bus.publish(&exited), recorded);
-        warn(&plan.bottle, published.map(drop));
+        let (published, recorded) = tokio::join!(self.tell(&exited), recorded);
+        warn(&plan.bottle, published);
         warn(&plan.bottle, recorded);
         let ms = settling.elapsed().as_secs_f64() * 1000.0;
         tracing::info!(bottle = %plan.bottle, code = ended.code, reason = ?ended.reason, settle_ms = ms, "the bottle is over");
         Settled::Over
+    }
+}
+
+impl Launch<'_> {
+    /// Waits for the bus, or for the launcher's stop: the last records of a bottle and its end are for the bus, and only
+    /// a launcher that is to end cannot wait for it.
+    async fn bus_or_stop(&self) {
+        let mut link = self.bus.link();
+        tokio::select! {
+            // The sender lives as long as the connection, which this has.
+            _ = link.wait_for(|link| *link == Link::Up) => {}
+            () = self.life.stopping() => {}
+        }
+    }
+
+    /// Publishes an event, however long the bus is away, unless the launcher is to stop.
+    pub(super) async fn tell<M: Message>(&self, event: &M) -> Result<(), BusError> {
+        loop {
+            match self.bus.publish(event).await {
+                Err(BusError::Deadline { .. }) if !self.life.is_stopping() => self.bus_or_stop().await,
+                told => return told.map(drop),
+            }
+        }
     }
 }
 
@@ -92,7 +118,7 @@ async fn keep(state: &StateDir, ended: Ended) -> StateKept {
     }
 }
 
-fn warn(bottle: &base::id::Slug, told: Result<(), bus::BusError>) {
+fn warn(bottle: &base::id::Slug, told: Result<(), BusError>) {
     if let Err(error) = told {
         tracing::warn!(%bottle, error = base::error::chain(&error), "an end was not told");
     }

@@ -36,6 +36,7 @@ impl Launch<'_> {
             policy: plan.resolved.bottle.egress.clone(),
             needed,
             canary: canary.value.clone(),
+            has_door: wanted.door,
             rules: rules.clone(),
             trace: self.trace,
         };

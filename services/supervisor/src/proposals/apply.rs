@@ -161,13 +161,16 @@ impl Proposals {
             scope = Scope::Bottle;
             note = Some(format!("it holds until the bottle exits, and was not kept: {reason}"));
         }
+        let until = now + ONCE.minutes();
+        let mut book = self.book.lock().await;
         let lease = match (scope, plan, revision) {
-            (Scope::Once, Some(plan), Some(revision)) => {
-                Some(Lease { until: now + ONCE.minutes(), revision, added: plan.added })
-            }
+            (Scope::Once, Some(plan), Some(revision)) => Some(Lease { until, revision, added: plan.added }),
+            (Scope::Once, None, _) => match life::granted(record, &decision.verdict) {
+                Some(delta) => self.leaning_lease(&book, record, delta, until).await?,
+                None => None,
+            },
             _ => None,
         };
-        let mut book = self.book.lock().await;
         let Some(record) = book.get(&record.proposal).await? else {
             return Ok(refused(DecideRefusal::UnknownProposal));
         };

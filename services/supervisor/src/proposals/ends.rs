@@ -5,23 +5,18 @@ use std::time::Duration;
 use base::error::chain;
 use base::id::Slug;
 use bus::layout::EVENTS;
-use bus::message::Version;
 use bus::message::egress::{Allowed, Log};
 use bus::message::proposal::{Outcome, ProposalRecord, ProposalState};
-use bus::message::revision::{Change, Confirm, PolicyChange};
-use bus::{Bus, BusError, Since};
+use bus::{BusError, Since};
 use jiff::ToSpan as _;
-use policy::{CheckedPolicy, Decision, EgressDelta, EgressPolicy, Host, RequestView, Scheme};
 
+use super::leases::{lease, needed};
 use super::{Proposals, life};
-use crate::revision::Next;
 use crate::store::Store;
 
 /// How exactly ends are kept.
 const TICK: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often a lease's end may meet another change of the same policy.
-const TRIES: usize = 16;
 
 /// Ends what is due, and tells what was not told, until a stop is asked for.
 pub(crate) async fn clock(proposals: Proposals) {
@@ -72,9 +67,7 @@ impl Proposals {
                 }
                 ProposalState::Resolved { told: false, .. } => book.tell(&self.bus, &record.proposal).await?,
                 ProposalState::Resolved { lease: Some(lease), .. } if lease.until <= now => {
-                    if let Some(ended) = self.taken_back(&record).await? {
-                        book.write(ended).await?;
-                    }
+                    self.take_back(&mut book, &record).await?;
                 }
                 _ => {}
             }
@@ -105,114 +98,10 @@ impl Proposals {
             let Some((delta, granted_by, added)) = lease(&record) else { continue };
             let without = policy::revoke(&current.policy, delta, added);
             let is_used = lines.iter().any(|line| needed(delta, granted_by, &without, line));
-            if is_used && let Some(ended) = self.taken_back(&record).await? {
-                book.write(ended).await?;
+            if is_used {
+                self.take_back(&mut book, &record).await?;
             }
         }
         Ok(())
-    }
-
-    /// Takes what a lease granted out of the bottle's policy.
-    async fn taken_back(&self, record: &ProposalRecord) -> Result<Option<ProposalRecord>, BusError> {
-        if let Some((delta, _, added)) = lease(record) {
-            let store = Store::new(&self.bus);
-            for _ in 0..TRIES {
-                let Some(current) = store.current(&record.bottle).await? else { break };
-                let policy = policy::revoke(&current.policy, delta, added);
-                if policy == current.policy {
-                    break;
-                }
-                let (v, bottle, base) = (Version, record.bottle.clone(), current.revision);
-                let change = Change::Replace { policy };
-                let asked = PolicyChange { v, bottle, base, change, confirm: Confirm::Stored };
-                match store.change(&asked).await? {
-                    Next::Revision(revision) => {
-                        self.push_until_heard(&self.bus, revision);
-                        break;
-                    }
-                    Next::Conflict { .. } => {}
-                    Next::Invalid { reason } => {
-                        tracing::error!(
-                            bottle = record.bottle.as_str(),
-                            reason,
-                            "a grant cannot be taken back"
-                        );
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(life::without_lease(record))
-    }
-
-    /// A sidecar that is away gets the revision when it asks.
-    fn push_until_heard(&self, bus: &Bus, revision: bus::message::revision::PolicyRevision) {
-        let (changes, store, heard) = (self.changes.clone(), Store::new(bus), self.changes.heard.subscribe());
-        self.life.spawn(async move { changes.confirmed(&store, &revision, heard).await });
-    }
-}
-
-/// The delta, the revision that granted it and what it added.
-fn lease(record: &ProposalRecord) -> Option<(&EgressDelta, u64, policy::Added)> {
-    let ProposalState::Resolved { resolved, lease: Some(lease), .. } = &record.state else { return None };
-    let verdict = &resolved.decision.as_ref()?.verdict;
-    Some((life::granted(record, verdict)?, lease.revision, lease.added))
-}
-
-/// Whether a request was allowed by the delta that a revision granted, and would not be without it.
-fn needed(delta: &EgressDelta, granted_by: u64, without: &EgressPolicy, line: &Allowed) -> bool {
-    if line.revision < granted_by {
-        return false;
-    }
-    let alone = EgressPolicy { log: None, routes: vec![delta.route()] };
-    let allows = |policy: &EgressPolicy| policy::check(policy).is_ok_and(|policy| allows(&policy, line));
-    allows(&alone) && !allows(without)
-}
-
-fn allows(policy: &CheckedPolicy, line: &Allowed) -> bool {
-    let Ok(host) = Host::parse(&line.host) else { return false };
-    let request = RequestView {
-        scheme: if line.scheme == Scheme::Http.as_str() { Scheme::Http } else { Scheme::Https },
-        host: &host,
-        port: line.port,
-        method: &line.method,
-        path: &line.path,
-        query: None,
-        headers: &http::HeaderMap::new(),
-    };
-    matches!(policy::decide(policy, &request), Decision::Allow { .. })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn json<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
-        serde_json::from_value(value).unwrap()
-    }
-
-    #[test]
-    fn only_a_request_that_needed_the_grant_has_used_it() {
-        let paths = serde_json::json!([{ "type": "prefix", "value": "/x" }]);
-        let delta: EgressDelta = json(serde_json::json!({ "host": "a.example", "paths": paths }));
-        let route = serde_json::json!({ "host": "a.example", "matches": [{ "methods": ["GET"] }] });
-        let without: EgressPolicy = json(serde_json::json!({ "routes": [route] }));
-        for (host, method, path, revision, expected) in [
-            ("a.example", "POST", "/x/y", 2, true),
-            ("a.example", "POST", "/x/y", 3, true),
-            // Decided before it was granted.
-            ("a.example", "POST", "/x/y", 1, false),
-            // Allowed anyway.
-            ("a.example", "GET", "/x/y", 2, false),
-            // Allowed by something that is not there any more.
-            ("a.example", "POST", "/other", 2, false),
-            ("b.example", "POST", "/x/y", 2, false),
-        ] {
-            let line: Allowed = json(serde_json::json!({
-                "id": "x1", "at": "2026-01-01T00:00:00Z", "method": method, "scheme": "https", "host": host, "port": 443,
-                "path": path, "status": 200, "sent": 0, "received": 0, "duration_ms": 1, "revision": revision,
-            }));
-            assert_eq!(needed(&delta, 2, &without, &line), expected, "{method} {host}{path} at {revision}");
-        }
     }
 }

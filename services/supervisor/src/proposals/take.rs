@@ -7,6 +7,7 @@ use bus::message::proposal::{
     LONGEST_JUSTIFICATION, Outcome, ProposalKind, ProposalRecord, ProposalState, Proposed,
 };
 use jiff::Timestamp;
+use manifest::{ProposalLimits, WallTime};
 
 use super::arrival::objection;
 
@@ -30,6 +31,22 @@ impl Default for Limits {
             a_minute: 20,
             wait: Duration::from_secs(24 * 60 * 60),
             wait_gitleaks: Duration::from_secs(300),
+        }
+    }
+}
+
+impl From<ProposalLimits> for Limits {
+    /// The operator's settings, and these limits where there are none.
+    fn from(settings: ProposalLimits) -> Self {
+        let own = Self::default();
+        let number =
+            |set: Option<u32>, own| set.map_or(own, |set| usize::try_from(set).unwrap_or(usize::MAX));
+        let wait = settings.expire.map_or(own.wait, WallTime::duration);
+        Self {
+            pending: number(settings.pending, own.pending),
+            a_minute: number(settings.per_minute, own.a_minute),
+            wait,
+            wait_gitleaks: own.wait_gitleaks.min(wait),
         }
     }
 }

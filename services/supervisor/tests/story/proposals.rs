@@ -1,10 +1,12 @@
 //! What a bottle asks for, and what an operator makes of it, on a real bus.
 
+mod killed;
+
 use bus::BusError;
 use bus::layout::BOTTLES;
 use bus::message::proposal::{
-    DecideRefusal, DecideReply, OperatorKey, Outcome, ProposalState, Proposed, Resolved, Scope, Standing,
-    Verdict,
+    DecideRefusal, DecideReply, OperatorKey, Outcome, ProposalRecord, ProposalState, Proposed, Resolved,
+    Scope, Standing, Verdict,
 };
 use bus::message::record::{BottleRecord, BottleState};
 use bus::role::Role;
@@ -247,6 +249,61 @@ async fn what_is_granted_once_ends_with_the_request_that_used_it() {
     supervisor.stop().await;
 }
 
+fn is_without_lease(card: &ProposalRecord) -> bool {
+    matches!(card.state, ProposalState::Resolved { lease: None, .. })
+}
+
+/// Grants less than was asked for: what was granted before, once more.
+async fn grants_the_same(operator: &mut Answerer, asker: &Asker, base: u64, scope: Scope) -> Resolved {
+    asker.asks(egress("b.example", &["GET", "PUT"]), "another look").await;
+    let card = operator.sees(|card| card.is_open()).await;
+    let delta = serde_json::json!({ "host": "b.example", "methods": ["GET"] });
+    let edited = json(serde_json::json!({ "as": "delta", "delta": delta }));
+    resolved(operator.answers(&card, base, Verdict::Modify { scope, edited }).await)
+}
+
+#[tokio::test]
+async fn what_is_granted_once_and_once_again_is_there_for_two_requests() {
+    let world = World::start().await;
+    world.store(1, &["a.example"]).await;
+    let supervisor = world.supervise(support::SOON).await;
+    let (mut asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
+    asker.asks(egress("b.example", &["GET"]), "one look").await;
+    let card = operator.sees(|card| card.is_open()).await;
+    let (reply, _) = tokio::join!(operator.answers(&card, 1, ONCE), asker.sidecar.runs());
+    resolved(reply);
+    let second = grants_the_same(&mut operator, &asker, 2, Scope::Once).await;
+    assert_eq!((second.outcome, second.revision), (Outcome::Modified, None));
+    asker.logs(2, "b.example", "GET").await;
+    operator.sees(|now| now.proposal == card.proposal && is_without_lease(now)).await;
+    assert_eq!(world.stored().await, (2, vec!["a.example".to_owned(), "b.example".to_owned()]));
+    asker.logs(2, "b.example", "GET").await;
+    let back = asker.sidecar.runs_at_least(3).await;
+    assert_eq!(support::hosts(&back), ["a.example"]);
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_granted_for_longer_does_not_end_with_what_was_granted_once() {
+    let world = World::start().await;
+    world.store(1, &["a.example"]).await;
+    let supervisor = world.supervise(support::SOON).await;
+    let (mut asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
+    // More than is granted for longer afterwards.
+    asker.asks(egress("b.example", &[]), "one look").await;
+    let card = operator.sees(|card| card.is_open()).await;
+    let (reply, _) = tokio::join!(operator.answers(&card, 1, ONCE), asker.sidecar.runs());
+    resolved(reply);
+    let longer = grants_the_same(&mut operator, &asker, 2, Scope::Bottle).await;
+    assert_eq!((longer.outcome, longer.revision), (Outcome::Modified, None));
+    asker.logs(2, "b.example", "POST").await;
+    let back = asker.sidecar.runs_at_least(3).await;
+    assert_eq!(support::hosts(&back), ["a.example", "b.example"]);
+    assert_eq!(back.policy.routes[1].matches[0].methods, ["GET"]);
+    operator.sees(|now| now.proposal == card.proposal && is_without_lease(now)).await;
+    supervisor.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_kept_is_written_beside_the_bottles_file() {
     let world = World::start().await;
@@ -315,120 +372,4 @@ async fn ten_thousand_equal_ones_are_one_card_with_the_right_count() {
     let cards = operator.bus.bucket(&bus::layout::PROPOSED).keys().await.unwrap();
     assert_eq!(cards, [card.proposal.as_str()]);
     supervisor.stop().await;
-}
-
-mod killed {
-    use super::*;
-    use bus::layout::PROPOSED;
-    use bus::message::proposal::{Plan, ProposalRecord};
-    use std::time::Duration;
-
-    /// An approval that a supervisor has stored before it was killed.
-    async fn approved(world: &World, asker: &Asker, operator: &mut Answerer) -> ProposalRecord {
-        let supervisor = world.supervise(support::SOON).await;
-        asker.asks(egress("b.example", &["GET"]), "please").await;
-        let card = operator.sees(|card| card.is_open()).await;
-        supervisor.stop().await;
-        let granted = policy::grant(
-            &json(serde_json::json!({ "routes": [{ "host": "a.example" }] })),
-            &json(serde_json::json!({ "host": "b.example", "methods": ["GET"] })),
-        )
-        .unwrap();
-        let plan = Plan { revision: 2, policy: policy::content_hash(&granted.policy), added: granted.added };
-        let decision = Box::new(operator.signs(&card, 1, BOTTLE));
-        let card = ProposalRecord { state: ProposalState::Applying { decision, plan: Some(plan) }, ..card };
-        put(world, &card).await;
-        card
-    }
-
-    async fn put(world: &World, card: &ProposalRecord) {
-        world.role(Role::Supervisor).await.bucket(&PROPOSED).put(card.proposal.as_str(), card).await.unwrap();
-    }
-
-    async fn ends_approved(world: &World, asker: &mut Asker, revision: u64) {
-        let supervisor = world.supervise(support::SOON).await;
-        asker.sidecar.runs_at_least(revision).await;
-        let end = asker.hears().await;
-        assert_eq!((end.outcome, end.revision), (Outcome::Approved, Some(revision)));
-        assert_eq!(world.stored().await, (2, vec!["a.example".to_owned(), "b.example".to_owned()]));
-        supervisor.stop().await;
-    }
-
-    #[tokio::test]
-    async fn before_the_policy_was_stored() {
-        let world = World::start().await;
-        world.store(1, &["a.example"]).await;
-        let (mut asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
-        approved(&world, &asker, &mut operator).await;
-        ends_approved(&world, &mut asker, 2).await;
-    }
-
-    /// Also: after it was pushed, and after the sidecar confirmed it and nobody heard.
-    #[tokio::test]
-    async fn before_the_policy_was_confirmed() {
-        let world = World::start().await;
-        world.store(1, &["a.example"]).await;
-        let (mut asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
-        let supervisor = world.supervise(Duration::from_millis(200)).await;
-        asker.asks(egress("b.example", &["GET"]), "please").await;
-        let card = operator.sees(|card| card.is_open()).await;
-        let reply = operator.answers(&card, 1, BOTTLE).await;
-        assert_eq!(reply, DecideReply::Unconfirmed { revision: 2 });
-        supervisor.stop().await;
-        ends_approved(&world, &mut asker, 2).await;
-    }
-
-    #[tokio::test]
-    async fn before_its_end_was_told() {
-        let world = World::start().await;
-        world.store(1, &["a.example"]).await;
-        let (mut asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
-        let card = approved(&world, &asker, &mut operator).await;
-        let resolved = Box::new(json(serde_json::json!({
-            "v": 1, "bottle": "me-00000", "proposal": card.proposal, "outcome": "rejected", "at": "2026-01-01T00:00:00Z",
-        })));
-        put(
-            &world,
-            &ProposalRecord { state: ProposalState::Resolved { resolved, told: false, lease: None }, ..card },
-        )
-        .await;
-        let supervisor = world.supervise(support::SOON).await;
-        assert_eq!(asker.hears().await.outcome, Outcome::Rejected);
-        operator.sees(|card| matches!(card.state, ProposalState::Resolved { told: true, .. })).await;
-        supervisor.stop().await;
-    }
-
-    /// Somebody else's change came between: what was approved was not shown against that.
-    #[tokio::test]
-    async fn before_the_policy_was_stored_while_another_changed_it() {
-        let world = World::start().await;
-        world.store(1, &["a.example"]).await;
-        let (asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
-        approved(&world, &asker, &mut operator).await;
-        world.store(2, &["c.example"]).await;
-        let supervisor = world.supervise(support::SOON).await;
-        let card =
-            operator.sees(|card| matches!(&card.state, ProposalState::Pending { failed: Some(_) })).await;
-        let ProposalState::Pending { failed: Some(why) } = card.state else { panic!() };
-        assert_eq!(why, "the bottle's policy has changed meanwhile; it is at revision 2");
-        assert_eq!(world.stored().await, (2, vec!["c.example".to_owned()]));
-        supervisor.stop().await;
-    }
-
-    /// Whoever goes on makes the very policy that was approved, or none.
-    #[tokio::test]
-    async fn before_a_policy_that_nobody_can_make_again() {
-        let world = World::start().await;
-        world.store(1, &["a.example"]).await;
-        let (asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
-        let mut card = approved(&world, &asker, &mut operator).await;
-        if let ProposalState::Applying { plan: Some(plan), .. } = &mut card.state {
-            plan.policy = "00".to_owned();
-        }
-        put(&world, &card).await;
-        let supervisor = world.supervise(support::SOON).await;
-        operator.sees(|card| matches!(&card.state, ProposalState::Pending { failed: Some(_) })).await;
-        assert_eq!(world.stored().await, (1, vec!["a.example".to_owned()]));
-        supervisor.stop().await;
-    }
 }

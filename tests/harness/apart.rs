@@ -1,0 +1,182 @@
+//! The host services as programs of their own, as on several machines: each can be killed alone.
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use bus::keys::Keys;
+use bus::layout::Layout;
+use bus::role::Role;
+use bus::server::{Options, Server};
+use bus::{Bus, Connect};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use crate::{Home, program, soon};
+
+/// One of the services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The private `nats-server`. Its owner, which is this process, starts it again when it dies.
+    Bus,
+    /// `bot-bottle-supervisor`.
+    Supervisor,
+    /// `bot-bottle-launcher`.
+    Launcher,
+}
+
+/// A home whose services run apart. What they log is in `supervisor.log` and `launcher.log` there.
+pub struct Apart {
+    /// The home.
+    pub home: Home,
+    /// Where the bus is, also after it was away.
+    pub url: String,
+    server: Option<Server>,
+    supervisor: Child,
+    launcher: Child,
+}
+
+impl Apart {
+    /// Starts them in a new home.
+    ///
+    /// # Panics
+    /// When one cannot be started.
+    pub async fn up() -> Self {
+        let home = Home::empty();
+        home.run(&["init", "--bare"]).await.expect_code(0);
+        let server = start_bus(home.path(), None).await;
+        let url = server.url().to_owned();
+        let keys = Keys::load(home.path()).unwrap_or_else(|error| panic!("no keys: {error}"));
+        for role in [Role::Supervisor, Role::Launcher] {
+            let credentials = keys.mint(role, None).unwrap_or_else(|error| panic!("{role}: {error}"));
+            write_private(&credentials_of(&home, role), credentials.to_file().expose());
+        }
+        let admin = connect(&home, &url, Role::Admin).await;
+        bus::provision(&admin, &Layout::default()).await.unwrap_or_else(|error| panic!("{error}"));
+        let supervisor = start(&home, &url, Role::Supervisor);
+        let launcher = start(&home, &url, Role::Launcher);
+        Self { home, url, server: Some(server), supervisor, launcher }
+    }
+
+    /// Kills one without a word, and starts it again after a while.
+    ///
+    /// # Panics
+    /// When it had ended by itself, or does not start.
+    pub async fn kill(&mut self, part: Part, after: Duration) {
+        let (child, role) = match part {
+            Part::Bus => return self.kill_bus().await,
+            Part::Supervisor => (&mut self.supervisor, Role::Supervisor),
+            Part::Launcher => (&mut self.launcher, Role::Launcher),
+        };
+        let ended = child.try_wait().unwrap_or_else(|error| panic!("the {role}: {error}"));
+        assert_eq!(ended, None, "the {role} ended by itself");
+        soon("a service's death", child.kill()).await.unwrap_or_else(|error| panic!("the {role}: {error}"));
+        tokio::time::sleep(after).await;
+        *child = start(&self.home, &self.url, role);
+    }
+
+    async fn kill_bus(&self) {
+        // Between a death and the next start there is none to kill.
+        let pid = soon("a bus that runs", async {
+            loop {
+                match self.server.as_ref().map(Server::pid) {
+                    Some(Some(pid)) => return pid,
+                    Some(None) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    None => panic!("the bus was stopped"),
+                }
+            }
+        })
+        .await;
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let killed = pid.map(|pid| kill_process(pid, Signal::KILL));
+        assert_eq!(killed, Some(Ok(())), "the bus cannot be killed");
+    }
+
+    /// Takes the bus away, until it is started again.
+    pub async fn stop_bus(&mut self) {
+        if let Some(server) = self.server.take() {
+            soon("the end of the bus", server.stop()).await;
+        }
+    }
+
+    /// Starts the bus again where it was, with what it had stored.
+    ///
+    /// # Panics
+    /// When it does not come up there.
+    pub async fn start_bus(&mut self) {
+        let port = self.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        self.server = Some(start_bus(self.home.path(), port).await);
+    }
+
+    /// The process of the launcher, under which all that its bottles are made of runs.
+    #[must_use]
+    pub fn launcher(&self) -> Option<u32> {
+        self.launcher.id()
+    }
+
+    /// A connection in a role.
+    pub async fn connect(&self, role: Role) -> Bus {
+        connect(&self.home, &self.url, role).await
+    }
+
+    /// What the services logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let read = |role| std::fs::read_to_string(log_of(&self.home, role)).unwrap_or_default();
+        format!("supervisor:\n{}\nlauncher:\n{}", read(Role::Supervisor), read(Role::Launcher))
+    }
+
+    /// Stops them, in reverse; what is left is the home.
+    ///
+    /// # Panics
+    /// When one ends badly, or had ended before.
+    pub async fn down(mut self) -> Home {
+        for (role, child) in [(Role::Launcher, &mut self.launcher), (Role::Supervisor, &mut self.supervisor)]
+        {
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+            let told = pid.map(|pid| kill_process(pid, Signal::TERM));
+            assert_eq!(told, Some(Ok(())), "the {role} had ended before");
+            let ended = soon("a service's end", child.wait()).await;
+            assert!(ended.is_ok_and(|status| status.success()), "the {role} ended badly");
+        }
+        self.stop_bus().await;
+        self.home
+    }
+}
+
+async fn start_bus(home: &Path, port: Option<u16>) -> Server {
+    let options = Options { port, ..Options::new(home) };
+    Server::start(options).await.unwrap_or_else(|error| panic!("no bus: {}", base::error::chain(&error)))
+}
+
+async fn connect(home: &Home, url: &str, role: Role) -> Bus {
+    let keys = Keys::load(home.path()).unwrap_or_else(|error| panic!("no keys: {error}"));
+    let credentials = keys.mint(role, None).unwrap_or_else(|error| panic!("{role}: {error}"));
+    Bus::connect(Connect::new(url, credentials)).await.unwrap_or_else(|error| panic!("{role}: {error}"))
+}
+
+fn start(home: &Home, url: &str, role: Role) -> Child {
+    let mut command = Command::new(program(&format!("bot-bottle-{role}")));
+    let log = std::fs::File::options().create(true).append(true).open(log_of(home, role));
+    let log = log.unwrap_or_else(|error| panic!("no log of the {role}: {error}"));
+    command.arg("--home").arg(home.path()).arg("--bus").arg(url);
+    command.arg("--credentials").arg(credentials_of(home, role));
+    command.env("BOT_BOTTLE_PROBE", "canaries").env_remove("NATS_URL").current_dir(home.path());
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(log);
+    command.kill_on_drop(true);
+    command.spawn().unwrap_or_else(|error| panic!("cannot run the {role}: {error}"))
+}
+
+fn credentials_of(home: &Home, role: Role) -> std::path::PathBuf {
+    home.path().join(format!("{role}.creds"))
+}
+
+fn log_of(home: &Home, role: Role) -> std::path::PathBuf {
+    home.path().join(format!("{role}.log"))
+}
+
+fn write_private(path: &Path, text: &str) {
+    let file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+    written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
