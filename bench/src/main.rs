@@ -10,6 +10,7 @@ mod decisions;
 mod egress;
 mod report;
 mod scan;
+mod screen;
 
 use anyhow::{Context as _, bail};
 use report::Report;
@@ -30,6 +31,7 @@ async fn run() -> anyhow::Result<()> {
     bottle::run(&mut report).await.context("measuring the bottle")?;
     Box::pin(decisions::run(&mut report)).await.context("measuring decisions")?;
     egress::run(&mut report).await.context("measuring the egress proxy")?;
+    screen::run(&mut report).context("measuring the operator's screen")?;
     scan::run(&mut report).context("measuring the scanner")?;
     report.finish()
 }
