@@ -18,14 +18,19 @@ use bus::message::revision::{PolicyRevision, PolicyRunning};
 use bus::role::Role;
 use bus::server::{Options, Server};
 use bus::{Bus, Connect, Subscription, Watch};
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 
 use crate::report::{Number, Report, median};
 
 const CARD: &str = "refusal_to_card_ms";
 const AGENT: &str = "decision_to_agent_ms";
+const EQUAL: &str = "ten_thousand_equal_ms";
 
 const ROUNDS: usize = 60;
+/// Equal proposals, and how many of them wait for the bus at once.
+const EQUALS: u64 = 10_000;
+const AT_ONCE: usize = 64;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs the benchmarks if they are wanted.
@@ -33,7 +38,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// The bus or the supervisor does not start, or an answer does not come.
 pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
-    if !report.wants(&[CARD, AGENT]) {
+    if !report.wants(&[CARD, AGENT, EQUAL]) {
         return Ok(());
     }
     let home = tempfile::tempdir()?;
@@ -69,14 +74,15 @@ pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
             to_card.push(card.as_secs_f64() * 1000.0);
             to_agent.push(agent.as_secs_f64() * 1000.0);
         }
-        anyhow::Ok((median(to_card), median(to_agent)))
+        anyhow::Ok((median(to_card), median(to_agent), table.equal_ones().await?))
     };
-    let (to_card, to_agent) = tokio::select! {
+    let (to_card, to_agent, equal) = tokio::select! {
         measured = measured => measured?,
         ended = playing => match ended? {},
     };
     report.add(CARD, Number { value: to_card, unit: "ms", over: None });
     report.add(AGENT, Number { value: to_agent, unit: "ms", over: None });
+    report.add(EQUAL, Number { value: equal.as_secs_f64() * 1000.0, unit: "ms", over: None });
     life.stop();
     ensure!(life.run(LIMIT).await == Ending::Clean, "the supervisor did not end cleanly");
     Ok(())
@@ -134,6 +140,41 @@ impl Table {
         heard.context("the agent hears of it")?.context("the subscription")?.message?;
         ensure!(matches!(reply?, DecideReply::Resolved { .. }), "it was not approved");
         Ok((to_card, to_agent))
+    }
+
+    /// From the first of many equal proposals to the one card that counts them all.
+    async fn equal_ones(&mut self) -> anyhow::Result<Duration> {
+        let content: Content = serde_json::from_value(
+            serde_json::json!({ "kind": "egress", "host": "again.example.com", "methods": ["GET"] }),
+        )?;
+        let (own, bottle) = (self.own.clone(), self.bottle.clone());
+        let before = self.operator.bucket(&PROPOSED).keys().await?.len();
+        let begun = Instant::now();
+        let asking = futures::stream::iter(0..EQUALS)
+            .map(|_| {
+                let asked = Proposed::new(bottle.clone(), content.clone(), 1, Clock::System.now());
+                let own = own.clone();
+                async move { own.publish(&asked).await }
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_for_each(|_| std::future::ready(Ok(())));
+        let counted = async {
+            loop {
+                let change = timeout(LIMIT, self.cards.next()).await.context("a count")??;
+                if let Some(Ok(entry)) = change.value
+                    && entry.value.count == EQUALS
+                {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        let (asked, counted) = tokio::join!(asking, counted);
+        asked?;
+        counted?;
+        let took = begun.elapsed();
+        let cards = self.operator.bucket(&PROPOSED).keys().await?.len() - before;
+        ensure!(cards == 1, "{cards} cards of what is one");
+        Ok(took)
     }
 
     async fn card(&mut self, proposed: &Proposed) -> anyhow::Result<ProposalRecord> {

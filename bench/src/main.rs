@@ -11,6 +11,7 @@ mod egress;
 mod gate;
 mod report;
 mod scan;
+mod screen;
 
 use anyhow::{Context as _, bail};
 use report::Report;
@@ -32,6 +33,7 @@ async fn run() -> anyhow::Result<()> {
     Box::pin(decisions::run(&mut report)).await.context("measuring decisions")?;
     egress::run(&mut report).await.context("measuring the egress proxy")?;
     Box::pin(gate::run(&mut report)).await.context("measuring the git gate")?;
+    screen::run(&mut report).context("measuring the operator's screen")?;
     scan::run(&mut report).context("measuring the scanner")?;
     report.finish()
 }
