@@ -33,6 +33,19 @@ stopwords = ["placeholder"]
 regexes = ['''^x+$''']
 """
 
+COMMIT = b"""tree %s
+parent %s
+author A <a@b> 1 +0000
+committer A <a@b> 1 +0000
+encoding ISO-8859-1
+gpgsig one
+ two
+
+a subject
+
+a body
+""" % (b"ab" * 20, b"cd" * 20)
+
 # Without an encoder for them: brotli and zstd around bytes that they left as they are.
 BROTLI = b"\x0b\x02\x80hello\x03"
 ZSTD = b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello"
@@ -41,6 +54,12 @@ ZSTD = b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello"
 def raw_deflate(text: bytes) -> bytes:
     packer = zlib.compressobj(wbits=-15)
     return packer.compress(text) + packer.flush()
+
+
+# An entry without a directory behind it.
+ZIP = (
+    b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0" + bytes(12) + b"\x01\0\0\0a" + raw_deflate(b"in a zip file, " * 9)
+)
 
 
 def frame(opcode: int, payload: bytes = b"", final: bool = True) -> bytes:
@@ -112,6 +131,14 @@ SEEDS = {
         b"\0" + CUT + frame(1, b"a word") + frame(2, bytes(200)) + frame(9, b"ping") + frame(8, b"\x03\xe8"),
         b"\0" + CUT + frame(1, b"in ", final=False) + frame(10) + frame(0, b"parts"),
         b"\1" + CUT + b"\x81\x05hello" + b"\x82\x7e\x01\x00" + bytes(256) + b"\x88\x00",
+    ],
+    "objects": [
+        bytes([0]) + COMMIT,
+        bytes([0]) + b"object " + b"ab" * 20 + b"\ntype commit\ntag v1\ntagger A <a@b> 1 +0000\n\na release\n",
+        bytes([1]) + b"100644 a b\0" + bytes(range(20)) + b"40000 d\0" + bytes(20) + b"160000 m\0" + bytes(range(20)),
+        bytes([2]) + b"100755 run\0" + bytes(range(32)) + b"120000 link\0" + bytes(32),
+        bytes([3]) + b"# known\n" + b"ab" * 20 + b":a/b.txt:some-rule:3\nc.txt:some-rule:4\nno line\n",
+        bytes([4]) + b"prefix" + ZIP,
     ],
     "rules": [RULES, RULES.replace(b"'''", b'"', 2), b"[[rules]]\nid = 'x'\nregex = '(a'\n"],
 }

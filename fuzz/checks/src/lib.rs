@@ -8,6 +8,7 @@ mod cut;
 pub mod events;
 pub mod frames;
 pub mod injection;
+pub mod objects;
 pub mod request;
 pub mod rules;
 pub mod secrets;

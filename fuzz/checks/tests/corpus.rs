@@ -16,6 +16,7 @@ const CHECKS: [Check; 8] = [
     ("events", checks::events::check),
     ("frames", checks::frames::check),
     ("injection", checks::injection::check),
+    ("objects", checks::objects::check),
     ("request", checks::request::check),
     ("rules", checks::rules::check),
     ("secrets", checks::secrets::check),

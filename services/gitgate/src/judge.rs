@@ -9,7 +9,7 @@
 //! Nothing that a push brings decides about it: no configuration, attribute, ignore file or comment. What such a thing
 //! excuses is shown to a person. Whatever fails, takes too long or cannot be read, refuses.
 
-mod archive;
+pub mod archive;
 mod asking;
 mod batch;
 mod contents;

@@ -4,9 +4,9 @@ use flate2::{Decompress, FlushDecompress, Status};
 use scan::coding::Coding;
 
 /// How many first bytes tell.
-pub(crate) const HEAD: usize = 16;
+pub const HEAD: usize = 16;
 /// What an entry of a zip file begins with.
-pub(crate) const ZIP_ENTRY: &[u8] = b"PK\x03\x04";
+pub const ZIP_ENTRY: &[u8] = b"PK\x03\x04";
 /// Bytes that one step of unpacking makes at most.
 const STEP: usize = 32 << 10;
 /// Entries of a zip file that are looked at.
@@ -14,7 +14,7 @@ const ENTRIES: usize = 100_000;
 
 /// What contents begin like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Packing {
+pub enum Packing {
     /// Nothing that is known.
     None,
     /// One that is unpacked as it comes.
@@ -40,7 +40,8 @@ const CLOSED: [(&[u8], &str); 12] = [
 ];
 
 /// Tells by the first [`HEAD`] bytes.
-pub(crate) fn packing(head: &[u8]) -> Packing {
+#[must_use]
+pub fn packing(head: &[u8]) -> Packing {
     // Nine levels of bzip2 differ in one digit.
     let is_bzip2 = head.len() >= 10 && head.starts_with(b"BZh") && &head[4..10] == b"1AY&SY";
     if is_bzip2 {
@@ -66,20 +67,25 @@ fn is_zlib(method: u8, flags: u8) -> bool {
 
 /// An entry of a zip file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
-    pub(crate) name: String,
-    pub(crate) method: Method,
+pub struct Entry<'a> {
+    /// Its name. Untrusted.
+    pub name: String,
+    /// How it is packed.
+    pub method: Method,
     /// From its data to the end of the file: how long it is, its packing says, or nobody.
-    pub(crate) data: &'a [u8],
+    pub data: &'a [u8],
     /// How much of that it says itself to be, if it says.
-    pub(crate) length: Option<usize>,
+    pub length: Option<usize>,
 }
 
 /// How an entry is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
+pub enum Method {
+    /// As it stands.
     Stored,
+    /// With bare deflate.
     Deflated,
+    /// With zstd.
     Zstd,
     /// Encrypted, or a method that is known and not unpacked here.
     Closed,
@@ -88,10 +94,13 @@ pub(crate) enum Method {
 /// Why a zip file is not looked through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it has more than {ENTRIES} entries")]
-pub(crate) struct TooManyEntries;
+pub struct TooManyEntries;
 
 /// Every entry of a zip file, wherever it stands: what its directory says is not asked, since it may leave some out.
-pub(crate) fn entries(file: &[u8]) -> Result<Vec<Entry<'_>>, TooManyEntries> {
+///
+/// # Errors
+/// There are too many.
+pub fn entries(file: &[u8]) -> Result<Vec<Entry<'_>>, TooManyEntries> {
     let places = memchr::memmem::find_iter(file, ZIP_ENTRY);
     let found: Vec<_> = places.filter_map(|at| entry(&file[at..])).take(ENTRIES + 1).collect();
     if found.len() > ENTRIES { Err(TooManyEntries) } else { Ok(found) }
@@ -121,7 +130,10 @@ fn entry(at: &[u8]) -> Option<Entry<'_>> {
 }
 
 /// Unpacks a bare deflate stream as far as it goes. What is behind its end, or behind a fault in it, nobody unpacks.
-pub(crate) fn inflate<E>(mut data: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+///
+/// # Errors
+/// Those of `take`, which gets what it unpacks into.
+pub fn inflate<E>(mut data: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     let mut inflate = Decompress::new(false);
     let mut out = vec![0; STEP];
     loop {

@@ -1,16 +1,21 @@
 //! Exactly what is new: what the agent sent, and what the new tips reach and upstream's refs do not.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::Path;
 
 use handover::gitgate::GateLimits;
 
+use super::batch::Lookup;
+use super::parse::Headers;
 use super::program::{Repository, View};
 use super::trouble::Trouble;
 use crate::object::ObjectId;
 
 /// The longest line that git writes of an object: its name and a path.
 const LONGEST_LINE: usize = 64 << 10;
+/// The largest commit, in bytes.
+const RECORD: u64 = 16 << 20;
 /// Bytes of paths that are kept for naming files; what comes later is named by its object alone.
 const PATHS: usize = 64 << 20;
 
@@ -29,6 +34,7 @@ pub(crate) struct Listed {
 /// Everything that is new, the oldest commits first, each followed by what it brought.
 pub(crate) fn list(repository: &Repository<'_>, limits: &GateLimits) -> Result<Vec<Listed>, Trouble> {
     let mut listed = reached(repository, limits)?;
+    disown(repository, &mut listed)?;
     let known: HashSet<&ObjectId> = listed.iter().map(|listed| &listed.id).collect();
     let mut stray = Vec::new();
     for id in quarantined(repository, limits)? {
@@ -43,6 +49,27 @@ pub(crate) fn list(repository: &Repository<'_>, limits: &GateLimits) -> Result<V
     listed.extend(strays.map(|id| Listed { id, path: None, commit: None, is_reached: false }));
     check_count(listed.len(), limits)?;
     Ok(listed)
+}
+
+/// What is reached by a tag, or is a tip without being a commit, git lists behind the first commit and before that
+/// commit's tree. No commit brought it.
+fn disown(repository: &Repository<'_>, listed: &mut [Listed]) -> Result<(), Trouble> {
+    let Some(first) = listed.iter().position(|listed| listed.path.is_none()) else { return Ok(()) };
+    let commit = u32::try_from(first).ok();
+    let tips: HashSet<&ObjectId> =
+        repository.push.updates.iter().filter_map(|update| update.new.as_ref()).collect();
+    let is_tip = |listed: &Listed| listed.path.is_some() && tips.contains(&listed.id);
+    if !listed.iter().any(is_tip) {
+        return Ok(());
+    }
+    let (_, bytes) = Lookup::new(repository)?.get(&listed[first].id, RECORD)?;
+    let read = Headers::read(&bytes).and_then(|headers| headers.commit());
+    let tree = read.map_err(|error| Trouble::object(&listed[first].id, error))?.tree;
+    let of_first = listed.iter_mut().skip(first + 1).take_while(|listed| listed.commit == commit);
+    for listed in of_first.take_while(|listed| listed.id != tree) {
+        listed.commit = None;
+    }
+    Ok(())
 }
 
 fn check_count(count: usize, limits: &GateLimits) -> Result<(), Trouble> {
@@ -72,7 +99,7 @@ fn reached(repository: &Repository<'_>, limits: &GateLimits) -> Result<Vec<Liste
     let (mut line, mut commit, mut room) = (Vec::new(), None, PATHS);
     loop {
         line.clear();
-        let read = std::io::Read::take(&mut input, LONGEST_LINE as u64).read_until(b'\n', &mut line);
+        let read = (&mut input).take(LONGEST_LINE as u64).read_until(b'\n', &mut line);
         if read.map_err(|error| input.get_ref().failed(error))? == 0 {
             break;
         }
@@ -106,9 +133,7 @@ fn read_id(text: &[u8]) -> Option<ObjectId> {
 /// Everything in the quarantine, whatever reaches it.
 fn quarantined(repository: &Repository<'_>, limits: &GateLimits) -> Result<Vec<ObjectId>, Trouble> {
     let doing = "listing what was sent";
-    if repository.push.quarantine.is_none() {
-        return Ok(Vec::new());
-    }
+    let Some(quarantine) = &repository.push.quarantine else { return Ok(Vec::new()) };
     let arguments =
         ["cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname) %(objectsize)"];
     let running = repository.start(doing, View::Quarantine, &arguments, None)?;
@@ -130,7 +155,34 @@ fn quarantined(repository: &Repository<'_>, limits: &GateLimits) -> Result<Vec<O
         check_count(found.len(), limits)?;
     }
     input.into_inner().succeed()?;
+    let held = held(quarantine).map_err(Trouble::io("counting what was sent"))?;
+    if held != found.len() as u64 {
+        return Err(Trouble::git(doing, format!("it lists {} objects, and {held} were sent", found.len())));
+    }
     Ok(found)
+}
+
+/// How many objects a directory holds: as many as its packs say, and each file in the directories for single ones.
+fn held(quarantine: &Path) -> io::Result<u64> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(quarantine)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == "pack" {
+            for pack in std::fs::read_dir(entry.path())? {
+                let path = pack?.path();
+                if path.extension().is_some_and(|extension| extension == "pack") {
+                    let mut header = [0; 12];
+                    std::fs::File::open(path)?.read_exact(&mut header)?;
+                    let [.., a, b, c, d] = header;
+                    count += u64::from(u32::from_be_bytes([a, b, c, d]));
+                }
+            }
+        } else if name.len() == 2 {
+            count += std::fs::read_dir(entry.path())?.count() as u64;
+        }
+    }
+    Ok(count)
 }
 
 /// Holds an object, and all so far, to the limits.

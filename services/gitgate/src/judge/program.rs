@@ -59,7 +59,9 @@ impl Repository<'_> {
         input: Option<File>,
     ) -> Result<Running, Trouble> {
         let mut command = self.git.command(&self.push.mirror).into_std();
-        command.args(arguments).env("GIT_SHALLOW_FILE", "");
+        // An empty file of grafts, and none of shallow commits: parents are those that commits name. Git calls the former
+        // old-fashioned where it is not told to keep that to itself, and whatever it says is a failure.
+        command.args(["-c", "advice.graftFileDeprecated=false"]).args(arguments).env("GIT_SHALLOW_FILE", "");
         self.show(&mut command, view)?;
         let complaints = tempfile::tempfile_in(self.scratch).map_err(Trouble::io("making a file"))?;
         let to = complaints.try_clone().map_err(Trouble::io("making a file"))?;

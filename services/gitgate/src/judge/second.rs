@@ -22,8 +22,19 @@ use process::Process;
 pub(crate) use report::Second as SecondFinding;
 use sentinel::Sentinel;
 
-/// What a configuration of the gate's own begins with where the operator has none.
-const DEFAULT: &str = "title = \"bot-bottle\"\n[extend]\nuseDefault = true\n";
+/// The configuration where the operator has none: gitleaks' own rules. Its rule about names and values takes the next
+/// item of a list for the value, which every second lock file has.
+const DEFAULT: &str = r#"
+title = "bot-bottle"
+[extend]
+useDefault = true
+[[rules]]
+id = "generic-api-key"
+[[rules.allowlists]]
+description = "items of a list, each on a line of its own"
+regexTarget = "match"
+regexes = ['''["'],\s*\n\s*["']''']
+"#;
 
 /// Starts gitleaks, and keeps one waiting.
 pub(crate) struct Opinions {

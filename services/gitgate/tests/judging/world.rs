@@ -1,6 +1,8 @@
 //! A mirror, an author whose objects are not in it, and a judge.
 
+use std::collections::HashSet;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,6 +27,8 @@ pub(crate) struct World {
     pub(crate) home: tempfile::TempDir,
     /// What was written since the last push.
     new: Vec<String>,
+    /// What was written and is not upstream's.
+    written: HashSet<String>,
     pushes: u32,
     format: &'static str,
 }
@@ -37,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) bus: watch::Receiver<Option<Bus>>,
     pub(crate) canary: Option<String>,
     pub(crate) secrets: Vec<(String, String)>,
+    pub(crate) git: PathBuf,
     pub(crate) gitleaks: PathBuf,
     pub(crate) operator: Option<String>,
 }
@@ -54,6 +59,7 @@ impl Default for Options {
             bus: watch::channel(None).1,
             canary: None,
             secrets: Vec::new(),
+            git: "/usr/bin/git".into(),
             gitleaks: tool("gitleaks"),
             operator: None,
         }
@@ -76,7 +82,7 @@ impl World {
         for directory in ["empty", "scratch"] {
             std::fs::create_dir(home.path().join(directory)).unwrap();
         }
-        let mut world = Self { home, new: Vec::new(), pushes: 0, format };
+        let mut world = Self { home, new: Vec::new(), written: HashSet::new(), pushes: 0, format };
         for repository in ["mirror", "author"] {
             let path = world.path(repository);
             let path = path.to_str().unwrap();
@@ -90,6 +96,14 @@ impl World {
         let base = world.commit(&tree, &[], "first\n");
         world.upstream("refs/heads/main", &base);
         world
+    }
+
+    /// A program that stands for another.
+    pub(crate) fn stand_in(&self, text: &str) -> PathBuf {
+        let path = self.path("stand-in");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -129,7 +143,7 @@ impl World {
     pub(crate) fn object(&mut self, kind: &str, bytes: &[u8]) -> String {
         let arguments = ["hash-object", "-w", "--literally", "--stdin", "-t", kind];
         let id = self.git("author", &arguments, bytes);
-        self.new.push(id.clone());
+        self.adopt(&id);
         id
     }
 
@@ -198,6 +212,7 @@ impl World {
     }
 
     pub(crate) fn tree_of(&self, commit: &str) -> String {
+        let commit = if commit == "refs/heads/main" { self.main() } else { commit.to_owned() };
         self.git("author", &["rev-parse", &format!("{commit}^{{tree}}")], b"")
     }
 
@@ -208,6 +223,7 @@ impl World {
             self.git("mirror", &["index-pack", "--stdin", "--fix-thin"], &pack);
         }
         self.git("mirror", &["update-ref", name, id], b"");
+        self.written.clear();
     }
 
     fn pack(&mut self) -> Option<Vec<u8>> {
@@ -219,12 +235,22 @@ impl World {
     /// Forgets what was written: it is not pushed.
     pub(crate) fn forget(&mut self, id: &str) {
         self.new.retain(|new| new != id);
+        self.written.remove(id);
+    }
+
+    /// An object that came another way is pushed with the next push.
+    pub(crate) fn adopt(&mut self, id: &str) {
+        self.new.push(id.to_owned());
+        self.written.insert(id.to_owned());
     }
 
     /// Everything that was written, in quarantine, and refs that want to move.
     pub(crate) fn push(&mut self, updates: &[(&str, Option<&str>)]) -> Push {
         self.pushes += 1;
         let quarantine = format!("quarantine-{}", self.pushes);
+        for (_, tip) in updates {
+            self.want(tip.unwrap_or_default());
+        }
         let packed = self.pack().map(|pack| {
             std::fs::create_dir_all(self.path(&quarantine).join("pack")).unwrap();
             self.git(&format!("quarantine:{quarantine}"), &["index-pack", "--stdin"], &pack);
@@ -245,6 +271,19 @@ impl World {
         }
     }
 
+    /// What a tip reaches is pushed, though it was written before the last push.
+    fn want(&mut self, tip: &str) {
+        let mut command = Command::new("git");
+        command.args(["rev-list", "--objects", "--no-object-names", tip]).env("GIT_DIR", self.path("author"));
+        // Where something is missing, what there is was written for this push.
+        let listed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        for id in listed.lines().filter(|id| self.written.contains(*id)) {
+            if !self.new.iter().any(|new| new == id) {
+                self.new.push(id.to_owned());
+            }
+        }
+    }
+
     fn known(&self, name: &str) -> String {
         let known = self.git("mirror", &["for-each-ref", "--format=%(objectname)", name], b"");
         if known.is_empty() { "0".repeat(if self.format == "sha1" { 40 } else { 64 }) } else { known }
@@ -258,7 +297,7 @@ impl World {
             bus: options.bus,
             revision: 1,
             supervise: options.supervise,
-            git: Git::new("/usr/bin/git".into(), self.path("empty")),
+            git: Git::new(options.git, self.path("empty")),
             gitleaks: options.gitleaks,
             rules: options.operator,
             canary: options.canary.map(Secret::new),
