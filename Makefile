@@ -16,7 +16,7 @@ CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 ONLY ?=
-FUZZ ?= codings commands events frames injection request rules secrets
+FUZZ ?= codings commands events frames injection objects request rules secrets
 FUZZ_SECONDS ?= 20
 SEED ?=
 
