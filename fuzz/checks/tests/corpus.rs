@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 /// A target's name, and what must hold for its inputs.
 type Check = (&'static str, fn(&[u8]));
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     ("codings", checks::codings::check),
     ("commands", checks::commands::check),
     ("events", checks::events::check),

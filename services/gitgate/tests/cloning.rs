@@ -104,7 +104,9 @@ async fn equal_looks_at_the_same_time_are_one() {
 async fn a_repository_of_sha256_is_served_like_any_other() {
     let (host, upstream, sshd) =
         tokio::join!(crate::world::Host::new(), crate::upstream::Upstream::new(), crate::ssh::Sshd::start());
-    upstream.make("new", &["--object-format=sha256"]).await;
+    for name in ["new", "bare"] {
+        upstream.make(name, &["--object-format=sha256"]).await;
+    }
     let client = Client::new(&crate::client::git());
     client.git(".", &["init", "--quiet", "--object-format=sha256", "work"]).await;
     client.commit("work", "zero", "0\n").await;
@@ -120,7 +122,7 @@ async fn a_repository_of_sha256_is_served_like_any_other() {
         )
         .await;
     let spool = tempfile::tempdir().unwrap();
-    let repos = [("new", sshd.repo(&upstream.path("new")))];
+    let repos = ["new", "bare"].map(|name| (name, sshd.repo(&upstream.path(name))));
     let mut gate =
         crate::world::Running::start(&host, repos, spool.path(), Default::default(), Default::default())
             .await;
@@ -130,6 +132,11 @@ async fn a_repository_of_sha256_is_served_like_any_other() {
         client.git(".", &["init", "--quiet", "--object-format=sha256", "work"]).await;
         let commit = client.commit("work", "one", &format!("{number}\n")).await;
         assert_eq!(commit.len(), 64);
+        // Which has nothing that would tell its format.
+        client
+            .git("work", &["push", "--quiet", &gate.url("bare"), &format!("HEAD:refs/heads/b{number}")])
+            .await;
+        assert!(upstream.refs("bare").await.contains(&commit));
         let branch = format!("HEAD:refs/heads/b{number}");
         client.git("work", &["push", "--quiet", &gate.url("new"), &branch]).await;
         assert!(upstream.refs("new").await.contains(&commit));

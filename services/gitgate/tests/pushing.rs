@@ -199,6 +199,10 @@ async fn calls_share_one_connection_to_upstream() {
         client.git("work", &["push", "--quiet", "origin", &format!("HEAD:refs/heads/{name}")]).await;
     }
     assert_eq!(world.sshd.connections(), before);
+    // And lose nothing by it: what asks for refs still speaks the newest protocol.
+    let calls = world.sshd.calls();
+    let reads: Vec<_> = calls.iter().filter(|call| call.contains("git-upload-pack")).collect();
+    assert!(!reads.is_empty() && reads.iter().all(|call| call.starts_with("version=2 ")), "{reads:?}");
 }
 
 #[tokio::test]

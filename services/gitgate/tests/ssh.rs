@@ -160,7 +160,7 @@ impl Sshd {
 fn serve(home: &Path) -> String {
     let calls = home.join("calls").display().to_string();
     format!(
-        "#!/bin/sh\necho \"$SSH_ORIGINAL_COMMAND\" >> {calls}\nexec git-shell -c \"$SSH_ORIGINAL_COMMAND\"\n"
+        "#!/bin/sh\necho \"$GIT_PROTOCOL $SSH_ORIGINAL_COMMAND\" >> {calls}\nexec git-shell -c \"$SSH_ORIGINAL_COMMAND\"\n"
     )
 }
 

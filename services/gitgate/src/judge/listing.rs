@@ -1,7 +1,8 @@
 //! Exactly what is new: what the agent sent, and what the new tips reach and upstream's refs do not.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::Path;
 
 use handover::gitgate::GateLimits;
 
@@ -98,7 +99,7 @@ fn reached(repository: &Repository<'_>, limits: &GateLimits) -> Result<Vec<Liste
     let (mut line, mut commit, mut room) = (Vec::new(), None, PATHS);
     loop {
         line.clear();
-        let read = std::io::Read::take(&mut input, LONGEST_LINE as u64).read_until(b'\n', &mut line);
+        let read = (&mut input).take(LONGEST_LINE as u64).read_until(b'\n', &mut line);
         if read.map_err(|error| input.get_ref().failed(error))? == 0 {
             break;
         }
@@ -132,9 +133,7 @@ fn read_id(text: &[u8]) -> Option<ObjectId> {
 /// Everything in the quarantine, whatever reaches it.
 fn quarantined(repository: &Repository<'_>, limits: &GateLimits) -> Result<Vec<ObjectId>, Trouble> {
     let doing = "listing what was sent";
-    if repository.push.quarantine.is_none() {
-        return Ok(Vec::new());
-    }
+    let Some(quarantine) = &repository.push.quarantine else { return Ok(Vec::new()) };
     let arguments =
         ["cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname) %(objectsize)"];
     let running = repository.start(doing, View::Quarantine, &arguments, None)?;
@@ -156,7 +155,34 @@ fn quarantined(repository: &Repository<'_>, limits: &GateLimits) -> Result<Vec<O
         check_count(found.len(), limits)?;
     }
     input.into_inner().succeed()?;
+    let held = held(quarantine).map_err(Trouble::io("counting what was sent"))?;
+    if held != found.len() as u64 {
+        return Err(Trouble::git(doing, format!("it lists {} objects, and {held} were sent", found.len())));
+    }
     Ok(found)
+}
+
+/// How many objects a directory holds: as many as its packs say, and each file in the directories for single ones.
+fn held(quarantine: &Path) -> io::Result<u64> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(quarantine)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == "pack" {
+            for pack in std::fs::read_dir(entry.path())? {
+                let path = pack?.path();
+                if path.extension().is_some_and(|extension| extension == "pack") {
+                    let mut header = [0; 12];
+                    std::fs::File::open(path)?.read_exact(&mut header)?;
+                    let [.., a, b, c, d] = header;
+                    count += u64::from(u32::from_be_bytes([a, b, c, d]));
+                }
+            }
+        } else if name.len() == 2 {
+            count += std::fs::read_dir(entry.path())?.count() as u64;
+        }
+    }
+    Ok(count)
 }
 
 /// Holds an object, and all so far, to the limits.

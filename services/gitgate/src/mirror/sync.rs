@@ -68,12 +68,27 @@ impl Sync {
     }
 
     async fn listing(&self) -> anyhow::Result<Listing> {
+        let listed = self.call(self.question(), LISTING, "asking upstream for its refs").await?;
+        Listing::of_remote(&listed.out).context("upstream's list of refs cannot be read")
+    }
+
+    fn question(&self) -> Command {
         // It needs no repository, and must not ask one that is not there yet.
         let mut command = self.upstream.command(&self.git, Path::new("/dev/null"));
         command.env_remove("GIT_DIR").current_dir("/");
         command.args(["ls-remote", "--symref", "--", self.upstream.url()]);
-        let listed = self.call(command, LISTING, "asking upstream for its refs").await?;
-        Listing::of_remote(&listed.out).context("upstream's list of refs cannot be read")
+        command
+    }
+
+    /// How an upstream without any ref says that its objects are named. No command of git tells, but its trace does.
+    async fn told_format(&self) -> anyhow::Result<Format> {
+        let trace = tempfile::NamedTempFile::new().context("making a file for git's trace")?;
+        let mut command = self.question();
+        command.env("GIT_TRACE_PACKET", trace.path());
+        self.call(command, LISTING, "asking upstream how it names its objects").await?;
+        let told = std::fs::read_to_string(trace.path()).context("reading git's trace")?;
+        let is_sha256 = told.contains("object-format=sha256");
+        Ok(if is_sha256 { Format::Sha256 } else { Format::Sha1 })
     }
 
     /// Makes the repository unless it is there. How its objects are named.
@@ -98,22 +113,14 @@ impl Sync {
         if let Some(parent) = self.path.parent() {
             std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
         }
-        match listing.format() {
-            Some(format) => {
-                let mut command = self.git.command(&new);
-                command.args(["init", "--quiet", "--bare", "--template="]);
-                command.arg(format!("--object-format={}", format.as_str()));
-                self.call(command, LITTLE, "making the mirror").await?;
-            }
-            // Only a clone asks a repository without refs how it names its objects.
-            None => {
-                let mut command = self.upstream.command(&self.git, &new);
-                command.env_remove("GIT_DIR").current_dir("/");
-                command.args(["clone", "--quiet", "--bare", "--template=", "--", self.upstream.url()]);
-                command.arg(&new);
-                self.call(command, LITTLE, "making the mirror").await?;
-            }
-        }
+        let format = match listing.format() {
+            Some(format) => format,
+            None => self.told_format().await?,
+        };
+        let mut command = self.git.command(&new);
+        command.args(["init", "--quiet", "--bare", "--template="]);
+        command.arg(format!("--object-format={}", format.as_str()));
+        self.call(command, LITTLE, "making the mirror").await?;
         std::fs::rename(&new, &self.path).context("making the mirror")?;
         self.format(&self.path).await
     }

@@ -196,14 +196,11 @@ fn refusal(said: &[String], is_killed: bool, gate: &Gate) -> String {
     if said.iter().any(|line| line.contains("maximum allowed size")) {
         return format!("this push is larger than {} bytes; push fewer commits at a time", limits.pack_bytes);
     }
-    let mut reason = "git refuses the objects of this push:".to_owned();
-    let first = said.len().saturating_sub(TOLD);
-    for line in &said[first..] {
-        let line = line.trim_start_matches("fatal: ").trim_start_matches("error: ");
-        reason.push_str("\n  ");
-        reason.push_str(&base::inert(line, 300));
-    }
-    if is_killed {
+    let shown =
+        |line: &String| base::inert(line.trim_start_matches("fatal: ").trim_start_matches("error: "), 300);
+    let complaints: Vec<String> = said[said.len().saturating_sub(TOLD)..].iter().map(shown).collect();
+    let mut reason = format!("git refuses the objects of this push: {}", complaints.join("\n  "));
+    if is_killed || said.iter().any(|line| line.contains("Out of memory")) {
         reason.push_str("\n  unpacking them takes more memory, disk or time than a push may take");
     }
     reason

@@ -66,11 +66,12 @@ impl Sharing {
     /// Makes the connection unless it is there. Failing is no harm: the call that follows fails by itself, and says why.
     pub(super) async fn lease(&self) -> Lease {
         let mut connection = self.connection.lock().await;
-        if let Some(open) = connection.as_mut().filter(|_| self.socket().exists()) {
-            if matches!(open.group.child.try_wait(), Ok(None)) {
-                open.used = Instant::now();
-                return Lease { _user: Some(Arc::clone(&open.users)) };
-            }
+        if let Some(open) = connection.as_mut()
+            && self.socket().exists()
+            && matches!(open.group.child.try_wait(), Ok(None))
+        {
+            open.used = Instant::now();
+            return Lease { _user: Some(Arc::clone(&open.users)) };
         }
         *connection = None;
         let Some(group) = self.open().await else { return Lease::none() };

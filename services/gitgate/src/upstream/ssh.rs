@@ -55,6 +55,8 @@ fn host_key_algorithms(algorithm: &Algorithm) -> &str {
     }
 }
 
+/// `GIT_PROTOCOL` must be named here as well as by git, or the shared connection does not pass it on and git speaks the
+/// oldest protocol.
 fn config(place: &Path, algorithms: &str) -> anyhow::Result<String> {
     let Some(place) = place.to_str().filter(|place| !place.contains(['"', '%', '\\', '\n'])) else {
         bail!("{} cannot be written into ssh's settings; choose a plain TMPDIR", place.display());
@@ -87,6 +89,7 @@ ProxyCommand none
 ControlMaster no
 ControlPath \"{place}/{SOCKET}\"
 ControlPersist no
+SendEnv GIT_PROTOCOL
 RequestTTY no
 ConnectionAttempts 1
 ConnectTimeout 20

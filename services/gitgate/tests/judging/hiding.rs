@@ -581,6 +581,8 @@ async fn what_is_known_is_found_in_every_disguise() {
         let push = world.push(&[("refs/heads/agent/x", Some(&tip))]);
         let refused = judged(&judge, &push).await.unwrap_err();
         assert!(refused.findings.iter().any(|finding| finding.rule == rule), "{rule}: {refused:?}");
+        // No comment excuses it.
+        assert!(refused.reason.contains("take"), "{}", refused.reason);
     }
 }
 

@@ -1,17 +1,8 @@
 //! gitleaks as a second opinion: what only it finds is found, and what is no opinion refuses.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use crate::world::{Options, World, judged, letters, token, tool};
-
-/// A program that stands for gitleaks.
-fn stand_in(world: &World, text: &str) -> PathBuf {
-    let path = world.path("stand-in");
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path
-}
 
 #[tokio::test]
 async fn what_is_no_opinion_refuses() {
@@ -34,7 +25,7 @@ async fn what_is_no_opinion_refuses() {
     ] {
         let mut world = World::new();
         let tip = world.file("x", b"nothing\n");
-        let options = Options { gitleaks: stand_in(&world, &text), ..Options::default() };
+        let options = Options { gitleaks: world.stand_in(&text), ..Options::default() };
         let push = world.push(&[("refs/heads/a", Some(&tip))]);
         let refused = judged(&world.judge(options), &push).await.unwrap_err();
         assert!(
@@ -50,7 +41,7 @@ async fn one_that_hangs_refuses_in_time_and_is_ended() {
     let mut world = World::new();
     let tip = world.file("x", b"nothing\n");
     let mark = world.path("pid");
-    let program = stand_in(&world, &format!("echo $$ > {}; exec sleep 600", mark.display()));
+    let program = world.stand_in(&format!("echo $$ > {}; exec sleep 600", mark.display()));
     let mut options = Options { gitleaks: program, ..Options::default() };
     options.limits.scan_seconds = 2;
     let push = world.push(&[("refs/heads/a", Some(&tip))]);

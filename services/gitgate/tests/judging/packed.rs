@@ -139,3 +139,23 @@ async fn what_takes_too_long() {
     let refused = judged(&world.judge(options), &push).await.unwrap_err();
     assert!(refused.reason.contains("took longer than 0 s"), "{}", refused.reason);
 }
+
+/// Whatever git says that was not asked is a failure, however it ends; so is an answer that stops early.
+#[tokio::test]
+async fn a_git_that_is_not_itself() {
+    for text in [
+        "echo 'warning: something' >&2; exec /usr/bin/git \"$@\"",
+        "case \"$*\" in *rev-list*) /usr/bin/git \"$@\" | head -n 1;; *) exec /usr/bin/git \"$@\";; esac",
+        "case \"$*\" in *--batch-all-objects*) exit 0;; *rev-list*) exit 0;; *) exec /usr/bin/git \"$@\";; esac",
+        "case \"$*\" in *rev-list*) /usr/bin/git \"$@\"; exit 3;; *) exec /usr/bin/git \"$@\";; esac",
+        "case \"$*\" in *'--batch --buffer'*) /usr/bin/git \"$@\" | head -c 300;; *) exec /usr/bin/git \"$@\";; esac",
+        "case \"$*\" in *'--batch --buffer'*) /usr/bin/git \"$@\"; echo more;; *) exec /usr/bin/git \"$@\";; esac",
+    ] {
+        let mut world = World::new();
+        let tip = world.file("x", token(720).as_bytes());
+        let push = world.push(&[("refs/heads/a", Some(&tip))]);
+        let options = Options { git: world.stand_in(text), ..Options::default() };
+        let judged = judged(&world.judge(options), &push).await;
+        assert!(judged.is_err(), "{text}: {judged:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -40,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) bus: watch::Receiver<Option<Bus>>,
     pub(crate) canary: Option<String>,
     pub(crate) secrets: Vec<(String, String)>,
+    pub(crate) git: PathBuf,
     pub(crate) gitleaks: PathBuf,
     pub(crate) operator: Option<String>,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             bus: watch::channel(None).1,
             canary: None,
             secrets: Vec::new(),
+            git: "/usr/bin/git".into(),
             gitleaks: tool("gitleaks"),
             operator: None,
         }
@@ -93,6 +96,14 @@ impl World {
         let base = world.commit(&tree, &[], "first\n");
         world.upstream("refs/heads/main", &base);
         world
+    }
+
+    /// A program that stands for another.
+    pub(crate) fn stand_in(&self, text: &str) -> PathBuf {
+        let path = self.path("stand-in");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -286,7 +297,7 @@ impl World {
             bus: options.bus,
             revision: 1,
             supervise: options.supervise,
-            git: Git::new("/usr/bin/git".into(), self.path("empty")),
+            git: Git::new(options.git, self.path("empty")),
             gitleaks: options.gitleaks,
             rules: options.operator,
             canary: options.canary.map(Secret::new),
