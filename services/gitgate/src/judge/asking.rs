@@ -3,7 +3,7 @@
 //! A grant holds for exactly what was shown: the hash of the whole question, in which repository, refs and objects are.
 //! It holds once, for the push that waits or for the next equal one, or until the gate ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 const PENDING: usize = 64;
 /// Grants that are remembered.
 const GRANTED: usize = 4096;
+/// Answers that are kept for questions which may turn out to be theirs.
+const EARLY: usize = 64;
 /// How long the bus may take to store a question.
 const STORE: Duration = Duration::from_secs(5);
 /// How long the supervisor may take to tell how a question stands.
@@ -47,6 +49,8 @@ struct State {
     /// For one push more.
     once: HashSet<String>,
     pending: HashMap<ProposalId, Pending>,
+    /// Answers to questions that nobody here has put, the newest last: what such a question waits as may be heard later.
+    early: VecDeque<Resolved>,
 }
 
 struct Pending {
@@ -175,7 +179,12 @@ impl Asking {
     /// it.
     fn resolve(&self, resolved: Resolved) {
         let mut state = self.state();
-        let Some(pending) = state.pending.remove(&resolved.proposal) else { return };
+        let Some(pending) = state.pending.remove(&resolved.proposal) else {
+            if state.early.len() == EARLY {
+                state.early.pop_front();
+            }
+            return state.early.push_back(resolved);
+        };
         if resolved.outcome == Outcome::Approved && state.granted.len() + state.once.len() < GRANTED {
             match resolved.scope {
                 Some(Scope::Once) => _ = state.once.insert(pending.hash),
@@ -192,7 +201,11 @@ impl Asking {
         if taken.waits_as != taken.proposal
             && let Some(pending) = state.pending.remove(&taken.proposal)
         {
+            let early = state.early.iter().position(|early| early.proposal == taken.waits_as);
+            let early = early.and_then(|at| state.early.remove(at));
             state.pending.insert(taken.waits_as, pending);
+            drop(state);
+            early.into_iter().for_each(|resolved| self.resolve(resolved));
         }
     }
 

@@ -137,7 +137,9 @@ impl Asking {
         let mut asked: Asked = Vec::new();
         for content in contents.iter().filter(|content| !self.is_granted(content)) {
             let subject = subject(content);
-            match self.propose(content.clone(), Some(hold)).await {
+            // Who answers about workflows late has answered the next push.
+            let wait = matches!(content, Content::GitleaksAllow(_)).then_some(hold);
+            match self.propose(content.clone(), wait).await {
                 Ok(question) => {
                     subject.lines().for_each(|line| progress.say(line));
                     progress.say(&format!("a person is asked, as proposal {}", question.proposal));
@@ -174,7 +176,7 @@ impl Asking {
                 }
                 Answer::None if Instant::now() >= end => {
                     return Err(format!(
-                        "{subject}\nnobody has answered proposal {proposal} yet: push again when it is approved"
+                        "{subject}\nnobody has answered proposal {proposal} in time: push again, with the answer if it has come, or to ask again"
                     ));
                 }
                 Answer::None => {

@@ -193,7 +193,7 @@ async fn an_answer_that_comes_late_holds_for_the_next_push() {
     let refused = judged(&table.judge, &push).await.unwrap_err();
     let question = table.question().await;
     assert!(
-        refused.reason.contains(&format!("nobody has answered proposal {} yet", question.proposal)),
+        refused.reason.contains(&format!("nobody has answered proposal {} in time", question.proposal)),
         "{}",
         refused.reason
     );

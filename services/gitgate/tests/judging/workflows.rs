@@ -91,10 +91,25 @@ async fn every_commit_counts_and_merges_bring_what_upstream_has() {
         changed(&mut world, "refs/heads/main", &ours).await.as_deref(),
         Some(".github/workflows/ci.yml")
     );
+    // A merge of two of upstream's branches, each with a file that the other has not.
+    let script = world.blob(b"script: x\n");
+    let other = world.tree(&[("100644", ".gitlab-ci.yml", script.as_str())]);
+    let other = world.commit(&other, &[&old], "upstream's other branch\n");
+    world.upstream("refs/heads/other", &other);
+    let forge = world.git("mirror", &["rev-parse", "main:.github"], b"");
+    let mixed =
+        world.tree(&[("40000", ".github", forge.as_str()), ("100644", ".gitlab-ci.yml", script.as_str())]);
+    for parents in [[other.as_str(), main.as_str()], [main.as_str(), other.as_str()]] {
+        let merge = world.commit(&mixed, &parents, "merge both\n");
+        assert_eq!(changed(&mut world, BRANCH, &merge).await, None);
+    }
     // A history of its own that has one.
+    let same = tree(&mut world, ".github", b"on: push\n", b"three\n");
     let root = world.commit(&same, &[], "root\n");
     assert!(changed(&mut world, BRANCH, &root).await.is_some());
     // In a tag.
+    let evil = tree(&mut world, ".github", b"on: evil again\n", b"four\n");
+    let there = world.commit(&evil, &[&main], "there\n");
     let tag = world.tag(&there, "commit", "v1", "x\n");
     assert!(changed(&mut world, "refs/tags/v1", &tag).await.is_some());
 }
