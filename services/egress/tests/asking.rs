@@ -1,11 +1,11 @@
 //! A person is asked, and the bus goes away before the answer.
 
-use bus::{Delivery, Since, Subscription};
 use bus::layout::PROPOSALS;
 use bus::message::Version;
 use bus::message::proposal::{Outcome, ProposalGet, Proposed, Resolved, Scope, Standing};
 use bus::message::revision::{PolicyGet, PolicyGetReply};
 use bus::role::Role;
+use bus::{Delivery, Since, Subscription};
 use handover::sidecar::EgressLimits;
 use http::Request;
 use serde_json::json;
