@@ -13,8 +13,8 @@ use aho_corasick::{Anchored, BuildError, MatchKind, StartKind};
 #[derive(Debug)]
 pub(crate) struct Literals {
     table: Table,
-    /// By the number of a state: the words that end in it.
-    ends: HashMap<u32, Vec<usize>>,
+    /// By the row of a state: the words that end in it.
+    ends: Vec<Vec<usize>>,
     lengths: Vec<usize>,
     longest: usize,
 }
@@ -26,6 +26,8 @@ struct Table {
     /// The column of each byte.
     columns: [u8; 256],
     rows: Vec<u32>,
+    /// Columns of a row.
+    width: u32,
 }
 
 /// A word in a text.
@@ -64,9 +66,9 @@ impl Literals {
 
     /// Every word in `text`, also those that overlap, in the order of their places.
     pub(crate) fn find(&self, text: &[u8]) -> Vec<Literal> {
-        let mut found = Vec::new();
         let quarter = text.len() / LANES;
         if text.len() < SHORT || quarter <= self.longest {
+            let mut found = Vec::new();
             self.run(START, text, 0, &mut found);
             return found;
         }
@@ -74,8 +76,9 @@ impl Literals {
         // A word may have begun in the quarter before, which reports it only if it ends there.
         let mut states = starts.map(|at| {
             let before = &text[at.saturating_sub(self.longest)..at];
-            before.iter().fold(START, |state, byte| self.table.step(state & !IS_END, *byte) & !IS_END)
+            before.iter().fold(START, |state, byte| self.table.step(state as usize, *byte) as u32 & !IS_END)
         });
+        let mut found = Vec::new();
         let mut done = 0;
         while done < quarter {
             let steps;
@@ -83,7 +86,9 @@ impl Literals {
                 self.table.walk(states, starts.map(|start| &text[start + done..start + quarter]));
             done += steps;
             for (state, start) in states.iter_mut().zip(starts) {
-                *state = self.report(*state, start + done, &mut found);
+                if *state & IS_END != 0 {
+                    *state = self.report(*state, start + done, &mut found);
+                }
             }
         }
         self.run(states[LANES - 1], &text[LANES * quarter..], LANES * quarter, &mut found);
@@ -94,7 +99,7 @@ impl Literals {
     /// One lane over a text that starts at `offset`.
     fn run(&self, mut state: u32, text: &[u8], offset: usize, found: &mut Vec<Literal>) {
         for (at, byte) in text.iter().enumerate() {
-            state = self.table.step(state, *byte);
+            state = self.table.step(state as usize, *byte) as u32;
             if state & IS_END != 0 {
                 state = self.report(state, offset + at + 1, found);
             }
@@ -106,8 +111,12 @@ impl Literals {
     fn report(&self, state: u32, end: usize, found: &mut Vec<Literal>) -> u32 {
         let plain = state & !IS_END;
         if state != plain {
-            let ends = self.ends.get(&plain).into_iter().flatten();
-            found.extend(ends.map(|index| Literal { at: end - self.lengths[*index], end, index: *index }));
+            let ends = &self.ends[(plain / self.table.width) as usize];
+            found.extend(ends.iter().map(|index| Literal {
+                at: end - self.lengths[*index],
+                end,
+                index: *index,
+            }));
         }
         plain
     }
@@ -115,7 +124,7 @@ impl Literals {
 
 impl Table {
     /// The automaton for these words in this form, and the words that end in each of its states.
-    fn new(dfa: &DFA, words: &[impl AsRef<[u8]>]) -> (Self, HashMap<u32, Vec<usize>>) {
+    fn new(dfa: &DFA, words: &[impl AsRef<[u8]>]) -> (Self, Vec<Vec<usize>>) {
         let (columns, bytes) = columns(words);
         let start = dfa
             .start_state(Anchored::No)
@@ -123,7 +132,6 @@ impl Table {
         let mut numbered = HashMap::from([(start, START)]);
         let mut states = vec![start];
         let mut rows = Vec::new();
-        let mut ends = HashMap::new();
         while let Some(state) = states.get(rows.len() / bytes.len()).copied() {
             for byte in &bytes {
                 let next = dfa.next_state(Anchored::No, state, *byte);
@@ -132,20 +140,18 @@ impl Table {
                     states.push(next);
                     (bytes.len() * (states.len() - 1)) as u32
                 });
-                let is_end = dfa.is_match(next);
-                if is_end {
-                    ends.entry(row).or_insert_with(|| words_at(dfa, next));
-                }
-                rows.push(row | if is_end { IS_END } else { 0 });
+                rows.push(row | if dfa.is_match(next) { IS_END } else { 0 });
             }
         }
-        (Self { columns, rows }, ends)
+        let ends = states.into_iter().map(|state| words_at(dfa, state)).collect();
+        (Self { columns, rows, width: bytes.len() as u32 }, ends)
     }
 
     /// Walks along all lanes, which are of one length, until words end in any of them, or to their end. How many steps
-    /// it took, and the states. It touches nothing else, so that all of its state is in registers.
+    /// it took, and the states. It touches nothing else and stands alone, so that all of its state is in registers.
+    #[inline(never)]
     fn walk(&self, states: [u32; LANES], lanes: [&[u8]; LANES]) -> (usize, [u32; LANES]) {
-        let [mut first, mut second, mut third, mut fourth] = states;
+        let [mut first, mut second, mut third, mut fourth] = states.map(|state| state as usize);
         let [a, b, c, d] = lanes;
         let (b, c, d) = (&b[..a.len()], &c[..a.len()], &d[..a.len()]);
         for at in 0..a.len() {
@@ -153,21 +159,22 @@ impl Table {
             second = self.step(second, b[at]);
             third = self.step(third, c[at]);
             fourth = self.step(fourth, d[at]);
-            if (first | second | third | fourth) & IS_END != 0 {
-                return (at + 1, [first, second, third, fourth]);
+            if (first | second | third | fourth) & IS_END as usize != 0 {
+                return (at + 1, [first, second, third, fourth].map(|state| state as u32));
             }
         }
-        (a.len(), [first, second, third, fourth])
+        (a.len(), [first, second, third, fourth].map(|state| state as u32))
     }
 
     #[inline]
-    fn step(&self, state: u32, byte: u8) -> u32 {
-        self.rows[state as usize + usize::from(self.columns[usize::from(byte)])]
+    fn step(&self, state: usize, byte: u8) -> usize {
+        self.rows[state + usize::from(self.columns[usize::from(byte)])] as usize
     }
 }
 
 fn words_at(dfa: &DFA, state: StateID) -> Vec<usize> {
-    (0..dfa.match_len(state)).map(|nth| dfa.match_pattern(state, nth).as_usize()).collect()
+    let count = if dfa.is_match(state) { dfa.match_len(state) } else { 0 };
+    (0..count).map(|nth| dfa.match_pattern(state, nth).as_usize()).collect()
 }
 
 /// A column for each byte that stands in a word, in either case, and one for all others; and a byte of each column.

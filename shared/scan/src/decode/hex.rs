@@ -59,10 +59,10 @@ fn wide(words: &[u64], index: usize) -> u128 {
 
 /// A bit for each pair of digits that has no digit on either side.
 fn alone(words: &[u64], index: usize, word: u64) -> u64 {
-    let before = if index == 0 { 0 } else { words[index - 1] >> 63 };
-    let wide = wide(words, index);
-    let preceded = word << 1 | before;
-    word & (wide >> 1) as u64 & !(wide >> 2) as u64 & !preceded
+    let before = if index == 0 { 0 } else { words[index - 1] };
+    let after = words.get(index + 1).copied().unwrap_or(0);
+    let (second, third) = (word >> 1 | after << 63, word >> 2 | after << 62);
+    word & second & !third & !(word << 1 | before >> 63)
 }
 
 /// Collects pairs at equal distances.
