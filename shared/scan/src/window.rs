@@ -159,7 +159,7 @@ impl Search<'_> {
         });
         if enabled.entropy && view.is_none() {
             entropy::find(bytes, &classes.base64, &mut |span| {
-                add(Detector::Entropy, span.clone(), &bytes[span], None)
+                add(Detector::Entropy, span.clone(), &bytes[span], None);
             });
         }
     }
