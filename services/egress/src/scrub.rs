@@ -1,18 +1,27 @@
 //! What is recorded of a request, without the secrets that stand in it (invariant 2). A path, a host or a method is the
 //! agent's own text: it may hold a secret whether the request was scanned or not, allowed or not.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bus::message::egress::{Allowed, Blocked};
 use scan::{Detectors, Enabled, Shape, blot};
 
 /// Blots secrets out of texts that go into records.
 #[derive(Clone)]
-pub(crate) struct Scrubber(Arc<Detectors>);
+pub(crate) struct Scrubber {
+    detectors: Arc<Detectors>,
+    /// The last few hosts that hold nothing, the latest first: most requests name one of them, and what is looked for
+    /// stays the same.
+    clean_hosts: Arc<Mutex<VecDeque<String>>>,
+}
+
+/// Hosts that are remembered as holding nothing.
+const REMEMBERED: usize = 8;
 
 impl Scrubber {
     pub(crate) fn new(detectors: Arc<Detectors>) -> Self {
-        Self(detectors)
+        Self { detectors, clean_hosts: Arc::default() }
     }
 
     /// For a refusal: everything of it that the agent may have written.
@@ -30,6 +39,18 @@ impl Scrubber {
     /// A host, and texts beside it that may name it. A value can fill several labels, so they are read as one as well;
     /// what shows only then takes all labels with it but the last two.
     pub(crate) fn host(&self, host: &mut String, others: &mut [&mut String]) {
+        if !self.is_known_clean(host) {
+            self.blot_host(host, others);
+        }
+        others.iter_mut().for_each(|text| self.text(text));
+    }
+
+    fn is_known_clean(&self, host: &str) -> bool {
+        let clean = self.clean_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        clean.iter().any(|clean| clean == host)
+    }
+
+    fn blot_host(&self, host: &mut String, others: &mut [&mut String]) {
         let labels = host.replace('.', "");
         let is_spread = host.matches('.').count() > 1 && self.blotted(&labels).is_some();
         let before = host.clone();
@@ -42,7 +63,11 @@ impl Scrubber {
             **text = text.replace(&before, host);
         }
         self.text(host);
-        others.iter_mut().for_each(|text| self.text(text));
+        if !is_spread && *host == before {
+            let mut clean = self.clean_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            clean.truncate(REMEMBERED - 1);
+            clean.push_front(before);
+        }
     }
 
     fn text(&self, text: &mut String) {
@@ -64,7 +89,7 @@ impl Scrubber {
 
     /// Any bytes; whether there was anything to blot out.
     pub(crate) fn bytes(&self, bytes: &mut [u8]) -> bool {
-        let Ok(findings) = self.0.scan(bytes, Enabled::default(), &Shape::Form) else {
+        let Ok(findings) = self.detectors.scan(bytes, Enabled::default(), &Shape::Form) else {
             blot(bytes);
             return true;
         };
@@ -121,10 +146,24 @@ mod tests {
             scrubber().host(&mut scrubbed, &mut [&mut beside]);
             assert_eq!((scrubbed.as_str(), beside), expected, "{host} {path}");
         }
+        // What was found in a host is found again.
+        let scrubber = scrubber();
+        for _ in 0..2 {
+            let mut host = format!("{secret}.example.com");
+            scrubber.host(&mut host, &mut []);
+            assert_eq!(host, format!("{}.example.com", "1".repeat(secret.len())));
+        }
+        // A host that holds nothing is remembered; what stands beside it is looked at each time.
+        for _ in 0..2 {
+            let mut path = format!("/x/{secret}");
+            scrubber.host(&mut "a.example.com".to_owned(), &mut [&mut path]);
+            assert_eq!(path, format!("/x/{}", "1".repeat(secret.len())));
+        }
+        assert!(scrubber.is_known_clean("a.example.com") && !scrubber.is_known_clean(&secret));
         // A refusal's text names the host.
         let mut host = format!("{one}.{two}.x.com");
         let mut reason = format!("no route covers {host}");
-        scrubber().host(&mut host, &mut [&mut reason]);
+        scrubber.host(&mut host, &mut [&mut reason]);
         assert_eq!(reason, format!("no route covers {host}"));
     }
 }

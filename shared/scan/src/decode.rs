@@ -15,7 +15,7 @@ mod utf16;
 
 use std::ops::Range;
 
-use crate::classes::{Mask, is_base32, is_base64, is_hex};
+use crate::classes::{Classes, Mask};
 use crate::finding::Decoding;
 use crate::view::{Parts, View};
 
@@ -28,9 +28,15 @@ use percent::PERCENT;
 pub(crate) trait Sink {
     fn put(&mut self, byte: u8, from: Range<usize>);
 
-    /// Three bytes at once.
-    fn put_three(&mut self, bytes: [u8; 3], from: [Range<usize>; 3]) {
-        bytes.into_iter().zip(from).for_each(|(byte, from)| self.put(byte, from));
+    /// Three bytes each time; `from` says where those of the nth time came from.
+    fn put_threes(
+        &mut self,
+        threes: impl ExactSizeIterator<Item = [u8; 3]>,
+        from: impl Fn(usize) -> [Range<usize>; 3],
+    ) {
+        for (nth, three) in threes.enumerate() {
+            three.into_iter().zip(from(nth)).for_each(|(byte, from)| self.put(byte, from));
+        }
     }
 }
 
@@ -41,8 +47,15 @@ impl Sink for Vec<u8> {
     }
 
     #[inline]
-    fn put_three(&mut self, bytes: [u8; 3], _: [Range<usize>; 3]) {
-        self.extend_from_slice(&bytes);
+    fn put_threes(
+        &mut self,
+        threes: impl ExactSizeIterator<Item = [u8; 3]>,
+        _: impl Fn(usize) -> [Range<usize>; 3],
+    ) {
+        let start = self.len();
+        self.resize(start + 3 * threes.len(), 0);
+        let (room, _) = self[start..].as_chunks_mut::<3>();
+        room.iter_mut().zip(threes).for_each(|(room, three)| *room = three);
     }
 }
 
@@ -105,17 +118,15 @@ fn each(parts: &[Range<usize>], mut decode: impl FnMut(Range<usize>)) {
     parts.iter().cloned().for_each(&mut decode);
 }
 
-/// Room that every window needs again.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    base64: Mask,
-    base32: Mask,
-    hex: Mask,
-    printable: Mask,
-}
-
-/// Decodes whatever in `text` looks encoded; one view for each kind of encoding. `child` makes an empty view.
-pub(crate) fn views(text: &[u8], scratch: &mut Scratch, child: &impl Fn() -> View, found: &mut Vec<View>) {
+/// Decodes whatever in `text`, which has these classes, looks encoded; one view for each kind of encoding. `child` makes
+/// an empty view, `printable` is room that is needed again.
+pub(crate) fn views(
+    text: &[u8],
+    classes: &Classes,
+    printable: &mut Mask,
+    child: &impl Fn() -> View,
+    found: &mut Vec<View>,
+) {
     let mut collect = |fill: &mut dyn FnMut(&mut View)| {
         let mut view = child();
         fill(&mut view);
@@ -124,22 +135,18 @@ pub(crate) fn views(text: &[u8], scratch: &mut Scratch, child: &impl Fn() -> Vie
         }
     };
     for (codec, regions) in [
-        (Codec::Percent, PERCENT.regions(text)),
-        (Codec::Escape, ESCAPE.regions(text)),
-        (Codec::Entity, ENTITY.regions(text)),
+        (Codec::Percent, PERCENT.regions(text, memchr::memchr_iter(PERCENT.sign, text))),
+        (Codec::Escape, ESCAPE.regions(text, classes.backslash.places())),
+        (Codec::Entity, ENTITY.regions(text, memchr::memchr_iter(ENTITY.sign, text))),
         (Codec::Utf16, utf16::regions(text)),
     ] {
         collect(&mut |view| {
             regions.iter().for_each(|region| view.add(text, codec, Parts::One(region.clone())));
         });
     }
-    let Scratch { base64, base32, hex, printable } = scratch;
-    base64.mark(text, is_base64);
-    base32.mark(text, is_base32);
-    hex.mark(text, is_hex);
-    collect(&mut |view| base64::views(text, base64, view, printable));
-    collect(&mut |view| base32::views(text, base32, view, printable));
-    collect(&mut |view| hex::views(text, hex, view, printable));
+    collect(&mut |view| base64::views(text, &classes.base64, view, printable));
+    collect(&mut |view| base32::views(text, &classes.base32, view, printable));
+    collect(&mut |view| hex::views(text, &classes.hex, view, printable));
 }
 
 /// The values of the text's fields one after another, if it has fields.

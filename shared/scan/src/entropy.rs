@@ -2,18 +2,16 @@
 
 use std::ops::Range;
 
-use crate::classes::{Mask, is_base64};
+use crate::classes::Mask;
 
 /// Bits a byte above which a run counts as random; base64 of random bytes has 5.5 to 6 in a long run, English 4.1.
 const MIN_BITS: f64 = 4.6;
 /// Longer runs are encoded data.
 const MAX_LENGTH: usize = 512;
 
-/// Finds random-looking runs of 32 bytes or more.
-pub(crate) fn find(text: &[u8], found: &mut impl FnMut(Range<usize>)) {
-    let mut mask = Mask::default();
-    mask.mark(text, is_base64);
-    for run in mask.runs::<32>() {
+/// Finds random-looking runs of 32 bytes or more. `base64`: the bytes of the text that could be base64.
+pub(crate) fn find(text: &[u8], base64: &Mask, found: &mut impl FnMut(Range<usize>)) {
+    for run in base64.runs::<32>() {
         if run.len() <= MAX_LENGTH && bits_per_byte(&text[run.clone()]) >= MIN_BITS {
             found(run);
         }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use base::Secret;
 use zeroize::Zeroizing;
 
-use crate::classes::word;
+use crate::classes::Mask;
 use crate::finding::{Decoding, Detector, SecretName};
 use grams::{Gram, Grams};
 
@@ -55,47 +55,44 @@ struct Entry {
 pub(crate) struct Squeezed(Vec<u8>);
 
 impl Squeezed {
-    fn fill(&mut self, text: &[u8]) {
+    /// `letters`: the letters and digits of the text.
+    fn fill(&mut self, text: &[u8], letters: &Mask) {
         self.0.clear();
         let (blocks, rest) = text.as_chunks::<64>();
-        blocks.iter().for_each(|block| self.add(block));
-        if !rest.is_empty() {
-            let mut last = [0; 64];
-            last[..rest.len()].copy_from_slice(rest);
-            self.add(&last);
-        }
+        let mut last = [0; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        let blocks = blocks.iter().chain((!rest.is_empty()).then_some(&last));
+        blocks.zip(letters.words()).for_each(|(block, marks)| self.add(block, *marks));
     }
 
-    /// Adds what is kept of a block: whole steps are copied, and of the last one of a run what is too much is written
-    /// over by the next run.
-    fn add(&mut self, block: &[u8; 64]) {
+    /// Adds what is kept of a block, run by run: a step is copied whole, and what is too much of it is written over by
+    /// the next run. The bounds of both places are plain to the compiler.
+    #[inline]
+    fn add(&mut self, block: &[u8; 64], mut marks: u64) {
         const STEP: usize = 16;
         let mut lower = [0; 64 + STEP];
-        lower[..64].copy_from_slice(block);
-        lower[..64].make_ascii_lowercase();
+        // Of letters and digits this changes capitals only.
+        lower.iter_mut().zip(block).for_each(|(lower, byte)| *lower = byte | 0x20);
         let mut kept = [0; 64 + STEP];
         let mut length = 0;
-        let mut marks = word(block, is_kept);
-        let mut start = 0;
         while marks != 0 {
-            let gap = marks.trailing_zeros() as usize;
-            let run = (!(marks >> gap)).trailing_zeros() as usize;
-            start += gap;
-            for step in (0..run).step_by(STEP) {
-                let from = start + step;
-                kept[length + step..][..STEP].copy_from_slice(&lower[from..][..STEP]);
+            let start = marks.trailing_zeros() as usize;
+            let run = (!(marks >> start)).trailing_zeros() as usize;
+            let mut step = 0;
+            loop {
+                let (from, to) = ((start + step) % 64, (length + step) % 64);
+                kept[to..to + STEP].copy_from_slice(&lower[from..from + STEP]);
+                step += STEP;
+                if step >= run {
+                    break;
+                }
             }
             length += run;
-            start += run;
-            marks = if gap + run < 64 { marks >> (gap + run) } else { 0 };
+            // The carry clears the lowest run.
+            marks &= marks.wrapping_add(1 << start);
         }
         self.0.extend_from_slice(&kept[..length]);
     }
-}
-
-/// Letters and digits.
-fn is_kept(byte: u8) -> bool {
-    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
 }
 
 /// Shorter values are too common in ordinary text to be looked for.
@@ -126,16 +123,22 @@ impl KnownSecrets {
     }
 
     /// Whether `text` holds a piece of any known secret, about half of what would be found.
-    pub(crate) fn has_piece(&self, text: &[u8], room: &mut Squeezed) -> bool {
+    pub(crate) fn has_piece(&self, text: &[u8], letters: &Mask, room: &mut Squeezed) -> bool {
         if self.grams.is_empty() {
             return false;
         }
-        room.fill(text);
+        room.fill(text, letters);
         (0..room.0.len()).any(|at| !self.grams.at(&room.0, at).is_empty())
     }
 
-    /// Finds every known secret in `text`.
-    pub(crate) fn find(&self, text: &[u8], room: &mut Squeezed, found: &mut impl FnMut(KnownHit)) {
+    /// Finds every known secret in `text`, which has these letters and digits.
+    pub(crate) fn find(
+        &self,
+        text: &[u8],
+        letters: &Mask,
+        room: &mut Squeezed,
+        found: &mut impl FnMut(KnownHit),
+    ) {
         for (secret, entry) in self.secrets.iter().enumerate().filter(|(_, entry)| entry.min == 0) {
             for at in memchr::memmem::find_iter(text, entry.value.expose()) {
                 let span = at..at + entry.value.expose().len();
@@ -143,7 +146,7 @@ impl KnownSecrets {
             }
         }
         if !self.grams.is_empty() {
-            room.fill(text);
+            room.fill(text, letters);
             self.find_squeezed(text, &room.0, found);
         }
     }
@@ -180,7 +183,10 @@ impl KnownSecrets {
 impl Entry {
     fn new(known: Known) -> Self {
         let mut forward = Squeezed::default();
-        forward.fill(distinctive(known.value.expose()).as_bytes());
+        let mut letters = Mask::default();
+        let value = distinctive(known.value.expose()).as_bytes();
+        letters.mark_alphanumeric(value);
+        forward.fill(value, &letters);
         let forward = Zeroizing::new(forward.0);
         let backward = Zeroizing::new(forward.iter().rev().copied().collect());
         let detector = if known.is_canary { Detector::Canary } else { Detector::KnownSecret(known.name) };
@@ -218,7 +224,7 @@ fn widen(text: &[u8], at: usize, secret: &[u8], offset: usize) -> Range<usize> {
 
 /// Where the squeezed characters `wide` stand in the text.
 fn unsqueeze(text: &[u8], wide: &Range<usize>) -> Range<usize> {
-    let mut kept = text.iter().enumerate().filter(|(_, byte)| is_kept(**byte));
+    let mut kept = text.iter().enumerate().filter(|(_, byte)| byte.is_ascii_alphanumeric());
     let start = kept.nth(wide.start).map_or(0, |(at, _)| at);
     let end = kept.nth(wide.len().saturating_sub(2)).map_or(text.len(), |(at, _)| at + 1);
     start..end

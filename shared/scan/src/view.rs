@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::classes::{Mask, is_printable};
+use crate::classes::Mask;
 use crate::decode::Codec;
 use crate::finding::{Decoding, Via};
 
@@ -79,7 +79,7 @@ impl View {
     pub(crate) fn add_printable(&mut self, parent: &[u8], codec: Codec, from: Parts, printable: &mut Mask) {
         let at = self.bytes.len();
         codec.decode(parent, from.as_slice(), &mut self.bytes);
-        printable.mark(&self.bytes[at..], is_printable);
+        printable.mark_printable(&self.bytes[at..]);
         let mut runs = printable.runs::<8>().peekable();
         if runs.peek().is_none() {
             return self.bytes.truncate(at);

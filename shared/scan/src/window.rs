@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use crate::decode::{self, Scratch, Shape};
+use crate::classes::{Classes, Mask};
+use crate::decode::{self, Shape};
 use crate::detectors::{Detectors, Enabled, TooComplex};
 use crate::entropy;
 use crate::finding::{Detector, Finding};
@@ -21,7 +22,9 @@ const MIN_BUDGET: usize = 64 << 10;
 /// Room that every window needs again: about three times its size.
 #[derive(Default)]
 pub(crate) struct Room {
-    scratch: Scratch,
+    /// Of the text that is being looked at.
+    classes: Classes,
+    printable: Mask,
     squeezed: Squeezed,
 }
 
@@ -48,16 +51,16 @@ pub(crate) fn scan(
     room: &mut Room,
 ) -> Result<Vec<Finding>, TooComplex> {
     let mut search = Search { detectors, text, offset, enabled, views: Vec::new(), found: Vec::new() };
-    search.look(None, &mut room.squeezed);
     let mut budget = (text.len() * MAX_GROWTH).max(MIN_BUDGET);
     let mut next = None;
     loop {
-        search.derive(next, shape, &mut room.scratch, &mut budget)?;
+        room.classes.mark(search.bytes(next));
+        search.look(next, &room.classes, &mut room.squeezed);
+        search.derive(next, shape, room, &mut budget)?;
         let index = next.map_or(0, |index| index + 1);
         if index == search.views.len() {
             return Ok(one_each(search.found));
         }
-        search.look(Some(index), &mut room.squeezed);
         next = Some(index);
     }
 }
@@ -75,11 +78,14 @@ pub(crate) fn may_begin(detectors: &Detectors, text: &[u8], room: &mut Room) -> 
     let mut budget = (text.len() * MAX_GROWTH).max(MIN_BUDGET);
     let mut next = None;
     loop {
-        let bytes = next.map_or(text, |index: usize| search.views[index].bytes.as_slice());
-        if detectors.rules.has_keyword(bytes) || detectors.known.has_piece(bytes, &mut room.squeezed) {
+        let bytes = search.bytes(next);
+        room.classes.mark(bytes);
+        if detectors.rules.has_keyword(bytes)
+            || detectors.known.has_piece(bytes, &room.classes.alphanumeric, &mut room.squeezed)
+        {
             return Ok(true);
         }
-        search.derive(next, &Shape::Plain, &mut room.scratch, &mut budget)?;
+        search.derive(next, &Shape::Plain, room, &mut budget)?;
         let index = next.map_or(0, |index| index + 1);
         if index == search.views.len() {
             return Ok(false);
@@ -98,18 +104,20 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Adds the forms that can be decoded from a view, or from the text itself.
+    /// A view's bytes, or the text itself.
+    fn bytes(&self, view: Option<usize>) -> &[u8] {
+        view.map_or(self.text, |index| self.views[index].bytes.as_slice())
+    }
+
+    /// Adds the forms that can be decoded from a view, or from the text itself, whose classes are in the room.
     fn derive(
         &mut self,
         parent: Option<usize>,
         shape: &Shape,
-        scratch: &mut Scratch,
+        room: &mut Room,
         budget: &mut usize,
     ) -> Result<(), TooComplex> {
-        let (text, depth) = match parent {
-            None => (self.text, 0),
-            Some(index) => (self.views[index].bytes.as_slice(), self.views[index].depth()),
-        };
+        let (text, depth) = (self.bytes(parent), parent.map_or(0, |index| self.views[index].depth()));
         if depth == MAX_DEPTH {
             return Ok(());
         }
@@ -118,7 +126,7 @@ impl Search<'_> {
         if parent.is_none() {
             views.extend(decode::joined(text, shape, &child));
         }
-        decode::views(text, scratch, &child, &mut views);
+        decode::views(text, &room.classes, &mut room.printable, &child, &mut views);
         let size = views.iter().map(|view| view.bytes.len()).sum();
         *budget = budget.checked_sub(size).ok_or(TooComplex)?;
         self.views.append(&mut views);
@@ -126,7 +134,7 @@ impl Search<'_> {
     }
 
     /// Runs the detectors over a view, or over the text itself.
-    fn look(&mut self, view: Option<usize>, squeezed: &mut Squeezed) {
+    fn look(&mut self, view: Option<usize>, classes: &Classes, squeezed: &mut Squeezed) {
         let Self { detectors, text, offset, enabled, views, found } = self;
         let bytes = view.map_or(*text, |index| views[index].bytes.as_slice());
         let mut add = |detector: Detector, span: Range<usize>, value: &[u8], disguise| {
@@ -143,14 +151,16 @@ impl Search<'_> {
                 add(Detector::TokenPattern(hit.rule), hit.span.clone(), &bytes[hit.span], None);
             });
         }
-        detectors.known.find(bytes, squeezed, &mut |hit| {
+        detectors.known.find(bytes, &classes.alphanumeric, squeezed, &mut |hit| {
             if enabled.known_secrets || hit.detector == Detector::Canary {
                 let value = detectors.known.value(hit.secret).expose().as_bytes();
                 add(hit.detector, hit.span, value, hit.disguise);
             }
         });
         if enabled.entropy && view.is_none() {
-            entropy::find(bytes, &mut |span| add(Detector::Entropy, span.clone(), &bytes[span], None));
+            entropy::find(bytes, &classes.base64, &mut |span| {
+                add(Detector::Entropy, span.clone(), &bytes[span], None);
+            });
         }
     }
 }

@@ -2,20 +2,26 @@
 //!
 //! The texts stand in `injection/`: those in `tuned` were looked at while the phrases were written; those in `held`
 //! were written before them by the same hand, which remembers, and are only counted; those in `fresh` were written
-//! when the phrases stood, and are only counted. What to expect of texts by others is nearest to the last.
+//! when the phrases stood, and are only counted. Those in `second` were written by somebody who had not read the phrases,
+//! in more styles; a seed divides them, and one half was looked at afterwards. What to expect of texts by others is
+//! nearest to the other half.
 
 use std::fmt;
 
 use base64::Engine as _;
 use scan::injection::{Confidence, Signal, assess};
 
-const FILES: [(Part, Kind, &str); 6] = [
+use crate::rng::Rng;
+
+const FILES: [(Part, Kind, &str); 8] = [
     (Part::Tuned, Kind::Attack, include_str!("injection/tuned/attacks.txt")),
     (Part::Tuned, Kind::Benign, include_str!("injection/tuned/benign.txt")),
     (Part::Held, Kind::Attack, include_str!("injection/held/attacks.txt")),
     (Part::Held, Kind::Benign, include_str!("injection/held/benign.txt")),
     (Part::Fresh, Kind::Attack, include_str!("injection/fresh/attacks.txt")),
     (Part::Fresh, Kind::Benign, include_str!("injection/fresh/benign.txt")),
+    (Part::Second, Kind::Attack, include_str!("injection/second/attacks.txt")),
+    (Part::Second, Kind::Benign, include_str!("injection/second/benign.txt")),
 ];
 
 /// Which part of the corpus a text is in.
@@ -27,7 +33,14 @@ pub enum Part {
     Held,
     /// Only counted, and written afterwards.
     Fresh,
+    /// The half of the second corpus that was looked at.
+    Second,
+    /// The other half, only counted.
+    SecondHeld,
 }
+
+/// What divides the second corpus.
+const DIVISION: u64 = 20_260_117;
 
 /// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +74,10 @@ pub fn corpus() -> Vec<Sample> {
 }
 
 fn samples(part: Part, kind: Kind, file: &'static str) -> impl Iterator<Item = Sample> {
+    let mut division = Rng::named(DIVISION, &format!("{kind:?}"));
     file.split("%%% ").skip(1).map(move |entry| {
+        let is_held = part == Part::Second && division.below(2) == 1;
+        let part = if is_held { Part::SecondHeld } else { part };
         let (head, text) = entry.split_once('\n').unwrap_or((entry, ""));
         let mut head = head.split(", ");
         let (surface, language) = (head.next().unwrap_or_default(), head.next().unwrap_or_default());
@@ -160,7 +176,7 @@ pub struct Row {
 }
 
 /// The whole measurement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Accuracy {
     /// The part that was looked at.
     pub tuned: Row,
@@ -168,6 +184,10 @@ pub struct Accuracy {
     pub held: Row,
     /// The part that could not be.
     pub fresh: Row,
+    /// The half of the second corpus that was looked at.
+    pub second: Row,
+    /// The half that was not.
+    pub second_held: Row,
     /// Everything.
     pub all: Row,
 }
@@ -175,14 +195,15 @@ pub struct Accuracy {
 /// Judges every text once.
 #[must_use]
 pub fn measure() -> Accuracy {
-    let mut accuracy =
-        Accuracy { tuned: Row::default(), held: Row::default(), fresh: Row::default(), all: Row::default() };
+    let mut accuracy = Accuracy::default();
     for sample in corpus() {
         let confidence = assess(sample.text.as_bytes()).confidence;
         let part = match sample.part {
             Part::Tuned => &mut accuracy.tuned,
             Part::Held => &mut accuracy.held,
             Part::Fresh => &mut accuracy.fresh,
+            Part::Second => &mut accuracy.second,
+            Part::SecondHeld => &mut accuracy.second_held,
         };
         for row in [part, &mut accuracy.all] {
             let counts: &mut [&mut Count] = match sample.kind {
@@ -200,7 +221,7 @@ pub fn measure() -> Accuracy {
     accuracy
 }
 
-/// The texts of the tuned part that were judged wrongly, with what was found: what to work on next.
+/// The texts of the parts that may be looked at that were judged wrongly, with what was found: what to work on next.
 #[must_use]
 pub fn mistakes() -> Vec<(Sample, Vec<Signal>)> {
     let wrong = |sample: Sample| {
@@ -208,18 +229,24 @@ pub fn mistakes() -> Vec<(Sample, Vec<Signal>)> {
         let noticed = found.confidence > Confidence::None;
         (noticed != (sample.kind == Kind::Attack)).then_some((sample, found.signals))
     };
-    corpus().into_iter().filter(|sample| sample.part == Part::Tuned).filter_map(wrong).collect()
+    let is_seen = |sample: &Sample| matches!(sample.part, Part::Tuned | Part::Second);
+    corpus().into_iter().filter(is_seen).filter_map(wrong).collect()
 }
 
 impl fmt::Display for Accuracy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "injection   attacks  recall  (high)   benign  false  (high)   about  false")?;
-        for (name, row) in
-            [("tuned", self.tuned), ("held out", self.held), ("fresh", self.fresh), ("all", self.all)]
-        {
+        writeln!(f, "injection      attacks  recall  (high)   benign  false  (high)   about  false")?;
+        for (name, row) in [
+            ("tuned", self.tuned),
+            ("held out", self.held),
+            ("fresh", self.fresh),
+            ("second, tuned", self.second),
+            ("second, held", self.second_held),
+            ("all", self.all),
+        ] {
             writeln!(
                 f,
-                "{name:<10} {:>8}  {:>6.3}  {:>6.3} {:>8}  {:>5.3}  {:>6.3} {:>7}  {:>5.3}",
+                "{name:<13} {:>8}  {:>6.3}  {:>6.3} {:>8}  {:>5.3}  {:>6.3} {:>7}  {:>5.3}",
                 row.attacks.texts,
                 row.attacks.noticed_share(),
                 row.attacks.high_share(),
@@ -242,7 +269,7 @@ mod tests {
     fn the_corpus_is_what_it_says() {
         let corpus = corpus();
         let of = |kind| corpus.iter().filter(|sample| sample.kind == kind).count();
-        assert_eq!([of(Kind::Attack), of(Kind::About), of(Kind::Benign)], [125, 90, 90]);
+        assert_eq!([of(Kind::Attack), of(Kind::About), of(Kind::Benign)], [189, 135, 135]);
         assert!(corpus.iter().all(|sample| !sample.text.is_empty() && sample.language.len() == 2));
     }
 

@@ -28,6 +28,8 @@ fn main() -> anyhow::Result<()> {
             "tuned": rates(&injections.tuned),
             "held": rates(&injections.held),
             "fresh": rates(&injections.fresh),
+            "second": rates(&injections.second),
+            "second_held": rates(&injections.second_held),
         },
     });
     std::fs::write(&path, serde_json::to_vec_pretty(&numbers)?)

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{Codec, Sink};
-use crate::classes::{Mask, is_base64};
+use crate::classes::Mask;
 use crate::view::{Parts, View};
 
 /// Characters that make a run: 12 bytes.
@@ -43,11 +43,12 @@ const PLACED: [[u32; 256]; 4] = {
 /// Decodes every run that could be base64.
 pub(super) fn views(text: &[u8], mask: &Mask, view: &mut View, printable: &mut Mask) {
     let mut done = 0;
+    let mut lines = Vec::new();
     for run in mask.runs::<MIN>() {
         if run.start < done {
             continue;
         }
-        let lines = lines(text, run);
+        find_lines(text, mask, run, &mut lines);
         done = lines.last().map_or(done, |last| last.end);
         if !lines.iter().any(|line| is_mixed(&text[line.clone()])) {
             continue;
@@ -64,25 +65,22 @@ pub(super) fn views(text: &[u8], mask: &Mask, view: &mut View, printable: &mut M
 
 /// Letters of both cases: text of 12 bytes or more has them in base64, names of files and functions mostly do not.
 fn is_mixed(run: &[u8]) -> bool {
-    let upper = run.iter().filter(|byte| byte.is_ascii_uppercase()).take(1).count();
-    let lower = run.iter().filter(|byte| byte.is_ascii_lowercase()).take(1).count();
-    upper + lower == 2
+    let is = |byte: &u8, first: u8| byte.wrapping_sub(first) < 26;
+    // Every byte is looked at, many at once.
+    let cases =
+        run.iter().fold(0, |cases, byte| cases | u8::from(is(byte, b'A')) | u8::from(is(byte, b'a')) << 1);
+    cases == 3
 }
 
 /// The run, and the lines that go on from it.
-fn lines(text: &[u8], run: Range<usize>) -> Vec<Range<usize>> {
-    let mut lines = vec![run];
-    while let Some(last) = lines.last()
-        && let Some(gap) = line_end(&text[last.end..])
-    {
-        let start = last.end + gap;
-        let length = text[start..].iter().take_while(|byte| is_base64(**byte)).count();
-        if length == 0 {
-            break;
-        }
-        lines.push(start..start + length);
+fn find_lines(text: &[u8], mask: &Mask, run: Range<usize>, lines: &mut Vec<Range<usize>>) {
+    lines.clear();
+    let mut line = run;
+    while !line.is_empty() {
+        lines.push(line.clone());
+        let Some(gap) = line_end(&text[line.end..]) else { break };
+        line = mask.run_from(line.end + gap);
     }
-    lines
 }
 
 /// The length of a line end, also of one that is escaped as in a JSON string, or unfolded as in a header.
@@ -103,20 +101,25 @@ pub(super) fn decode<S: Sink>(text: &[u8], parts: &[Range<usize>], skip: u8, out
 
 fn groups<S: Sink>(characters: &[u8], place: impl Fn(usize) -> usize, out: &mut S) {
     let (fours, rest) = characters.as_chunks::<4>();
-    let mut at = 0;
-    for four in fours {
-        let bits = four.iter().zip(&PLACED).fold(0, |bits, (byte, placed)| bits | placed[usize::from(*byte)]);
-        let [_, first, second, third] = bits.to_be_bytes();
-        let from = [0, 1, 2].map(|nth| place(at + nth)..place(at + nth + 1) + 1);
-        out.put_three([first, second, third], from);
-        at += 4;
-    }
-    let bits = rest.iter().zip(&PLACED).fold(0, |bits, (byte, placed)| bits | placed[usize::from(*byte)]);
-    let [_, first, second, _] = bits.to_be_bytes();
+    let from = |group: usize| [0, 1, 2].map(|nth| place(4 * group + nth)..place(4 * group + nth + 1) + 1);
+    out.put_threes(
+        fours.iter().map(|four| {
+            let [_, three @ ..] = bits(four).to_be_bytes();
+            three
+        }),
+        from,
+    );
+    let at = 4 * fours.len();
+    let [_, first, second, _] = bits(rest).to_be_bytes();
     if rest.len() >= 2 {
         out.put(first, place(at)..place(at + 1) + 1);
     }
     if rest.len() == 3 {
         out.put(second, place(at + 1)..place(at + 2) + 1);
     }
+}
+
+#[inline]
+fn bits(characters: &[u8]) -> u32 {
+    characters.iter().zip(&PLACED).fold(0, |bits, (byte, placed)| bits | placed[usize::from(*byte)])
 }

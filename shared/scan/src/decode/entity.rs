@@ -26,10 +26,15 @@ const NAMES: [(&[u8], u8); 17] = [
     (b"NewLine", b'\n'),
 ];
 
+/// Bytes of the longest name.
+const LONGEST: usize = 8;
+
 /// The character that a reference stands for, and its length. Browsers take numbers without their semicolon, too.
 fn reference(text: &[u8]) -> Option<(Plain, usize)> {
     let rest = text.strip_prefix(b"&")?;
     let Some(number) = rest.strip_prefix(b"#") else {
+        // A name ends here, or the text has the sign for something else, as programs do.
+        memchr::memchr(b';', rest.get(..=LONGEST).unwrap_or(rest))?;
         let (name, byte) = NAMES.iter().find(|(name, _)| rest.starts_with(name))?;
         return (rest.get(name.len()) == Some(&b';')).then(|| (Plain::Byte(*byte), name.len() + 2));
     };

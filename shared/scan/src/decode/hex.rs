@@ -16,7 +16,9 @@ const MAX_PERIOD: usize = 6;
 /// Decodes every run that could be hexadecimal.
 pub(super) fn views(text: &[u8], mask: &Mask, view: &mut View, printable: &mut Mask) {
     for run in mask.runs::<MIN>() {
-        for skip in 0..2 {
+        printable.mark_high_digits(&text[run.clone()]);
+        let may_be_text = [EVEN, EVEN << 1].map(|starts| has_text(printable.words(), starts));
+        for skip in (0..2).filter(|skip| may_be_text[usize::from(*skip)]) {
             view.add_printable(text, Codec::Hex(skip), Parts::One(run.clone()), printable);
         }
     }
@@ -35,12 +37,32 @@ pub(super) fn views(text: &[u8], mask: &Mask, view: &mut View, printable: &mut M
     }
 }
 
+/// Every second place, from the first on.
+const EVEN: u64 = 0x5555_5555_5555_5555;
+
+/// Whether eight pairs in a row begin with the first digit of a printable byte, from one of `starts` on: nothing less is
+/// made a piece, and digits of a checksum hardly ever have that.
+fn has_text(high_digits: &[u64], starts: u64) -> bool {
+    (0..high_digits.len()).any(|index| {
+        let mut eight = wide(high_digits, index);
+        for width in [2, 4, 8] {
+            eight &= eight >> width;
+        }
+        eight as u64 & starts != 0
+    })
+}
+
+/// A word of a mask with the one behind it.
+fn wide(words: &[u64], index: usize) -> u128 {
+    u128::from(words[index]) | u128::from(words.get(index + 1).copied().unwrap_or(0)) << 64
+}
+
 /// A bit for each pair of digits that has no digit on either side.
 fn alone(words: &[u64], index: usize, word: u64) -> u64 {
-    let before = if index == 0 { 0 } else { words[index - 1] >> 63 };
-    let wide = u128::from(word) | u128::from(words.get(index + 1).copied().unwrap_or(0)) << 64;
-    let preceded = word << 1 | before;
-    word & (wide >> 1) as u64 & !(wide >> 2) as u64 & !preceded
+    let before = if index == 0 { 0 } else { words[index - 1] };
+    let after = words.get(index + 1).copied().unwrap_or(0);
+    let (second, third) = (word >> 1 | after << 63, word >> 2 | after << 62);
+    word & second & !third & !(word << 1 | before >> 63)
 }
 
 /// Collects pairs at equal distances.
@@ -109,3 +131,28 @@ const VALUES: [u8; 256] = {
     }
     values
 };
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Nothing is lost by looking at the first digits only.
+        #[test]
+        fn a_run_is_decoded_wherever_it_holds_text(
+            before in "[0-9a-fA-F]{0,70}",
+            plain in "[ -~\t\r]{8,12}",
+            after in "[0-9a-fA-F]{0,70}",
+        ) {
+            let digits: String = plain.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let text = format!("{before}{digits}{after}").into_bytes();
+            let mut classes = crate::classes::Classes::default();
+            classes.mark(&text);
+            let mut view = View::default();
+            views(&text, &classes.hex, &mut view, &mut Mask::default());
+            prop_assert!(memchr::memmem::find(&view.bytes, plain.as_bytes()).is_some());
+        }
+    }
+}

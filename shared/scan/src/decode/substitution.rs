@@ -28,10 +28,10 @@ impl Plain {
 }
 
 impl Substitution {
-    /// The surroundings of every code that counts.
-    pub(super) fn regions(&self, text: &[u8]) -> Vec<Range<usize>> {
+    /// The surroundings of every code that counts; `signs` are the places where one may begin.
+    pub(super) fn regions(&self, text: &[u8], signs: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
         let mut regions = Regions::default();
-        for at in memchr::memchr_iter(self.sign, text) {
+        for at in signs {
             if (self.counts)(&text[at..]) {
                 regions.add(text, at);
             }

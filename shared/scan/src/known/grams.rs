@@ -18,6 +18,8 @@ pub(super) struct Grams {
     /// A part has a gram at one of as many places in a row.
     pub(super) stride: usize,
     bitmap: Vec<u64>,
+    /// How far a hash is shifted to be a place in the bitmap.
+    shift: u32,
     /// Sorted by their letters.
     grams: Vec<Gram>,
 }
@@ -35,7 +37,7 @@ impl Grams {
     /// None yet, of secrets of which `shortest` letters make a part: at least 4.
     pub(super) fn new(shortest: usize) -> Self {
         let letters = (shortest / 2).clamp(LETTERS.start, LETTERS.end - 1);
-        Self { letters, stride: shortest - letters + 1, bitmap: Vec::new(), grams: Vec::new() }
+        Self { letters, stride: shortest - letters + 1, bitmap: Vec::new(), shift: 63, grams: Vec::new() }
     }
 
     pub(super) fn add(&mut self, squeezed: &[u8], secret: usize, is_backward: bool) {
@@ -51,6 +53,7 @@ impl Grams {
         self.grams.sort_unstable_by_key(|gram| gram.letters);
         let bits = (self.grams.len() * BITS_EACH).next_power_of_two().clamp(BITS.start, BITS.end);
         self.bitmap = vec![0; bits / 64];
+        self.shift = 64 - bits.trailing_zeros();
         for gram in &self.grams {
             let bit = self.bit(gram.letters);
             self.bitmap[bit / 64] |= 1 << (bit % 64);
@@ -62,12 +65,18 @@ impl Grams {
     }
 
     /// The grams that the text has at a place.
+    #[inline]
     pub(super) fn at(&self, squeezed: &[u8], at: usize) -> &[Gram] {
         let Some(letters) = self.read(squeezed, at) else { return &[] };
         let bit = self.bit(letters);
         if self.bitmap[bit / 64] >> (bit % 64) & 1 == 0 {
             return &[];
         }
+        self.of(letters)
+    }
+
+    #[cold]
+    fn of(&self, letters: u64) -> &[Gram] {
         let start = self.grams.partition_point(|gram| gram.letters < letters);
         let count = self.grams[start..].iter().take_while(|gram| gram.letters == letters).count();
         &self.grams[start..start + count]
@@ -86,7 +95,6 @@ impl Grams {
     /// Fibonacci hashing (Knuth, volume 3, section 6.4): the upper bits of the product depend on all letters.
     #[inline]
     fn bit(&self, letters: u64) -> usize {
-        let bits = (self.bitmap.len() * 64).trailing_zeros();
-        (letters.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as usize
+        (letters.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
 }
