@@ -74,7 +74,7 @@ pub enum GateAccess {
     Ssh {
         /// The server's public key, pinned: its type and its base64 text.
         host_key: String,
-        /// The private key in OpenSSH's or PEM form, without a passphrase.
+        /// The private key as OpenSSH writes it, without a passphrase.
         #[serde(with = "exposed")]
         key: Secret,
     },
