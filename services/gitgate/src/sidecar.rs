@@ -20,8 +20,8 @@ use crate::live;
 
 /// How long the launcher may take for its next frame.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a push in hand may go on after the end.
-const GRACE: Duration = Duration::from_secs(4);
+/// How long a push in hand may go on after the end, and the last records then take to reach the bus.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs the git gate of one bottle until the launcher closes the channel, or a signal comes.
 ///

@@ -7,7 +7,7 @@ use base::error::chain;
 use base::lifecycle::Lifecycle;
 use bus::{Bus, BusError, Link};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Parcel;
 use super::store::{Name, Store};
@@ -16,6 +16,9 @@ use super::store::{Name, Store};
 const CONFIRM: Duration = Duration::from_secs(2);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long the last records may take to reach the bus. The launcher ends a gate only when the bus is there; the gate may
+/// notice that a little later.
+const LAST_WORDS: Duration = Duration::from_secs(15);
 
 /// A record that is on disk.
 pub(super) struct Errand {
@@ -32,7 +35,7 @@ pub(super) async fn carry(
     mut asked: mpsc::Receiver<Errand>,
     life: Lifecycle,
 ) {
-    let mut waiting: Vec<(Name, Parcel, Option<oneshot::Sender<()>>)> =
+    let mut waiting: Waiting =
         store.records().into_iter().map(|(name, parcel)| (name, parcel, None)).collect();
     loop {
         let pause = if waiting.is_empty() { Duration::MAX } else { PAUSE };
@@ -42,22 +45,41 @@ pub(super) async fn carry(
         };
         match errand {
             Some(Errand { name, parcel, done }) => waiting.push((name, parcel, Some(done))),
-            None if asked.is_closed() => return life.stopping().await,
+            None if asked.is_closed() => break,
             None => {}
         }
-        let mut left = Vec::new();
-        let mut is_away = false;
-        for (name, parcel, done) in waiting {
-            if !is_away && is_over(&store, &bus, &name, &parcel).await {
-                // Who waited for it may have given up.
-                done.into_iter().for_each(|done| _ = done.send(()));
-            } else {
-                is_away = true;
-                left.push((name, parcel, done));
-            }
-        }
-        waiting = left;
+        waiting = deliver(&store, &bus, waiting).await;
     }
+    let drained = async {
+        while !waiting.is_empty() {
+            waiting = deliver(&store, &bus, std::mem::take(&mut waiting)).await;
+            sleep(PAUSE / 10).await;
+        }
+    };
+    // The disk goes with the bottle.
+    if timeout(LAST_WORDS, drained).await.is_err() {
+        tracing::error!("the bus has not taken the last records of pushes; they stay in the spool");
+    }
+    life.stopping().await;
+}
+
+/// Records that wait, with whoever waits for them.
+type Waiting = Vec<(Name, Parcel, Option<oneshot::Sender<()>>)>;
+
+/// Delivers records in order; returns those that have to wait.
+async fn deliver(store: &Store, bus: &watch::Receiver<Option<Bus>>, waiting: Waiting) -> Waiting {
+    let mut left = Vec::new();
+    let mut is_away = false;
+    for (name, parcel, done) in waiting {
+        if !is_away && is_over(store, bus, &name, &parcel).await {
+            // Who waited for it may have given up.
+            done.into_iter().for_each(|done| _ = done.send(()));
+        } else {
+            is_away = true;
+            left.push((name, parcel, done));
+        }
+    }
+    left
 }
 
 /// Whether a record needs nothing more.
