@@ -194,13 +194,7 @@ impl Judge {
 
     /// Names of refs and push options, which go upstream as they are. One in which something is found is not repeated.
     fn names(&self, push: &Push) -> Option<Refused> {
-        let holds = |text: &str| {
-            let plain: String = text.chars().filter(|c| *c != '/').collect();
-            [text, &plain].into_iter().any(|text| {
-                let found = self.work.detectors.scan(text.as_bytes(), Enabled::default(), &Shape::Plain);
-                found.map_or(true, |found| !found.is_empty())
-            })
-        };
+        let holds = |text: &str| !self.is_harmless(text);
         let what = if push.updates.iter().any(|update| holds(update.name.as_str())) {
             "the name of a ref"
         } else if push.options.iter().any(|option| holds(option)) || holds(&push.options.concat()) {
@@ -286,6 +280,15 @@ impl Judge {
 }
 
 impl Judging for Judge {
+    /// As it stands, and with its parts put together.
+    fn is_harmless(&self, text: &str) -> bool {
+        let plain: String = text.chars().filter(|c| *c != '/').collect();
+        [text, &plain].into_iter().all(|text| {
+            let found = self.work.detectors.scan(text.as_bytes(), Enabled::default(), &Shape::Plain);
+            found.is_ok_and(|found| found.is_empty())
+        })
+    }
+
     fn expect(&self, _repo: &str) {
         self.opinions.expect();
     }

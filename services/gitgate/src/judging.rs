@@ -11,6 +11,9 @@ pub trait Judging: Send + Sync + 'static {
     /// A push to this repository may come soon: what takes time to start may start now. Returns at once.
     fn expect(&self, repo: &str);
 
+    /// Whether a text that came with a push may stand in a record, since no secret is in it.
+    fn is_harmless(&self, text: &str) -> bool;
+
     /// Lets a push through, all of it, or none of it. Bounded in time by itself. When the future is dropped, whatever
     /// it had started ends.
     fn judge<'a>(&'a self, push: &'a Push, progress: &'a Progress) -> BoxFuture<'a, Result<Passed, Refused>>;

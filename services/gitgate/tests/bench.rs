@@ -69,7 +69,14 @@ impl Drop for Guard<'_> {
     }
 }
 
+/// What stands for a secret here.
+pub(crate) const SECRET: &str = "not-to-be-told";
+
 impl Judging for Bench {
+    fn is_harmless(&self, text: &str) -> bool {
+        !text.contains(SECRET)
+    }
+
     fn expect(&self, repo: &str) {
         self.expected.lock().unwrap().push(repo.to_owned());
     }

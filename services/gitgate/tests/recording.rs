@@ -7,7 +7,7 @@ use handover::gitgate::GateLimits;
 use handover::sidecar::Uplink;
 use tokio::sync::Notify;
 
-use crate::bench::Verdict;
+use crate::bench::{SECRET, Verdict};
 use crate::client::{Client, Said, git};
 use crate::world::{Event, Running, World, limited, until};
 
@@ -34,6 +34,21 @@ async fn a_push_and_a_refusal_are_on_the_bus_before_the_client_reads_of_them() {
     let update = &accepted.refs[0];
     assert_eq!((update.name.as_str(), &update.old, &update.new), ("refs/heads/x", &None, &Some(commit)));
     assert_eq!((rejected.reason.as_str(), rejected.refs[0].name.as_str()), ("no", "refs/heads/y"));
+}
+
+#[tokio::test]
+async fn no_record_holds_a_secret_that_was_put_into_a_name() {
+    let world = World::new().await;
+    let (client, _) = ready(&world).await;
+    world.gate.bench.refuses(&format!("no\nnot {SECRET} either"));
+    let named = format!("HEAD:refs/heads/{SECRET}");
+    client.refused("work", &["push", "origin", &named, "HEAD:refs/heads/y"]).await;
+    let events = world.host.events(1).await;
+    let Event::Rejected(rejected) = &events[0] else { panic!("{events:?}") };
+    assert!(rejected.refs.iter().any(|update| update.name == "refs/heads/y"));
+    assert!(rejected.refs.iter().any(|update| update.name.starts_with("(withheld")), "{rejected:?}");
+    assert!(rejected.reason.starts_with("no\n(withheld"), "{}", rejected.reason);
+    assert!(!format!("{rejected:?}").contains(SECRET), "{rejected:?}");
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ const LINE: usize = 2000;
 /// Characters of a reason that are recorded, and findings: a record must fit into one message.
 const RECORDED: usize = 16 << 10;
 const FINDINGS: usize = 200;
+/// Stands in a record for a name or a line in which there is a secret.
+const WITHHELD: &str = "(withheld: there is a secret in it)";
 /// Lines of a reason that are shown.
 const LINES: usize = 200;
 
@@ -106,16 +108,23 @@ impl Attempt {
         self.updates.iter().map(update).collect()
     }
 
-    /// The refusal as the bus is told of it.
+    /// The refusal as the bus is told of it. Whatever was refused, and at which step: a secret that the agent put into a
+    /// name is not in it.
     pub(super) fn rejected(&self, gate: &Gate, at: Timestamp, denial: &Denial) -> Rejected {
+        let shown = |text: String| if gate.judge.is_harmless(&text) { text } else { WITHHELD.to_owned() };
+        let reason = denial.lines().map(shown).collect::<Vec<_>>().join("\n");
         Rejected {
             v: Version,
             bottle: gate.bottle.clone(),
             repo: self.repo.clone(),
             at,
-            refs: self.refs(),
+            refs: self
+                .refs()
+                .into_iter()
+                .map(|update| RefUpdate { name: shown(update.name), ..update })
+                .collect(),
             objects: denial.objects,
-            reason: denial.lines().collect::<Vec<_>>().join("\n").chars().take(RECORDED).collect(),
+            reason: reason.chars().take(RECORDED).collect(),
             findings: denial.findings.iter().take(FINDINGS).cloned().collect(),
         }
     }
