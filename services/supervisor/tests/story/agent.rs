@@ -143,6 +143,8 @@ impl Agent {
 
     async fn with(open: &Open, lifecycle: ClientLifecycleMode) -> Self {
         let (sender, progress) = mpsc::channel(64);
+        // It makes none without a provider of cryptography, for TLS that nobody speaks here; a second one is refused.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let config = StreamableHttpClientTransportConfig::with_uri(format!("http://{}/", open.address));
         let transport = StreamableHttpClientTransport::with_client(http, config);
