@@ -10,9 +10,9 @@ use files::{CONTENTS, PACKED};
 use objects::{NAMED, REACHED, RECORDED};
 
 /// Where a secret was hidden.
-struct Hidden {
+pub(crate) struct Hidden {
     /// The ref that the push needs, if it needs one.
-    tip: Option<(&'static str, String)>,
+    pub(crate) tip: Option<(&'static str, String)>,
     /// The commit, or the object itself.
     commit: String,
     place: String,
@@ -20,7 +20,7 @@ struct Hidden {
 }
 
 /// A hiding place: writes a text into it.
-type Case = (&'static str, fn(&mut World, &str) -> Hidden);
+pub(crate) type Case = (&'static str, fn(&mut World, &str) -> Hidden);
 
 /// A branch whose tip is the commit that has it.
 fn tip(commit: String, place: &str, line: Option<u64>) -> Hidden {
@@ -67,6 +67,11 @@ fn blotted(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     scan::blot(&mut bytes);
     String::from_utf8(bytes).unwrap()
+}
+
+/// All of them.
+pub(crate) fn every_place() -> impl Iterator<Item = Case> {
+    [CONTENTS, PACKED, NAMED, RECORDED, REACHED].into_iter().flatten().copied()
 }
 
 /// One push with every case in it, each on a ref of its own.

@@ -8,5 +8,9 @@ mod opinions;
 mod ordinary;
 mod packed;
 mod refs;
+#[expect(dead_code, reason = "the stories of serving use the rest")]
+#[path = "../ssh.rs"]
+mod ssh;
+mod through;
 mod workflows;
 mod world;
