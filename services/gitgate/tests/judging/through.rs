@@ -66,9 +66,16 @@ impl Way {
 
     /// Pushes one object of the author's; whether it was taken, and what the client said.
     async fn push(&self, world: &World, tip: &str, name: &str) -> (bool, String) {
+        self.push_with(world, &[], tip, name).await
+    }
+
+    /// The same with push options.
+    async fn push_with(&self, world: &World, options: &[&str], tip: &str, name: &str) -> (bool, String) {
         let mut command = Command::new("git");
         command
-            .args(["push", &self.url, &format!("{tip}:{name}")])
+            .arg("push")
+            .args(options.iter().flat_map(|option| ["-o", option]))
+            .args([&self.url, &format!("{tip}:{name}")])
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", world.path("empty"))
@@ -109,6 +116,28 @@ async fn nothing_of_any_hiding_place_reaches_upstream() {
         assert!(!said.contains(&token(9000 + number as u64)), "{name}: {said}");
         assert_eq!(upstream(&world), before, "{name}");
         if said.contains("what looks like") { found += 1 } else { malformed += 1 }
+    }
+    // What is in no object, and what tools are told to pass over.
+    let (secret, clean) = (token(9900), world.file("x.txt", b"x\n"));
+    let excused = world.file("x.txt", format!("{secret} # gitleaks:allow\n").as_bytes());
+    let attributes = world.blob(b"* binary -diff -text\n");
+    let text = world.blob(secret.as_bytes());
+    let tree =
+        world.tree(&[("100644", ".gitattributes", attributes.as_str()), ("100644", "x", text.as_str())]);
+    let main = world.main();
+    let hidden = world.commit(&tree, &[&main], "work\n");
+    let (branch, tag) = (format!("refs/heads/a/{secret}"), format!("refs/tags/{secret}"));
+    for (options, tip, name) in [
+        (vec![], &clean, branch.as_str()),
+        (vec![], &clean, &tag),
+        (vec![secret.as_str()], &clean, "refs/heads/a"),
+        (vec![&secret[..20], &secret[20..]], &clean, "refs/heads/a"),
+        (vec![], &excused, "refs/heads/a"),
+        (vec![], &hidden, "refs/heads/a"),
+    ] {
+        let (taken, said) = way.push_with(&world, &options, tip, name).await;
+        assert!(!taken && said.contains("remote:"), "{options:?} {name}: {said}");
+        assert_eq!(upstream(&world), before, "{options:?} {name}");
     }
     // The others are objects that no git takes, which are refused before anybody looks for a secret.
     assert!(found >= 55, "{found} were found, {malformed} refused otherwise");

@@ -66,10 +66,15 @@ impl Proposals {
         Ok(true)
     }
 
-    /// A sidecar that is away gets the revision when it asks.
+    /// A sidecar that is away gets the revision when it asks, and so does one whose word comes when nobody listens any
+    /// more: the next supervisor pushes what was only stored.
     fn push_until_heard(&self, bus: &Bus, revision: PolicyRevision) {
         let (changes, store, heard) = (self.changes.clone(), Store::new(bus), self.changes.heard.subscribe());
-        self.life.spawn(async move { changes.confirmed(&store, &revision, heard).await });
+        let stop = self.life.stop_token();
+        self.life.spawn(async move {
+            let confirmed = changes.confirmed(&store, &revision, heard);
+            drop(stop.run_until_cancelled(confirmed).await);
+        });
     }
 
     /// The lease of what is approved once and needs no change of the policy: nothing, unless it is allowed only by what
