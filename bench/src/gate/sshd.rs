@@ -94,13 +94,15 @@ fn public(path: &Path) -> anyhow::Result<String> {
     Ok(text.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned())
 }
 
-/// The login shell finds nothing to run first in the home that it is given; what this machine's own has is no forge's.
+/// The login shell finds nothing to run first in the home that it is given; what this machine's own has is no forge's. A
+/// session whose client is gone ends by itself.
 fn server_settings(home: &Path, port: u16) -> String {
     let home = home.display();
     format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {home}/host\nAuthorizedKeysFile {home}/authorized_keys\nStrictModes no\n\
          UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n\
-         PidFile none\nAcceptEnv GIT_PROTOCOL\nSetEnv HOME={home}\n"
+         PidFile none\nAcceptEnv GIT_PROTOCOL\nSetEnv HOME={home}\nClientAliveInterval 5\n\
+         ClientAliveCountMax 1\n"
     )
 }
 
