@@ -93,7 +93,11 @@ impl Launch<'_> {
         let needed = token::read_all(&bottle.egress, host).await.map_err(secret)?;
         let repos = gitgate::read_all(&bottle.repos, host).await.map_err(secret)?;
         let held = |value: &str| {
-            let holds = |secret: &Secret| value.contains(secret.expose().trim_end());
+            // An empty file is no key, which its sidecar says; every value would hold it.
+            let holds = |secret: &Secret| {
+                let text = secret.expose().trim_end();
+                !text.is_empty() && value.contains(text)
+            };
             needed.secrets.values().any(holds) || gitgate::secrets(&repos).any(holds)
         };
         if let Some((name, _)) = plan.env.iter().find(|(_, value)| held(value)) {
