@@ -15,6 +15,7 @@ fn schemas_are_current() {
         ("bottle.json", schema::bottle()),
         ("agent.json", schema::agent()),
         ("settings.json", schema::settings()),
+        ("provider.json", schema::provider()),
     ];
     for (name, schema) in all {
         let path = docs().join("schema").join(name);
