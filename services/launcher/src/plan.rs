@@ -6,9 +6,10 @@ use std::time::Duration;
 use base::id::Slug;
 use bus::message::run::FailureKind;
 use bus::message::start::StartRequest;
-use manifest::provider::COMMAND;
-use manifest::{EnvValue, Home, Library, Preflight, PromptMode, Reach, Resolved, Selection};
+use manifest::{Client, EnvValue, Home, Library, Preflight, Reach, Resolved, Selection};
 
+use crate::client::program::{self, Found};
+use crate::client::{Conversation, is_told};
 use crate::host::HostEnvironment;
 use crate::limits::{self, Limits};
 use crate::step::{LaunchError, Step};
@@ -25,12 +26,14 @@ pub struct Plan {
     pub bottle: Slug,
     /// The agent with everything that applies to it.
     pub resolved: Resolved,
-    /// The program and its arguments; the task is not among them yet.
-    pub argv: Vec<String>,
-    /// How the program gets what it is told.
-    pub prompt: PromptMode,
-    /// What it is told.
-    pub instructions: String,
+    /// The agent's program, and how it is told everything.
+    pub client: Client,
+    /// Where that program is.
+    pub program: Found,
+    /// What it is told to do, beside the agent's own prompt.
+    pub task: Option<String>,
+    /// The conversation that it has.
+    pub conversation: Conversation,
     /// Shown in lists.
     pub label: String,
     /// An ANSI colour name.
@@ -66,18 +69,21 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
     let selection =
         Selection { agent: request.agent.clone(), bottles: request.bottles.clone(), reach: Reach::Home };
     let resolved = library.resolve(&selection).map_err(|error| wrong(base::error::chain(&error)))?;
-    let (argv, prompt) = provider(&resolved).map_err(wrong)?;
+    let client = client(&resolved, request.task.as_deref()).map_err(wrong)?;
+    let program = program::find(&client, host)
+        .map_err(|reason| LaunchError::new(Step::Resolve, FailureKind::Prerequisite, reason))?;
     let env = environment(&resolved, host).map_err(wrong)?;
     Ok(Plan {
         bottle: Slug::random(&request.agent),
-        instructions: resolved.instructions(request.task.as_deref()),
         limits: limits(&resolved.bottle.limits),
         wall: resolved.bottle.limits.wall_time.map_or(limits::WALL, manifest::WallTime::duration),
         notes: notes(&resolved),
         color,
         label,
-        argv,
-        prompt,
+        conversation: Conversation::new(&client),
+        client,
+        program,
+        task: request.task.clone(),
         env,
         resolved,
     })
@@ -133,22 +139,15 @@ pub fn backend(name: &str) -> Result<String, String> {
     Err(format!("there is no backend {}: this release has namespace", base::inert(name, 40)))
 }
 
-fn provider(resolved: &Resolved) -> Result<(Vec<String>, PromptMode), String> {
+fn client(resolved: &Resolved, task: Option<&str>) -> Result<Client, String> {
     let missing =
         "names no agent_provider: write `agent_provider: {template: command, argv: [...]}` into a bottle";
-    let provider = resolved
-        .bottle
-        .provider
-        .as_ref()
-        .ok_or_else(|| format!("no bottle of {} {missing}", resolved.agent))?;
-    if provider.template() != COMMAND {
-        let template = base::inert(provider.template(), 60);
-        return Err(format!("the provider {template} is not known to this release, which has: {COMMAND}"));
+    let client =
+        resolved.bottle.client.clone().ok_or_else(|| format!("no bottle of {} {missing}", resolved.agent))?;
+    if !is_told(&client, task) {
+        return Err(format!("the provider {} works on a task, and there is none: give one", client.provider));
     }
-    if provider.argv().is_empty() {
-        return Err("the provider command needs `argv`: the program and its arguments".to_owned());
-    }
-    Ok((provider.argv().to_vec(), provider.prompt()))
+    Ok(client)
 }
 
 fn environment(resolved: &Resolved, host: &HostEnvironment) -> Result<BTreeMap<String, String>, String> {
@@ -208,8 +207,8 @@ mod tests {
     #[test]
     fn a_plan_is_everything_that_is_known_before() {
         let plan = plan_with(BOTTLE, |_| ()).unwrap();
-        assert_eq!(plan.argv, ["echo"]);
-        assert_eq!(plan.instructions, "Be brief.\n\nDo it.");
+        assert_eq!(plan.program.words, ["echo"]);
+        assert_eq!(crate::client::told(&plan), "Be brief.\n\nDo it.");
         assert_eq!(plan.label, "tester");
         assert_eq!(
             plan.env.into_iter().collect::<Vec<_>>(),
@@ -236,12 +235,13 @@ mod tests {
     #[test]
     fn every_refusal_says_what_to_do() {
         type Change = fn(&mut StartRequest);
-        let cases: [(&str, Change, &str); 7] = [
+        let cases: [(&str, Change, &str); 8] = [
             (BOTTLE, |r| r.color = Some("mauve".into()), "choose one of black"),
             (BOTTLE, |r| r.label = Some("a\u{1b}b".into()), "printable"),
             (BOTTLE, |r| r.agent = "testor".parse().unwrap(), "did you mean tester"),
             (BOTTLE, |r| r.backend = Some("docker".into()), "this release has namespace"),
-            ("---\nagent_provider: claude\n---\n", |_| (), "not known to this release"),
+            ("---\nagent_provider: claud\n---\n", |_| (), "did you mean claude"),
+            ("---\nagent_provider: claude\n---\n", |r| r.task = None, "there is none: give one"),
             ("---\nenv: {}\n---\n", |_| (), "names no agent_provider"),
             (&BOTTLE.replace("HOST_B", "HOST_C"), |_| (), "HOST_C is not set"),
         ];
