@@ -71,7 +71,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
     let resolved = library.resolve(&selection).map_err(|error| wrong(base::error::chain(&error)))?;
     let client = client(&resolved, request.task.as_deref()).map_err(wrong)?;
     let program = program::find(&client, host)
-        .map_err(|reason| LaunchError::new(Step::Resolve, FailureKind::Prerequisite, reason))?;
+        .map_err(|missing| LaunchError::new(Step::Resolve, FailureKind::Prerequisite, missing.to_string()))?;
     let env = environment(&resolved, host).map_err(wrong)?;
     Ok(Plan {
         bottle: Slug::random(&request.agent),

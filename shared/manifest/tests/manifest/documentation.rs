@@ -57,8 +57,9 @@ fn every_key_is_on_the_page() {
     ] {
         let text = std::fs::read_to_string(docs().join(page)).unwrap();
         let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
-        let words: BTreeSet<&str> =
-            code.flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c))).collect();
+        let words: BTreeSet<&str> = code
+            .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c)))
+            .collect();
         for schema in schemas {
             let mut keys = Vec::new();
             collect(&schema, &mut keys);

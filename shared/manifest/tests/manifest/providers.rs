@@ -29,12 +29,15 @@ fn a_provider_of_ones_own_is_used_with_the_files_beside_it() {
 
 #[test]
 fn an_unknown_or_broken_provider_is_named() {
-    let error = resolved(&[("contrib/mine/provider.yaml", OWN), ("bottles/b.md", &bottle("mime"))]).unwrap_err();
+    let error =
+        resolved(&[("contrib/mine/provider.yaml", OWN), ("bottles/b.md", &bottle("mime"))]).unwrap_err();
     assert!(error.contains("did you mean mine?") && error.contains("claude, codex"), "{error}");
-    let error = resolved(&[("contrib/mine/provider.yaml", "v: 1\nabot: x\n"), ("bottles/b.md", &bottle("mine"))]);
+    let error =
+        resolved(&[("contrib/mine/provider.yaml", "v: 1\nabot: x\n"), ("bottles/b.md", &bottle("mine"))]);
     let error = error.unwrap_err();
     assert!(error.contains("provider.yaml:2:1: abot") && error.contains("did you mean `about`?"), "{error}");
-    let error = resolved(&[("contrib/mine/provider.yaml", OWN), ("bottles/b.md", &bottle("mine"))]).unwrap_err();
+    let error =
+        resolved(&[("contrib/mine/provider.yaml", OWN), ("bottles/b.md", &bottle("mine"))]).unwrap_err();
     assert!(error.contains("files/notes.txt"), "{error}");
 }
 
@@ -71,7 +74,8 @@ fn without_a_token_there_is_no_route_to_a_model() {
 
 #[test]
 fn a_token_that_a_provider_uses_is_not_forwarded() {
-    let text = "---\nagent_provider: {template: claude, auth_token: TOKEN}\nenv: {A: {from_host: TOKEN}}\n---\n";
+    let text =
+        "---\nagent_provider: {template: claude, auth_token: TOKEN}\nenv: {A: {from_host: TOKEN}}\n---\n";
     let error = resolved(&[("bottles/b.md", text)]).unwrap_err();
     assert!(error.contains("holds a credential"), "{error}");
 }
