@@ -8,7 +8,8 @@ use super::script::Failure;
 /// The answer as a stream.
 pub(super) fn events(content: &Content, model: &Value, id: &str) -> Vec<String> {
     let item = item(content, id);
-    let response = json!({ "id": format!("resp_{id}"), "object": "response", "model": model, "status": "in_progress" });
+    let response =
+        json!({ "id": format!("resp_{id}"), "object": "response", "model": model, "status": "in_progress" });
     let mut completed = response.clone();
     completed["status"] = "completed".into();
     completed["output"] = json!([item]);
@@ -43,7 +44,8 @@ fn item(content: &Content, id: &str) -> Value {
             "content": [{ "type": "output_text", "text": text, "annotations": [] }],
         }),
         Content::Use(tool) => {
-            let mut item = json!({ "call_id": format!("call_{id}"), "name": tool.name, "status": "completed" });
+            let mut item =
+                json!({ "call_id": format!("call_{id}"), "name": tool.name, "status": "completed" });
             let (kind, key, given) = match &tool.input {
                 Input::Arguments(arguments) => ("function_call", "arguments", arguments.to_string()),
                 Input::Source(source) => ("custom_tool_call", "input", source.clone()),
