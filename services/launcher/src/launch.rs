@@ -1,11 +1,13 @@
 //! One launch, step by step (design: launch steps 1 to 8; `docs/launcher.md`).
 
 mod ending;
+mod filling;
 mod live;
 mod made;
 mod revision;
 mod settle;
 mod sidecars;
+mod snapshot;
 
 use std::fs::File;
 use std::future::Future;
@@ -33,6 +35,7 @@ use crate::output::Pumps;
 use crate::plan::{Plan, plan};
 use crate::probe;
 use crate::record::{Owner, Registered, add_note};
+use crate::session;
 use crate::sidecars::{Sidecars, Wanted, ports};
 use crate::step::{LaunchError, Step};
 use crate::world::World;
@@ -95,8 +98,20 @@ impl<'a> Launch<'a> {
     /// The request or the files are wrong; nothing was made.
     pub(crate) async fn resolve(&self) -> Result<Plan, LaunchError> {
         let (home, host) = (self.world.config.manifest_home(), &self.world.config.environment);
-        let request = self.request;
-        self.step(Step::Resolve, None, async { plan(request, &home, host) }).await
+        let resolving = async {
+            let mut request = self.request.clone();
+            let resume = match &self.request.resume {
+                Some(resume) => Some(session::find(&self.bus, &request, resume).await?),
+                None => None,
+            };
+            if let Some(resume) = &resume {
+                request.bottles.clone_from(&resume.bottles);
+            }
+            let plan = plan(&request, &home, host)?.resuming(resume)?;
+            self.is_uploaded(&plan).await?;
+            Ok(plan)
+        };
+        self.step(Step::Resolve, None, resolving).await
     }
 
     /// Steps 2 to 8: from the plan to nothing. A launch that has come to nothing when its launcher stops is handed
@@ -122,9 +137,10 @@ impl<'a> Launch<'a> {
         let revision = self.step(Step::Record, Some(&plan), Box::pin(self.record(&plan, made))).await?;
         self.observe(&plan, Step::Sidecars).await;
         self.observe(&plan, Step::Boundary).await;
-        let (sidecars, boundary) = tokio::join!(
+        let (sidecars, boundary, fetched) = tokio::join!(
             self.timed(Step::Sidecars, self.sidecars(&plan, revision, &canary)),
-            self.timed(Step::Boundary, self.boundary(&plan))
+            self.timed(Step::Boundary, self.boundary(&plan)),
+            self.fetch(&plan),
         );
         self.note_time(Step::Sidecars, sidecars.1);
         self.note_time(Step::Boundary, boundary.1);
@@ -133,7 +149,7 @@ impl<'a> Launch<'a> {
             sidecars.0.map(|sidecars| made.sidecars.insert(sidecars)),
             boundary.0.map(|b| made.boundary.insert(b)),
         );
-        let (sidecars, boundary) = (sidecars?, boundary?);
+        let (sidecars, boundary, mut fetched) = (sidecars?, boundary?, fetched?);
         connect(sidecars, boundary).await?;
         let targets = &self.world.config.targets;
         let probing = async {
@@ -141,11 +157,19 @@ impl<'a> Launch<'a> {
             probed.map_err(|error| LaunchError::new(Step::Probe, FailureKind::Probe, error.to_string()))
         };
         self.step(Step::Probe, Some(&plan), probing).await?;
-        self.step(Step::Provision, Some(&plan), provision(&plan, &sidecars.certificate, boundary)).await?;
+        let provisioning = async {
+            self.restore(&mut fetched, boundary).await?;
+            provision(&plan, &sidecars.certificate, boundary).await?;
+            self.furnish(&plan, fetched, boundary).await
+        };
+        self.step(Step::Provision, Some(&plan), self.unless_stopping(provisioning)).await?;
         if self.life.is_stopping() {
             let reason = "its launcher was stopped before the program ran";
             return Err(LaunchError::new(Step::Run, FailureKind::Internal, reason));
         }
+        self.note_session(&plan).map_err(|error| {
+            LaunchError::caused(Step::Run, FailureKind::Internal, "writing down what the session is", &error)
+        })?;
         let pumps = self
             .step(
                 Step::Run,
@@ -191,6 +215,9 @@ impl<'a> Launch<'a> {
             first_revision(bus, &change),
         );
         made.registered = Some(registered.map_err(|error| failed("recording the bottle", &error))?);
+        if let Some(resume) = self.request.resume.as_ref().filter(|resume| !resume.fresh) {
+            session::claim(bus, &world.clock, (self.request, resume), &plan.bottle).await?;
+        }
         match revision.map_err(|error| failed("asking the supervisor to store the policy", &error))? {
             Ok(revision) => Ok(revision),
             Err(reply) => {
@@ -275,8 +302,10 @@ async fn provision(
     let home =
         |path: &str, content: Vec<u8>| BottleFile { place: Place::Home, path: PathBuf::from(path), content };
     files.push(home(".gitconfig", git_config(plan).into_bytes()));
-    // The one file in it tells the agent where it is; the directory is what matters.
-    files.push(home("workspace/.keep", Vec::new()));
+    if plan.workspace.is_none() {
+        // The one file in it tells the agent where it is; the directory is what matters.
+        files.push(home("workspace/.keep", Vec::new()));
+    }
     if plan.prompt == manifest::PromptMode::File {
         files.push(home(PROMPT_FILE, plan.instructions.clone().into_bytes()));
     }
@@ -305,6 +334,7 @@ async fn start(
 fn command(plan: &Plan, canary: &Canary) -> Command {
     let mut argv = plan.argv.clone();
     let mut env = environment(&plan.bottle, &plan.env);
+    env.extend(plan.session.iter().flat_map(|session| session.environment(plan.is_resumed())));
     env.insert(canary.name.to_owned(), canary.value.expose().to_owned());
     match plan.prompt {
         manifest::PromptMode::Argument => argv.push(plan.instructions.clone()),

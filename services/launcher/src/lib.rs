@@ -24,6 +24,7 @@ pub mod probe;
 pub mod reconcile;
 mod record;
 pub mod service;
+pub mod session;
 mod sidecar;
 mod sidecars;
 pub mod state;
@@ -33,6 +34,7 @@ pub mod token;
 mod tools;
 mod trash;
 mod uplink;
+pub mod workspace;
 pub mod world;
 
 pub use config::LauncherConfig;

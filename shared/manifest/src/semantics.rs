@@ -1,6 +1,7 @@
 //! What a schema cannot say: names, addresses and keys that make sense, alone and together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
 
 use policy::problem::{KeyPath, Problems};
 use policy::token::is_env_name;
@@ -10,7 +11,7 @@ use crate::agent::AgentFile;
 use crate::bottle::BottleFile;
 use crate::env::EnvValue;
 use crate::git::{Repo, RepoKey};
-use crate::provider::{AgentProvider, COMMAND};
+use crate::provider::{AgentProvider, COMMAND, SessionFiles};
 
 mod git;
 
@@ -19,6 +20,7 @@ const VARIABLES: usize = 256;
 const VALUE: usize = 32 * 1024;
 const SKILLS: usize = 64;
 const ARGUMENTS: usize = 256;
+const SESSION_PATHS: usize = 16;
 
 pub(crate) fn check_bottle(file: &BottleFile, problems: &mut Problems) {
     let root = KeyPath::root();
@@ -98,12 +100,28 @@ fn check_provider(provider: &AgentProvider, at: &KeyPath, problems: &mut Problem
     if name != COMMAND {
         return;
     }
+    if let Some(session) = provider.session() {
+        check_session(session, &at.key("session").key("paths"), problems);
+    }
     let argv = provider.argv();
     let at = at.key("argv");
     if argv.first().is_none_or(String::is_empty) {
         problems.push(&at, "`command` needs a program: {template: command, argv: [program, argument]}");
     } else if argv.len() > ARGUMENTS || argv.iter().any(|argument| argument.contains('\0')) {
         problems.push(&at, format!("at most {ARGUMENTS} arguments, without NUL characters"));
+    }
+}
+
+fn check_session(session: &SessionFiles, at: &KeyPath, problems: &mut Problems) {
+    if session.paths.is_empty() || session.paths.len() > SESSION_PATHS {
+        problems.push(at, format!("a session has 1 to {SESSION_PATHS} paths"));
+    }
+    for (index, path) in session.paths.iter().enumerate().take(SESSION_PATHS) {
+        let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        if path.is_empty() || path.len() > 1024 || path.contains('\0') || !plain {
+            let message = "a path below the agent's home, without `..` and not beginning with a slash";
+            problems.push(&at.item(index), message);
+        }
     }
 }
 

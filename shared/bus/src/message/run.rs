@@ -69,6 +69,9 @@ pub struct Exited {
     /// What the agent answered; for a plain command the end of its output. Untrusted text, at most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+    /// What did not go as it should when the bottle was put away: its transcript could not be stored, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Whether the bottle's state directory was kept, and by which rule (L6).
     pub state: StateKept,
     /// When it ended.
@@ -102,7 +105,7 @@ pub enum ExitReason {
 pub enum StateKept {
     /// Removed: the program ended by itself with exit code 0.
     Removed,
-    /// Kept under the home: the run failed or was stopped.
+    /// Kept under the home: the run failed or was stopped, or its transcript could not be stored.
     Kept,
 }
 
@@ -148,6 +151,8 @@ pub enum FailureKind {
     Probe,
     /// A required provisioning step failed.
     Provision,
+    /// The session cannot be resumed.
+    Session,
     /// The program could not be started.
     Run,
     /// The request was tried too often.
