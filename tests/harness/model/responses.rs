@@ -8,7 +8,8 @@ use super::script::Failure;
 /// The answer as a stream.
 pub(super) fn events(content: &Content, model: &Value, id: &str) -> Vec<String> {
     let item = item(content, id);
-    let response = json!({ "id": format!("resp_{id}"), "object": "response", "model": model, "status": "in_progress" });
+    let response =
+        json!({ "id": format!("resp_{id}"), "object": "response", "model": model, "status": "in_progress" });
     let mut completed = response.clone();
     completed["status"] = "completed".into();
     completed["output"] = json!([item]);

@@ -50,7 +50,8 @@ pub(super) async fn accept(model: Model, listener: TcpListener, tls: TlsAcceptor
 impl Model {
     async fn answer(&self, request: Request<Incoming>) -> Reply {
         let (head, body) = request.into_parts();
-        let body = Limited::new(body, MAX_BODY).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body =
+            Limited::new(body, MAX_BODY).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let coding = head.headers.get(header::CONTENT_ENCODING).map(header::HeaderValue::as_bytes);
         let body = decoded(coding, &body);
         let asked = Asked {
@@ -59,7 +60,9 @@ impl Model {
             headers: head
                 .headers
                 .iter()
-                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                .map(|(name, value)| {
+                    (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                })
                 .collect(),
             body: String::from_utf8_lossy(&body).into_owned(),
             took_turn: false,
