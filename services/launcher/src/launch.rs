@@ -35,6 +35,7 @@ use crate::probe;
 use crate::record::{Owner, Registered, add_note};
 use crate::sidecars::{Sidecars, Wanted, ports};
 use crate::step::{LaunchError, Step};
+use crate::terminal::{Desk, Listed, Master};
 use crate::world::World;
 
 pub(crate) use live::{Stop, Stops};
@@ -68,6 +69,8 @@ struct Running {
     boundary: Box<dyn Boundary>,
     sidecars: Sidecars,
     pumps: Pumps,
+    /// Its terminal, if it has one; those who type find it here.
+    terminal: Option<Listed>,
     since: Instant,
 }
 
@@ -146,17 +149,19 @@ impl<'a> Launch<'a> {
             let reason = "its launcher was stopped before the program ran";
             return Err(LaunchError::new(Step::Run, FailureKind::Internal, reason));
         }
-        let pumps = self
+        let (pumps, desk) = self
             .step(
                 Step::Run,
                 Some(&plan),
                 start(&self.bus, (&plan, &canary), self.world.config.output, boundary),
             )
             .await?;
+        let terminal = desk.map(|desk| self.world.terminals.list(&bottle, desk));
         tracing::info!(%bottle, request = %self.request.id, "the program runs");
         let notes = [boundary.notes(), sidecars.notes()].concat();
         let (registered, boundary, sidecars) = made.give();
-        let mut running = Running { plan, registered, boundary, sidecars, pumps, since: Instant::now() };
+        let since = Instant::now();
+        let mut running = Running { plan, registered, boundary, sidecars, pumps, terminal, since };
         notes.iter().for_each(|note| running.registered.amend(|record| add_note(record, note)));
         Ok(running)
     }
@@ -289,22 +294,36 @@ async fn start(
     (plan, canary): (&Plan, &Canary),
     output: u64,
     boundary: &mut Box<dyn Boundary>,
-) -> Result<Pumps, LaunchError> {
+) -> Result<(Pumps, Option<Desk>), LaunchError> {
     let failed = |doing: &str, error: &dyn std::error::Error| {
         LaunchError::caused(Step::Run, FailureKind::Run, doing, error)
     };
+    if let Some(terminal) = &plan.terminal {
+        let outside = boundary.converse(command(plan, canary), terminal.size()).await;
+        let outside = outside.map_err(|error| failed("starting the program at a terminal", &error))?;
+        let outside =
+            Master::new(outside).map_err(|error| failed("watching the program's terminal", &error))?;
+        let desk = Desk::new(&outside);
+        return Ok((Pumps::at_terminal(bus, &plan.bottle, output, outside), Some(desk)));
+    }
     let stdin = standard_input(plan).map_err(|error| failed("preparing the program's input", &error))?;
     let pumps = Pumps::start(bus, &plan.bottle, output)
         .map_err(|error| failed("preparing the program's output", &error))?;
     let (pumps, [stdout, stderr]) = pumps;
     let started = boundary.run(command(plan, canary), [stdin, stdout, stderr]).await;
     started.map_err(|error| failed("starting the program", &error))?;
-    Ok(pumps)
+    Ok((pumps, None))
 }
 
 fn command(plan: &Plan, canary: &Canary) -> Command {
     let mut argv = plan.argv.clone();
     let mut env = environment(&plan.bottle, &plan.env);
+    if let Some(terminal) = &plan.terminal {
+        env.entry("TERM".to_owned()).or_insert_with(|| terminal.term.clone());
+        if terminal.truecolor {
+            env.entry("COLORTERM".to_owned()).or_insert_with(|| "truecolor".to_owned());
+        }
+    }
     env.insert(canary.name.to_owned(), canary.value.expose().to_owned());
     match plan.prompt {
         manifest::PromptMode::Argument => argv.push(plan.instructions.clone()),

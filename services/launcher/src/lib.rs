@@ -29,6 +29,7 @@ mod sidecars;
 pub mod state;
 pub mod step;
 mod sys;
+mod terminal;
 pub mod token;
 mod tools;
 mod trash;

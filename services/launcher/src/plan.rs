@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::id::Slug;
 use bus::message::run::FailureKind;
 use bus::message::start::StartRequest;
+use bus::message::terminal::Terminal;
 use manifest::provider::COMMAND;
 use manifest::{EnvValue, Home, Library, Preflight, PromptMode, Reach, Resolved, Selection};
 
@@ -41,6 +42,8 @@ pub struct Plan {
     pub wall: Duration,
     /// The environment that the operator's files give the agent.
     pub env: BTreeMap<String, String>,
+    /// The terminal that the program is started at; none for a headless run.
+    pub terminal: Option<Terminal>,
     /// What the operator asked for and does not get, one sentence each.
     pub notes: Vec<String>,
 }
@@ -67,6 +70,11 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
         Selection { agent: request.agent.clone(), bottles: request.bottles.clone(), reach: Reach::Home };
     let resolved = library.resolve(&selection).map_err(|error| wrong(base::error::chain(&error)))?;
     let (argv, prompt) = provider(&resolved).map_err(wrong)?;
+    // At a terminal the standard input is the person's.
+    let prompt = match prompt {
+        PromptMode::Stdin if request.terminal.is_some() => PromptMode::File,
+        prompt => prompt,
+    };
     let env = environment(&resolved, host).map_err(wrong)?;
     Ok(Plan {
         bottle: Slug::random(&request.agent),
@@ -74,6 +82,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
         limits: limits(&resolved.bottle.limits),
         wall: resolved.bottle.limits.wall_time.map_or(limits::WALL, manifest::WallTime::duration),
         notes: notes(&resolved),
+        terminal: request.terminal.clone(),
         color,
         label,
         argv,
@@ -91,7 +100,8 @@ fn unsupported(request: &StartRequest) -> Option<String> {
         StartRequest { resume: Some(_), .. } => {
             Some("this release cannot resume a session: leave `resume` away".to_owned())
         }
-        StartRequest { backend: Some(name), .. } => backend(name).err(),
+        StartRequest { backend: Some(name), .. } if backend(name).is_err() => backend(name).err(),
+        StartRequest { terminal: Some(terminal), .. } => terminal.flaw(),
         _ => None,
     }
 }
@@ -233,14 +243,31 @@ mod tests {
         assert_eq!((some.memory, some.processes, some.processes_assumed), (Some(4 << 30), Some(2000), false));
     }
 
+    fn terminal() -> Terminal {
+        Terminal { rows: 24, cols: 80, term: "xterm-256color".into(), truecolor: true }
+    }
+
+    #[test]
+    fn at_a_terminal_nobody_but_the_person_has_the_input() {
+        assert_eq!(plan_with(BOTTLE, |_| ()).unwrap().prompt, PromptMode::Stdin);
+        let plan = plan_with(BOTTLE, |r| r.terminal = Some(terminal())).unwrap();
+        assert_eq!((plan.prompt, plan.terminal), (PromptMode::File, Some(terminal())));
+    }
+
     #[test]
     fn every_refusal_says_what_to_do() {
         type Change = fn(&mut StartRequest);
-        let cases: [(&str, Change, &str); 7] = [
+        let cases: [(&str, Change, &str); 9] = [
             (BOTTLE, |r| r.color = Some("mauve".into()), "choose one of black"),
             (BOTTLE, |r| r.label = Some("a\u{1b}b".into()), "printable"),
             (BOTTLE, |r| r.agent = "testor".parse().unwrap(), "did you mean tester"),
             (BOTTLE, |r| r.backend = Some("docker".into()), "this release has namespace"),
+            (BOTTLE, |r| r.terminal = Some(Terminal { rows: 0, ..terminal() }), "1 to 2000 rows"),
+            (
+                BOTTLE,
+                |r| r.terminal = Some(Terminal { term: "x/../y".into(), ..terminal() }),
+                "no kind of terminal",
+            ),
             ("---\nagent_provider: claude\n---\n", |_| (), "not known to this release"),
             ("---\nenv: {}\n---\n", |_| (), "names no agent_provider"),
             (&BOTTLE.replace("HOST_B", "HOST_C"), |_| (), "HOST_C is not set"),

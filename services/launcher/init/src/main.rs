@@ -13,6 +13,7 @@ mod probe;
 mod rights;
 mod serve;
 mod sys;
+mod terminal;
 
 use std::process::ExitCode;
 
