@@ -1,6 +1,6 @@
 //! What people read for what the bus says in names.
 
-use bus::message::run::{ExitReason, FailureKind};
+use bus::message::run::{ExitReason, FailureKind, RunFailure};
 
 /// How a run ended: `ended by itself`.
 #[must_use]
@@ -30,5 +30,20 @@ pub fn failure(kind: FailureKind) -> &'static str {
         FailureKind::Run => "run",
         FailureKind::Attempts => "attempts",
         FailureKind::Internal => "internal",
+    }
+}
+
+/// How a run failed, and what to do.
+#[must_use]
+pub fn failed_run(kind: RunFailure) -> &'static str {
+    match kind {
+        RunFailure::Login => {
+            "the agent's program is not logged in: see that its token option names a token that is good (docs/providers.md)"
+        }
+        RunFailure::Reported => "the agent's program says that it failed",
+        RunFailure::Died => "the agent's program ended without an answer",
+        RunFailure::Silent => "the agent's program ended as if all were well, and has said nothing",
+        RunFailure::Unreadable => "the answer of the agent's program is cut off or in no form that is known",
+        RunFailure::Unfinished => "the agent's program had not answered yet",
     }
 }

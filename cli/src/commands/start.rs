@@ -274,6 +274,9 @@ impl<'a> Run<'a> {
             self.printer.finish();
             output::note(&farewell(&exited));
         }
+        if exited.code == 0 && exited.failure.is_some() {
+            return Ok(Exit::No);
+        }
         // A code that the program did not choose is 128 + signal, which fits as well.
         Ok(Exit::Program(u8::try_from(exited.code).unwrap_or(u8::MAX)))
     }
@@ -308,7 +311,19 @@ fn farewell(exited: &Exited) -> String {
             "its state was kept; `bot-bottle cleanup --all` removes it when the services are down"
         }
     };
-    format!("{} {}, exit code {}; {state}", exited.bottle, words::exit(exited.reason), exited.code)
+    let over =
+        format!("{} {}, exit code {}; {state}", exited.bottle, words::exit(exited.reason), exited.code);
+    match &exited.failure {
+        Some(failed) => {
+            let said = output::inert_lines(failed.words.trim());
+            format!(
+                "{over}\n{}{}{said}",
+                words::failed_run(failed.kind),
+                if said.is_empty() { "" } else { ":\n" }
+            )
+        }
+        None => over,
+    }
 }
 
 fn launch_failure(failed: &Failed) -> Failure {

@@ -7,6 +7,10 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use policy::{AuthScheme, CheckedAuth};
 use zeroize::Zeroizing;
 
+/// Headers beside `Authorization` in which services take a credential.
+const OTHERS: [&str; 6] =
+    ["api-key", "private-token", "x-api-key", "x-auth-token", "x-goog-api-key", "x-access-token"];
+
 /// A header with a secret value. It cannot be printed.
 #[derive(Clone)]
 pub(crate) struct Credential {
@@ -43,9 +47,37 @@ impl Credential {
     }
 
     /// Puts the credential into a request that goes out on a verified connection of its route. The agent's own
-    /// `Authorization` goes in any case, also where the credential has another name.
+    /// credentials go in any case, also where they have another name: a service that prefers the other header would
+    /// serve the account of whoever steers the agent.
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {
         headers.remove(AUTHORIZATION);
+        OTHERS.iter().for_each(|name| drop(headers.remove(*name)));
         headers.insert(self.name.clone(), self.value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_routes_own_credential_leaves() {
+        let auth = CheckedAuth {
+            scheme: AuthScheme::Bearer,
+            header: AUTHORIZATION,
+            token_ref: "T".to_owned(),
+            token: "T".parse().unwrap(),
+        };
+        let credential = Credential::new(&auth, &Secret::new("mine".to_owned())).unwrap();
+        let mut headers = HeaderMap::new();
+        for name in OTHERS.into_iter().chain(["authorization", "accept"]) {
+            headers.append(name, HeaderValue::from_static("theirs"));
+            headers.append(name, HeaderValue::from_static("theirs too"));
+        }
+        credential.inject(&mut headers);
+        let mut left: Vec<_> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        left.sort();
+        assert_eq!(left, ["accept: theirs", "accept: theirs too", "authorization: Bearer mine"]);
     }
 }

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use handover::Channel;
 use rustix::process::Signal;
 
+use crate::client::program::ProgramMount;
 use crate::limits::{self, Limits};
 
 /// Where the agent lives inside a bottle.
@@ -76,6 +77,8 @@ pub struct BoundarySpec {
     pub limits: Limits,
     /// Loopback ports that are opened inside and handed out, in order.
     pub ports: Vec<std::net::SocketAddr>,
+    /// Programs of the host that are shown in it.
+    pub programs: Vec<ProgramMount>,
 }
 
 /// A file that is put into the bottle before the agent runs.

@@ -45,9 +45,14 @@ const BUNDLES: [&str; 16] = [
 /// Variables that name a file with certificates to trust beside the runtime's own.
 const ADDITIONS: [&str; 2] = ["DENO_CERT", "NODE_EXTRA_CA_CERTS"];
 
-/// The whole environment: what every bottle has, then what the operator's files say, which wins.
-pub(crate) fn environment(bottle: &Slug, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::new();
+/// The whole environment: what the agent's program needs, what every bottle has, which the former cannot replace, and
+/// what the operator's files say, which wins.
+pub(crate) fn environment(
+    bottle: &Slug,
+    program: BTreeMap<String, String>,
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut env = program;
     let mut set = |name: &str, value: &str| drop(env.insert(name.to_owned(), value.to_owned()));
     set(
         "PATH",
@@ -100,7 +105,9 @@ mod tests {
     #[test]
     fn every_runtime_is_told_and_the_operator_wins() {
         let own = BTreeMap::from([("LANG".to_owned(), "de_DE.UTF-8".to_owned())]);
-        let env = environment(&"a-00000".parse().unwrap(), &own);
+        let program = [("HTTPS_PROXY", "none"), ("SSL_CERT_FILE", "/tmp/mine"), ("LANG", "C")];
+        let program = program.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let env = environment(&"a-00000".parse().unwrap(), program, &own);
         let lines: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
         ALL_PROXY=http://127.0.0.1:9099

@@ -3,20 +3,16 @@
 mod ending;
 mod live;
 mod made;
+mod program;
 mod revision;
 mod settle;
 mod sidecars;
 
-use std::fs::File;
 use std::future::Future;
-use std::io::{Seek as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base::lifecycle::Lifecycle;
-use boundary::order::Command;
 use bus::message::Version;
 use bus::message::revision::{Change, Confirm, PolicyChange};
 use bus::message::run::{FailureKind, StepTime};
@@ -26,16 +22,15 @@ use telemetry::{Kind, Open};
 
 use self::made::Made;
 use self::revision::first_revision;
-use crate::backend::{AGENT_HOME, AGENT_WORKSPACE, BottleFile, Boundary, BoundarySpec, Place};
+use crate::backend::{Boundary, BoundarySpec};
 use crate::canary::Canary;
-use crate::environment::{PROMPT_FILE, environment, git_config, trust_files};
 use crate::output::Pumps;
 use crate::plan::{Plan, plan};
 use crate::probe;
 use crate::record::{Owner, Registered, add_note};
 use crate::sidecars::{Sidecars, Wanted, ports};
 use crate::step::{LaunchError, Step};
-use crate::terminal::{Desk, Listed, Master};
+use crate::terminal::Listed;
 use crate::world::World;
 
 pub(crate) use live::{Stop, Stops};
@@ -144,18 +139,13 @@ impl<'a> Launch<'a> {
             probed.map_err(|error| LaunchError::new(Step::Probe, FailureKind::Probe, error.to_string()))
         };
         self.step(Step::Probe, Some(&plan), probing).await?;
-        self.step(Step::Provision, Some(&plan), provision(&plan, &sidecars.certificate, boundary)).await?;
+        let provisioning = self.provision(&plan, &sidecars.certificate, &canary, boundary);
+        let env = self.step(Step::Provision, Some(&plan), provisioning).await?;
         if self.life.is_stopping() {
             let reason = "its launcher was stopped before the program ran";
             return Err(LaunchError::new(Step::Run, FailureKind::Internal, reason));
         }
-        let (pumps, desk) = self
-            .step(
-                Step::Run,
-                Some(&plan),
-                start(&self.bus, (&plan, &canary), self.world.config.output, boundary),
-            )
-            .await?;
+        let (pumps, desk) = self.step(Step::Run, Some(&plan), self.start(&plan, env, boundary)).await?;
         let terminal = desk.map(|desk| self.world.terminals.list(&bottle, desk));
         tracing::info!(%bottle, request = %self.request.id, "the program runs");
         let notes = [boundary.notes(), sidecars.notes()].concat();
@@ -211,6 +201,7 @@ impl<'a> Launch<'a> {
             bottle: plan.bottle.clone(),
             limits: plan.limits,
             ports: ports(Wanted::of(&plan.resolved.bottle)),
+            programs: plan.program.mount.iter().cloned().collect(),
         };
         let made = self.world.backend.create(spec).await;
         made.map_err(|e| LaunchError::caused(Step::Boundary, FailureKind::Boundary, "making the bottle", &e))
@@ -265,83 +256,4 @@ async fn connect(sidecars: &mut Sidecars, boundary: &mut Box<dyn Boundary>) -> R
         let reason = format!("handing the bottle's ports over: {}", base::error::chain(&error));
         LaunchError::new(Step::Boundary, FailureKind::Sidecar, reason)
     })
-}
-
-/// Step 6.
-async fn provision(
-    plan: &Plan,
-    certificate: &str,
-    boundary: &mut Box<dyn Boundary>,
-) -> Result<(), LaunchError> {
-    let failed = |doing: &str, error: &dyn std::error::Error| {
-        LaunchError::caused(Step::Provision, FailureKind::Provision, doing, error)
-    };
-    let mut files = trust_files(certificate).map_err(|error| failed("reading the certificate", &error))?;
-    let home =
-        |path: &str, content: Vec<u8>| BottleFile { place: Place::Home, path: PathBuf::from(path), content };
-    files.push(home(".gitconfig", git_config(plan).into_bytes()));
-    // The one file in it tells the agent where it is; the directory is what matters.
-    files.push(home("workspace/.keep", Vec::new()));
-    if plan.prompt == manifest::PromptMode::File {
-        files.push(home(PROMPT_FILE, plan.instructions.clone().into_bytes()));
-    }
-    boundary.copy_in(files).await.map_err(|error| failed("putting files into the bottle", &error))
-}
-
-/// Step 7.
-async fn start(
-    bus: &Bus,
-    (plan, canary): (&Plan, &Canary),
-    output: u64,
-    boundary: &mut Box<dyn Boundary>,
-) -> Result<(Pumps, Option<Desk>), LaunchError> {
-    let failed = |doing: &str, error: &dyn std::error::Error| {
-        LaunchError::caused(Step::Run, FailureKind::Run, doing, error)
-    };
-    if let Some(terminal) = &plan.terminal {
-        let outside = boundary.converse(command(plan, canary), terminal.size()).await;
-        let outside = outside.map_err(|error| failed("starting the program at a terminal", &error))?;
-        let outside =
-            Master::new(outside).map_err(|error| failed("watching the program's terminal", &error))?;
-        let desk = Desk::new(&outside);
-        return Ok((Pumps::at_terminal(bus, &plan.bottle, output, outside), Some(desk)));
-    }
-    let stdin = standard_input(plan).map_err(|error| failed("preparing the program's input", &error))?;
-    let pumps = Pumps::start(bus, &plan.bottle, output)
-        .map_err(|error| failed("preparing the program's output", &error))?;
-    let (pumps, [stdout, stderr]) = pumps;
-    let started = boundary.run(command(plan, canary), [stdin, stdout, stderr]).await;
-    started.map_err(|error| failed("starting the program", &error))?;
-    Ok((pumps, None))
-}
-
-fn command(plan: &Plan, canary: &Canary) -> Command {
-    let mut argv = plan.argv.clone();
-    let mut env = environment(&plan.bottle, &plan.env);
-    if let Some(terminal) = &plan.terminal {
-        env.entry("TERM".to_owned()).or_insert_with(|| terminal.term.clone());
-        if terminal.truecolor {
-            env.entry("COLORTERM".to_owned()).or_insert_with(|| "truecolor".to_owned());
-        }
-    }
-    env.insert(canary.name.to_owned(), canary.value.expose().to_owned());
-    match plan.prompt {
-        manifest::PromptMode::Argument => argv.push(plan.instructions.clone()),
-        manifest::PromptMode::File => {
-            env.insert("BOT_BOTTLE_PROMPT_FILE".to_owned(), format!("{AGENT_HOME}/{PROMPT_FILE}"));
-        }
-        manifest::PromptMode::Stdin | manifest::PromptMode::None => {}
-    }
-    Command { argv, env, cwd: AGENT_WORKSPACE.to_owned() }
-}
-
-/// What the program is told, as a file that nobody has to write while it reads; or nothing.
-fn standard_input(plan: &Plan) -> std::io::Result<OwnedFd> {
-    if plan.prompt != manifest::PromptMode::Stdin {
-        return File::open("/dev/null").map(OwnedFd::from);
-    }
-    let mut file = File::from(rustix::fs::memfd_create("task", rustix::fs::MemfdFlags::CLOEXEC)?);
-    file.write_all(plan.instructions.as_bytes())?;
-    file.rewind()?;
-    Ok(file.into())
 }

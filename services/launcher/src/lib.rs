@@ -6,6 +6,7 @@
 
 pub mod backend;
 mod canary;
+pub mod client;
 pub mod config;
 mod disk;
 mod door;

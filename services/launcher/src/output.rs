@@ -19,6 +19,7 @@ use base64::Engine as _;
 use bus::Bus;
 use bus::message::Version;
 use bus::message::run::{Output, OutputStream};
+use manifest::provider::file::ResultFile;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 use self::allowance::Allowance;
 use self::source::Source;
+use crate::client::{Answer, Reading};
 use crate::terminal::Master;
 
 /// Stands where the output of a stream is cut.
@@ -49,18 +51,30 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub(crate) struct Pumps {
     tasks: JoinSet<()>,
     tails: [Arc<Mutex<Tail>>; 2],
+    /// What the standard output means, where it has a form.
+    reading: Option<Arc<Mutex<Reading>>>,
     /// Bytes of both streams that may still be published.
     left: Arc<AtomicU64>,
 }
 
 impl Pumps {
-    /// Starts pumping at most `most` bytes; returns the ends that the program writes to, standard output first.
+    /// Starts pumping at most `most` bytes, and reading what the standard output means; returns the ends that the program
+    /// writes to, standard output first.
     ///
     /// # Errors
     /// The process is out of descriptors.
-    pub(crate) fn start(bus: &Bus, bottle: &Slug, most: u64) -> io::Result<(Self, [OwnedFd; 2])> {
-        let mut pumps =
-            Self { tasks: JoinSet::new(), tails: Default::default(), left: Arc::new(most.into()) };
+    pub(crate) fn start(
+        bus: &Bus,
+        bottle: &Slug,
+        most: u64,
+        result: Option<ResultFile>,
+    ) -> io::Result<(Self, [OwnedFd; 2])> {
+        let mut pumps = Self {
+            tasks: JoinSet::new(),
+            tails: Default::default(),
+            reading: result.map(|result| Arc::new(Mutex::new(Reading::new(result)))),
+            left: Arc::new(most.into()),
+        };
         let stdout = pumps.add(bus, bottle, OutputStream::Stdout)?;
         let stderr = pumps.add(bus, bottle, OutputStream::Stderr)?;
         Ok((pumps, [stdout, stderr]))
@@ -68,7 +82,8 @@ impl Pumps {
 
     /// Starts pumping what a program writes to its terminal, `most` bytes at once and more as time goes on.
     pub(crate) fn at_terminal(bus: &Bus, bottle: &Slug, most: u64, terminal: Arc<Master>) -> Self {
-        let mut pumps = Self { tasks: JoinSet::new(), tails: Default::default(), left: Arc::default() };
+        let mut pumps =
+            Self { tasks: JoinSet::new(), tails: Default::default(), reading: None, left: Arc::default() };
         let (pieces, queue) = mpsc::channel(WAITING);
         pumps.tasks.spawn(read_terminal(Source::Terminal(terminal), pieces, Allowance::of(most)));
         pumps.tasks.spawn(publish(bus.clone(), bottle.clone(), OutputStream::Stdout, queue));
@@ -80,28 +95,62 @@ impl Pumps {
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
         let (pieces, queue) = mpsc::channel(WAITING);
         let tail = self.tails[usize::from(stream == OutputStream::Stderr)].clone();
-        self.tasks.spawn(read(Source::Pipe(reader), pieces, tail, self.left.clone()));
+        let reading = self.reading.clone().filter(|_| stream == OutputStream::Stdout);
+        let heard = Heard { tail, reading, left: self.left.clone() };
+        self.tasks.spawn(read(Source::Pipe(reader), pieces, heard));
         self.tasks.spawn(publish(bus.clone(), bottle.clone(), stream, queue));
         Ok(writer.into())
     }
 
-    /// Waits until everything was published, not for ever; returns the end of the standard output, or of the standard
-    /// error when nothing came on the other. A screen is no result.
-    pub(crate) async fn finish(mut self) -> Option<String> {
+    /// Waits until everything was published, not for ever; returns what the program said. A screen says nothing.
+    pub(crate) async fn finish(mut self) -> Said {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, all).await.is_err() {
             tracing::warn!("the end of a program's output could not be published in time");
         }
-        self.tails.iter().map(|tail| lock(tail).text()).find(|text| !text.is_empty())
+        // A reader that still runs has the output of a program that is over: what it would read now is nothing.
+        self.tasks.shutdown().await;
+        let tails = self.tails.each_ref().map(|tail| lock(tail).text());
+        let reading = self.reading.and_then(|reading| Arc::into_inner(reading)?.into_inner().ok());
+        Said { tails, answer: reading.map(Reading::finish) }
     }
 }
 
+/// What a program said.
+pub(crate) struct Said {
+    /// The ends of its standard output and error.
+    pub(crate) tails: [String; 2],
+    /// What its output means, where it has a form.
+    pub(crate) answer: Option<Answer>,
+}
+
+impl Said {
+    /// The answer; where the output has no form the end of the standard output, or of the standard error when nothing
+    /// came on the other.
+    pub(crate) fn result(&self) -> Option<String> {
+        match &self.answer {
+            Some(answer) => answer.text.clone(),
+            None => self.tails.iter().find(|text| !text.is_empty()).cloned(),
+        }
+    }
+}
+
+/// Where what is read goes, beside the bus.
+struct Heard {
+    tail: Arc<Mutex<Tail>>,
+    reading: Option<Arc<Mutex<Reading>>>,
+    left: Arc<AtomicU64>,
+}
+
 /// Reads to the end, whatever of it is published: the program is not to notice.
-async fn read(mut pipe: Source, pieces: mpsc::Sender<Vec<u8>>, tail: Arc<Mutex<Tail>>, left: Arc<AtomicU64>) {
+async fn read(mut pipe: Source, pieces: mpsc::Sender<Vec<u8>>, heard: Heard) {
     let mut cut = false;
     while let Some(mut piece) = collect(&mut pipe, PATIENCE).await {
-        lock(&tail).push(&piece);
-        if !spend(&left, piece.len() as u64) {
+        lock(&heard.tail).push(&piece);
+        if let Some(reading) = &heard.reading {
+            lock(reading).push(&piece);
+        }
+        if !spend(&heard.left, piece.len() as u64) {
             if cut {
                 continue;
             }
@@ -169,9 +218,9 @@ async fn publish(bus: Bus, bottle: Slug, stream: OutputStream, mut queue: mpsc::
     }
 }
 
-fn lock(tail: &Mutex<Tail>) -> std::sync::MutexGuard<'_, Tail> {
-    // A panic while pushing leaves at worst a shorter tail.
-    tail.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic while pushing leaves at worst less than was there.
+    shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// The last `LIMIT` bytes of a stream.

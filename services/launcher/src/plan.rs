@@ -7,9 +7,10 @@ use base::id::Slug;
 use bus::message::run::FailureKind;
 use bus::message::start::StartRequest;
 use bus::message::terminal::Terminal;
-use manifest::provider::COMMAND;
-use manifest::{EnvValue, Home, Library, Preflight, PromptMode, Reach, Resolved, Selection};
+use manifest::{Client, EnvValue, Home, Library, Preflight, Reach, Resolved, Selection};
 
+use crate::client::program::{self, Found};
+use crate::client::{Conversation, is_told};
 use crate::host::HostEnvironment;
 use crate::limits::{self, Limits};
 use crate::step::{LaunchError, Step};
@@ -26,12 +27,14 @@ pub struct Plan {
     pub bottle: Slug,
     /// The agent with everything that applies to it.
     pub resolved: Resolved,
-    /// The program and its arguments; the task is not among them yet.
-    pub argv: Vec<String>,
-    /// How the program gets what it is told.
-    pub prompt: PromptMode,
-    /// What it is told.
-    pub instructions: String,
+    /// The agent's program, and how it is told everything.
+    pub client: Client,
+    /// Where that program is.
+    pub program: Found,
+    /// What it is told to do, beside the agent's own prompt.
+    pub task: Option<String>,
+    /// The conversation that it has.
+    pub conversation: Conversation,
     /// Shown in lists.
     pub label: String,
     /// An ANSI colour name.
@@ -69,24 +72,22 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
     let selection =
         Selection { agent: request.agent.clone(), bottles: request.bottles.clone(), reach: Reach::Home };
     let resolved = library.resolve(&selection).map_err(|error| wrong(base::error::chain(&error)))?;
-    let (argv, prompt) = provider(&resolved).map_err(wrong)?;
-    // At a terminal the standard input is the person's.
-    let prompt = match prompt {
-        PromptMode::Stdin if request.terminal.is_some() => PromptMode::File,
-        prompt => prompt,
-    };
+    let client = client(&resolved, request).map_err(wrong)?;
+    let program = program::find(&client, host)
+        .map_err(|reason| LaunchError::new(Step::Resolve, FailureKind::Prerequisite, reason))?;
     let env = environment(&resolved, host).map_err(wrong)?;
     Ok(Plan {
         bottle: Slug::random(&request.agent),
-        instructions: resolved.instructions(request.task.as_deref()),
         limits: limits(&resolved.bottle.limits),
         wall: resolved.bottle.limits.wall_time.map_or(limits::WALL, manifest::WallTime::duration),
         notes: notes(&resolved),
         terminal: request.terminal.clone(),
         color,
         label,
-        argv,
-        prompt,
+        conversation: Conversation::new(&client),
+        client,
+        program,
+        task: request.task.clone(),
         env,
         resolved,
     })
@@ -143,22 +144,19 @@ pub fn backend(name: &str) -> Result<String, String> {
     Err(format!("there is no backend {}: this release has namespace", base::inert(name, 40)))
 }
 
-fn provider(resolved: &Resolved) -> Result<(Vec<String>, PromptMode), String> {
+fn client(resolved: &Resolved, request: &StartRequest) -> Result<Client, String> {
     let missing =
         "names no agent_provider: write `agent_provider: {template: command, argv: [...]}` into a bottle";
-    let provider = resolved
-        .bottle
-        .provider
-        .as_ref()
-        .ok_or_else(|| format!("no bottle of {} {missing}", resolved.agent))?;
-    if provider.template() != COMMAND {
-        let template = base::inert(provider.template(), 60);
-        return Err(format!("the provider {template} is not known to this release, which has: {COMMAND}"));
+    let client =
+        resolved.bottle.client.clone().ok_or_else(|| format!("no bottle of {} {missing}", resolved.agent))?;
+    if request.terminal.is_some() {
+        let no = || format!("the provider {} does not run at a terminal: start it headless", client.provider);
+        return if client.interactive.is_some() { Ok(client) } else { Err(no()) };
     }
-    if provider.argv().is_empty() {
-        return Err("the provider command needs `argv`: the program and its arguments".to_owned());
+    if !is_told(&client, request.task.as_deref()) {
+        return Err(format!("the provider {} works on a task, and there is none: give one", client.provider));
     }
-    Ok((provider.argv().to_vec(), provider.prompt()))
+    Ok(client)
 }
 
 fn environment(resolved: &Resolved, host: &HostEnvironment) -> Result<BTreeMap<String, String>, String> {
@@ -196,6 +194,7 @@ pub fn notes(resolved: &Resolved) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use manifest::PromptMode;
 
     const BOTTLE: &str = "---\nagent_provider: {template: command, argv: [echo]}\nenv: {A: one, B: {from_host: HOST_B}}\nlimits: {memory: 1G, cpu: 0.5, wall_time: 90s}\n---\n";
 
@@ -218,8 +217,8 @@ mod tests {
     #[test]
     fn a_plan_is_everything_that_is_known_before() {
         let plan = plan_with(BOTTLE, |_| ()).unwrap();
-        assert_eq!(plan.argv, ["echo"]);
-        assert_eq!(plan.instructions, "Be brief.\n\nDo it.");
+        assert_eq!(plan.program.words, ["echo"]);
+        assert_eq!(crate::client::told(&plan), "Be brief.\n\nDo it.");
         assert_eq!(plan.label, "tester");
         assert_eq!(
             plan.env.into_iter().collect::<Vec<_>>(),
@@ -249,15 +248,16 @@ mod tests {
 
     #[test]
     fn at_a_terminal_nobody_but_the_person_has_the_input() {
-        assert_eq!(plan_with(BOTTLE, |_| ()).unwrap().prompt, PromptMode::Stdin);
+        let headless = plan_with(BOTTLE, |_| ()).unwrap();
+        assert_eq!(crate::client::way(&headless), PromptMode::Stdin);
         let plan = plan_with(BOTTLE, |r| r.terminal = Some(terminal())).unwrap();
-        assert_eq!((plan.prompt, plan.terminal), (PromptMode::File, Some(terminal())));
+        assert_eq!(crate::client::way(&plan), PromptMode::File);
     }
 
     #[test]
     fn every_refusal_says_what_to_do() {
         type Change = fn(&mut StartRequest);
-        let cases: [(&str, Change, &str); 9] = [
+        let cases: [(&str, Change, &str); 10] = [
             (BOTTLE, |r| r.color = Some("mauve".into()), "choose one of black"),
             (BOTTLE, |r| r.label = Some("a\u{1b}b".into()), "printable"),
             (BOTTLE, |r| r.agent = "testor".parse().unwrap(), "did you mean tester"),
@@ -268,7 +268,8 @@ mod tests {
                 |r| r.terminal = Some(Terminal { term: "x/../y".into(), ..terminal() }),
                 "no kind of terminal",
             ),
-            ("---\nagent_provider: claude\n---\n", |_| (), "not known to this release"),
+            ("---\nagent_provider: claud\n---\n", |_| (), "did you mean claude"),
+            ("---\nagent_provider: claude\n---\n", |r| r.task = None, "there is none: give one"),
             ("---\nenv: {}\n---\n", |_| (), "names no agent_provider"),
             (&BOTTLE.replace("HOST_B", "HOST_C"), |_| (), "HOST_C is not set"),
         ];

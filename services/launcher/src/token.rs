@@ -97,8 +97,42 @@ async fn read(reference: &str, host: &HostEnvironment) -> Result<Secret, String>
             format!("the variable {name} is not set where the launcher runs; set it there and start the launcher again")
         }),
         TokenRef::File(path) => read_text(&host.expand(&path), LIMIT).await.map(Secret::new),
+        TokenRef::Json { file, pointer } => read_login(&host.expand(&file), &pointer).await,
         TokenRef::Command(argv) => run(&argv, host).await,
     }
+}
+
+/// One text of a JSON file.
+///
+/// # Errors
+/// The file cannot be read, or has no such text; the reason never shows what was read.
+pub(crate) async fn read_place(file: &Path, pointer: &str) -> Result<String, String> {
+    let text = read_text(file, LIMIT).await?;
+    let shown = file.display();
+    let json: serde_json::Value =
+        serde_json::from_str(&text).map_err(|_| format!("{shown} is not a JSON document"))?;
+    let found = json.pointer(pointer).and_then(serde_json::Value::as_str);
+    found.map(str::to_owned).ok_or_else(|| format!("{shown} has no text at {}", base::inert(pointer, 100)))
+}
+
+/// The token of another program's login, which must not be over.
+async fn read_login(file: &Path, pointer: &str) -> Result<Secret, String> {
+    let token = Secret::new(read_place(file, pointer).await?);
+    match expiry(token.expose()) {
+        Some(at) if at <= jiff::Timestamp::now() => {
+            Err(format!("the login in {} ended at {at}; log in again on the host", file.display()))
+        }
+        _ => Ok(token),
+    }
+}
+
+/// When a JSON Web Token ends (RFC 7519, section 4.1.4); other tokens do not say.
+fn expiry(token: &str) -> Option<jiff::Timestamp> {
+    use base64::Engine as _;
+    let claims = token.split('.').nth(1)?;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    jiff::Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()
 }
 
 /// A whole file, not larger than `most`.
@@ -189,6 +223,36 @@ mod tests {
         ] {
             assert_eq!(outcome(reference).await.as_deref(), Ok(value), "{reference}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_login_of_another_program_is_read_while_it_lasts() {
+        use base64::Engine as _;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("auth.json");
+        let token = |exp: i64| {
+            let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+            format!("{}.{}.{}", part("{}"), part(&format!("{{\"exp\":{exp}}}")), part("signature"))
+        };
+        let place = format!("json:{}#/tokens/access", file.display());
+        for (access, words) in [
+            (token(4_000_000_000), Ok(())),
+            ("opaque".to_owned(), Ok(())),
+            (token(1000), Err("log in again")),
+        ] {
+            std::fs::write(&file, serde_json::json!({"tokens": {"access": access}}).to_string()).unwrap();
+            match (outcome(&place).await, words) {
+                (Ok(read), Ok(())) => assert_eq!(read, access),
+                (Err(error), Err(words)) => {
+                    assert!(error.contains(words) && !error.contains(&access), "{error}")
+                }
+                (other, _) => panic!("{other:?}"),
+            }
+        }
+        std::fs::write(&file, "{}").unwrap();
+        assert!(outcome(&place).await.unwrap_err().contains("has no text at /tokens/access"));
+        std::fs::write(&file, "secret").unwrap();
+        assert!(!outcome(&place).await.unwrap_err().contains("secret"));
     }
 
     #[tokio::test]

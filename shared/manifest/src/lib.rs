@@ -36,7 +36,7 @@ pub use limits::{ByteSize, Cpus, Limits, WallTime};
 pub use load::{parse_agent, parse_bottle};
 pub use preflight::Preflight;
 pub use problem::{FileProblem, FileProblems, Place, Warning};
-pub use provider::{AgentProvider, PromptMode, ProviderOptions};
+pub use provider::{AgentProvider, Client, PromptMode, ProviderOptions};
 pub use report::Report;
 pub use resolve::{Claim, Claimant, EffectiveBottle, GitIdentity, ResolveError, Resolved, Selection};
 pub use settings::{ProposalLimits, Settings};

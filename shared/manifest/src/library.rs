@@ -12,6 +12,7 @@ use crate::grants;
 use crate::home::{Home, Links, list, read, same};
 use crate::load::{parse_agent, parse_bottle};
 use crate::problem::{FileProblems, Warning};
+use crate::provider::{self, ProviderFile, Providers};
 
 /// A file that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +44,7 @@ pub struct Library {
     home: Home,
     bottles: BTreeMap<BottleName, Entry<Bottle>>,
     agents: BTreeMap<AgentName, Entry<Agent>>,
+    providers: Providers,
     repo_agents: BTreeMap<AgentName, Entry<Agent>>,
     warnings: Vec<Warning>,
 }
@@ -70,7 +72,8 @@ impl Library {
         let agents = load(&home.agents(), &Origin::Home, &mut warnings, |name, path, text| {
             parse_agent(name, Origin::Home, path, text)
         });
-        Self { home, bottles, agents, repo_agents: BTreeMap::new(), warnings }
+        let providers = provider::load(&home, &mut warnings);
+        Self { home, bottles, agents, providers, repo_agents: BTreeMap::new(), warnings }
     }
 
     /// Loads everything under the home, and the agents that the repository at `root` ships. Where both have an agent
@@ -123,6 +126,12 @@ impl Library {
     #[must_use]
     pub fn bottles(&self) -> &BTreeMap<BottleName, Entry<Bottle>> {
         &self.bottles
+    }
+
+    /// The operator's own providers by name.
+    #[must_use]
+    pub fn providers(&self) -> &BTreeMap<String, Entry<ProviderFile>> {
+        &self.providers
     }
 
     /// All agents within reach by name.

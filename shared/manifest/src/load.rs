@@ -13,6 +13,8 @@ use crate::bottle::{Bottle, BottleFile};
 use crate::document::{Document, split};
 use crate::grants::{Grant, GrantsFile};
 use crate::problem::{FileProblem, FileProblems};
+use crate::provider;
+use crate::provider::ProviderFile;
 use crate::schema;
 use crate::semantics::{check_agent, check_bottle};
 use crate::settings::{self, Settings};
@@ -23,6 +25,7 @@ static BOTTLE_SCHEMA: LazyLock<Json> = LazyLock::new(schema::bottle);
 static AGENT_SCHEMA: LazyLock<Json> = LazyLock::new(schema::agent);
 static GRANTS_SCHEMA: LazyLock<Json> = LazyLock::new(schema::grants);
 static SETTINGS_SCHEMA: LazyLock<Json> = LazyLock::new(schema::settings);
+static PROVIDER_SCHEMA: LazyLock<Json> = LazyLock::new(schema::provider);
 
 /// Reads a bottle's file. `path` is only named in problems.
 ///
@@ -62,6 +65,12 @@ pub(crate) fn parse_grants(path: &Path, text: &str) -> Result<Vec<Grant>, FilePr
 /// Reads the settings, which are YAML and nothing else. `path` is only named in problems.
 pub(crate) fn parse_settings(path: &Path, text: &str) -> Result<Settings, FileProblems> {
     let read = read_yaml::<Settings>(path, (text, 0), &SETTINGS_SCHEMA, |_, _| None, settings::check)?;
+    Ok(read.file)
+}
+
+/// Reads a provider's file, which is YAML and nothing else. `path` is only named in problems.
+pub(crate) fn parse_provider(path: &Path, text: &str) -> Result<ProviderFile, FileProblems> {
+    let read = read_yaml::<ProviderFile>(path, (text, 0), &PROVIDER_SCHEMA, |_, _| None, provider::check)?;
     Ok(read.file)
 }
 

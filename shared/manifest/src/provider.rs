@@ -1,9 +1,27 @@
-//! `agent_provider`: which program the agent is (P1).
+//! Which program the agent is (P1, P2): what a bottle says of it, the providers that there are, and both as one.
+
+pub mod builtin;
+mod check;
+pub mod client;
+pub mod file;
+pub mod files;
+mod load;
+mod merge;
+pub mod template;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The template of the agent's program: its name alone, or a map with its options.
+pub(crate) use check::check;
+pub use client::Client;
+pub use file::ProviderFile;
+pub(crate) use load::{Providers, is_name, load};
+pub(crate) use merge::with_routes;
+
+/// `agent_provider` of a bottle: the template's name alone, or a map with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum AgentProvider {
@@ -15,16 +33,21 @@ pub enum AgentProvider {
 
 /// The template's name and its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ProviderOptions {
     /// The template. Any name is accepted in a file; whether it is known is found out at launch.
     pub template: String,
+    /// The program on the host, by its absolute path, instead of the one that is found by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
     /// For `command`: the program and its arguments. No shell reads them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub argv: Option<Vec<String>>,
     /// For `command`: how the program gets what it is told; `stdin` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptMode>,
+    /// The template's own options, each one text, number or truth; `docs/providers.md` lists those of the built-in ones.
+    #[serde(flatten)]
+    pub settings: BTreeMap<String, String>,
 }
 
 /// How a program gets what it is told: the agent's prompt, an empty line, and the task.
@@ -55,21 +78,27 @@ impl AgentProvider {
         }
     }
 
+    /// The options; without any where there is only a name.
+    #[must_use]
+    pub fn options(&self) -> ProviderOptions {
+        match self {
+            Self::Options(options) => options.clone(),
+            Self::Template(name) => ProviderOptions {
+                template: name.clone(),
+                program: None,
+                argv: None,
+                prompt: None,
+                settings: BTreeMap::new(),
+            },
+        }
+    }
+
     /// The program and its arguments, where the file gives them.
     #[must_use]
     pub fn argv(&self) -> &[String] {
         match self {
             Self::Template(_) => &[],
             Self::Options(options) => options.argv.as_deref().unwrap_or_default(),
-        }
-    }
-
-    /// How the program gets what it is told.
-    #[must_use]
-    pub fn prompt(&self) -> PromptMode {
-        match self {
-            Self::Template(_) => PromptMode::default(),
-            Self::Options(options) => options.prompt.unwrap_or_default(),
         }
     }
 }

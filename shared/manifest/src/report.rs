@@ -37,6 +37,12 @@ impl Report {
         let mut report =
             Self { files: Vec::new(), problems: Vec::new(), warnings: library.warnings().to_vec() };
         report.problems.extend(Settings::load(library.home()).err().iter().flatten().cloned());
+        for (name, entry) in library.providers() {
+            report
+                .problems
+                .extend(entry.as_ref().err().iter().flat_map(|broken| broken.problems.iter().cloned()));
+            report.files.push(library.home().root().join("contrib").join(name).join("provider.yaml"));
+        }
         for (name, entry) in library.bottles() {
             let path = library.home().bottles().join(format!("{name}.md"));
             match entry {

@@ -18,7 +18,7 @@ use crate::library::{Broken, Library, Reach};
 use crate::limits::Limits;
 use crate::merge::Layer;
 use crate::problem::inert_path;
-use crate::provider::AgentProvider;
+use crate::provider::{self, AgentProvider, Client, builtin};
 use crate::semantics::check_forwarding;
 
 /// What shall be launched.
@@ -70,6 +70,8 @@ pub struct EffectiveBottle {
     pub env: BTreeMap<String, EnvValue>,
     /// Which program the agent is, if any bottle says it.
     pub provider: Option<AgentProvider>,
+    /// The same with its options: what a launch needs to know of it.
+    pub client: Option<Client>,
     /// The repositories of the git gate.
     pub repos: BTreeMap<String, Repo>,
     /// What the proxy allows.
@@ -169,6 +171,18 @@ pub enum ResolveError {
     /// A file is broken.
     #[error("{0}")]
     Broken(Box<Broken>),
+    /// There is no such provider.
+    #[error("the bottles {} name the provider {name}, which there is not{}; known are {}", list(.bottles), near(.nearest), .known.join(", "))]
+    UnknownProvider {
+        /// Its name.
+        name: String,
+        /// The bottles that were merged.
+        bottles: Vec<BottleName>,
+        /// The name of one that is written much like it.
+        nearest: Option<String>,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// Each bottle is fine, but not all of them together.
     #[error("the bottles {} do not fit together: {problems}", list(.bottles))]
     Conflict {
@@ -214,7 +228,7 @@ impl Library {
             prompt: agent.prompt.clone(),
             skills: agent.file.skills.clone(),
             identity: identity(agent, &layer.user),
-            bottle: effective(&bottles, layer)?,
+            bottle: self.effective(&bottles, layer)?,
             bottles,
             warnings: warnings(agent, &selection.bottles),
         })
@@ -225,7 +239,7 @@ impl Library {
     /// # Errors
     /// When one is missing or broken, or they do not fit together.
     pub fn resolve_bottles(&self, bottles: &[BottleName]) -> Result<EffectiveBottle, ResolveError> {
-        effective(bottles, self.merged(bottles)?)
+        self.effective(bottles, self.merged(bottles)?)
     }
 
     fn usable_agent(&self, name: &AgentName, reach: Reach) -> Result<&Agent, ResolveError> {
@@ -280,30 +294,66 @@ impl Library {
     }
 }
 
-fn effective(bottles: &[BottleName], layer: Layer) -> Result<EffectiveBottle, ResolveError> {
-    let conflict = |problems| ResolveError::Conflict { bottles: bottles.to_vec(), problems };
-    let mut egress = layer.egress();
-    policy::check(&egress).map_err(conflict)?;
-    for (_, grant) in &layer.grants {
-        egress = policy::grant(&egress, &grant.allow).map_err(conflict)?.policy;
+impl Library {
+    fn effective(&self, bottles: &[BottleName], layer: Layer) -> Result<EffectiveBottle, ResolveError> {
+        let conflict = |problems| ResolveError::Conflict { bottles: bottles.to_vec(), problems };
+        let supervise = layer.supervise.unwrap_or(true);
+        let client =
+            layer.provider.as_ref().map(|provider| self.client(bottles, provider, supervise)).transpose()?;
+        let mut egress = layer.egress();
+        policy::check(&egress).map_err(conflict)?;
+        if let Some(client) = &client {
+            egress = provider::with_routes(egress, client.routes.clone()).map_err(conflict)?;
+            policy::check(&egress).map_err(conflict)?;
+        }
+        for (_, grant) in &layer.grants {
+            egress = policy::grant(&egress, &grant.allow).map_err(conflict)?.policy;
+        }
+        let repos = layer.repos.unwrap_or_default();
+        let mut problems = Problems::default();
+        check_forwarding(&layer.env, &egress, &repos, &mut problems);
+        if !problems.is_empty() {
+            return Err(conflict(problems));
+        }
+        let policy = policy::check(&egress).map_err(conflict)?;
+        Ok(EffectiveBottle {
+            env: layer.env,
+            provider: layer.provider,
+            client,
+            repos,
+            egress,
+            policy,
+            grants: layer.grants,
+            supervise,
+            limits: layer.limits,
+        })
     }
-    let repos = layer.repos.unwrap_or_default();
-    let mut problems = Problems::default();
-    check_forwarding(&layer.env, &egress, &repos, &mut problems);
-    if !problems.is_empty() {
-        return Err(conflict(problems));
+
+    fn client(
+        &self,
+        bottles: &[BottleName],
+        provider: &AgentProvider,
+        supervise: bool,
+    ) -> Result<Client, ResolveError> {
+        let name = provider.template();
+        let own = match self.providers().get(name) {
+            Some(Err(broken)) => return Err(ResolveError::Broken(Box::new(broken.clone()))),
+            Some(Ok(own)) => Some(own),
+            None => None,
+        };
+        let file = builtin::get(name).or(own).ok_or_else(|| {
+            let known: Vec<String> =
+                builtin::names().map(str::to_owned).chain(self.providers().keys().cloned()).collect();
+            ResolveError::UnknownProvider {
+                nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
+                name: base::inert(name, 60),
+                bottles: bottles.to_vec(),
+                known,
+            }
+        })?;
+        let conflict = |problems| ResolveError::Conflict { bottles: bottles.to_vec(), problems };
+        Client::of(file, &provider.options(), supervise).map_err(conflict)
     }
-    let policy = policy::check(&egress).map_err(conflict)?;
-    Ok(EffectiveBottle {
-        env: layer.env,
-        provider: layer.provider,
-        repos,
-        egress,
-        policy,
-        grants: layer.grants,
-        supervise: layer.supervise.unwrap_or(true),
-        limits: layer.limits,
-    })
 }
 
 fn identity(agent: &Agent, bottle: &GitUser) -> GitIdentity {

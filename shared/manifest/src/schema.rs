@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 use crate::agent::AgentFile;
 use crate::bottle::BottleFile;
 use crate::grants::GrantsFile;
+use crate::provider::ProviderFile;
 use crate::settings::Settings;
 
 /// The schema of a bottle's frontmatter.
@@ -30,6 +31,12 @@ pub fn grants() -> Json {
 #[must_use]
 pub fn settings() -> Json {
     without_null(schema_for!(Settings).to_value())
+}
+
+/// The schema of a provider's file.
+#[must_use]
+pub fn provider() -> Json {
+    without_null(schema_for!(ProviderFile).to_value())
 }
 
 /// A key that is not wanted is left out, so that `null`, which is how the derive writes "optional", is no value.

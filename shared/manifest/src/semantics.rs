@@ -10,7 +10,7 @@ use crate::agent::AgentFile;
 use crate::bottle::BottleFile;
 use crate::env::EnvValue;
 use crate::git::{Repo, RepoKey};
-use crate::provider::{AgentProvider, COMMAND};
+use crate::provider::{AgentProvider, Client, builtin, is_name};
 
 mod git;
 
@@ -88,22 +88,20 @@ fn check_env(env: &BTreeMap<String, EnvValue>, at: &KeyPath, problems: &mut Prob
 
 fn check_provider(provider: &AgentProvider, at: &KeyPath, problems: &mut Problems) {
     let name = provider.template();
-    let named = (1..=50).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if !named {
+    if !is_name(name) {
         let at = if matches!(provider, AgentProvider::Template(_)) { at.clone() } else { at.key("template") };
         problems.push(&at, "a template's name is a lower-case letter, then letters, digits and hyphens");
     }
-    if name != COMMAND {
-        return;
-    }
     let argv = provider.argv();
-    let at = at.key("argv");
-    if argv.first().is_none_or(String::is_empty) {
-        problems.push(&at, "`command` needs a program: {template: command, argv: [program, argument]}");
-    } else if argv.len() > ARGUMENTS || argv.iter().any(|argument| argument.contains('\0')) {
-        problems.push(&at, format!("at most {ARGUMENTS} arguments, without NUL characters"));
+    if argv.len() > ARGUMENTS || argv.iter().any(|argument| argument.contains('\0')) {
+        let message = format!("at most {ARGUMENTS} arguments, without NUL characters");
+        problems.push(&at.key("argv"), message);
+    }
+    // Whether another one is known is found out when it is resolved.
+    if let Some(file) = builtin::get(name) {
+        for problem in Client::of(file, &provider.options(), true).err().into_iter().flatten() {
+            problems.push(&problem.at, problem.message);
+        }
     }
 }
 

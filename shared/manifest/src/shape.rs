@@ -76,11 +76,37 @@ impl Paths {
     }
 }
 
+/// A value of which the schema says nothing, read as YAML's core schema does (YAML 1.2.2, section 10.3).
+fn document(node: &Node) -> Json {
+    match &node.value {
+        Value::Empty => Json::Null,
+        Value::Scalar { text, plain: true } => match text.as_str() {
+            "null" | "~" => Json::Null,
+            "true" => Json::Bool(true),
+            "false" => Json::Bool(false),
+            number => match number.parse::<i64>() {
+                Ok(whole) => Json::from(whole),
+                Err(_) => decimal(number).unwrap_or_else(|| Json::String(text.clone())),
+            },
+        },
+        Value::Scalar { text, .. } => Json::String(text.clone()),
+        Value::List(items) => items.iter().map(document).collect(),
+        Value::Map(pairs) => pairs.iter().map(|pair| (pair.key.clone(), document(&pair.value))).collect(),
+    }
+}
+
+/// `1.5`, but not `inf` or `1e5`, which nobody writes and means a number.
+fn decimal(text: &str) -> Option<Json> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse::<f64>().ok().filter(|_| plain).map(Json::from)
+}
+
 impl<'s> Shaper<'s> {
     fn value(&mut self, node: &Node, schema: &'s Json, at: &Paths) -> Option<Json> {
         let choices = Alternatives::of(schema, self.schema);
         if choices.anything {
-            return Some(Json::Null);
+            return Some(document(node));
         }
         let fitting = match &node.value {
             Value::Empty => None,

@@ -12,6 +12,14 @@ pub enum TokenRef {
     Env(String),
     /// The content of this file, without a trailing line end: absolute, or below the operator's home (`~/`).
     File(PathBuf),
+    /// The text at this place (RFC 6901) of this JSON file, which is absolute or below the operator's home (`~/`): the
+    /// login that another program keeps.
+    Json {
+        /// The file.
+        file: PathBuf,
+        /// The place.
+        pointer: String,
+    },
     /// What this program writes, without a trailing line end. It is started directly, never by a shell.
     Command(Vec<String>),
 }
@@ -19,10 +27,10 @@ pub enum TokenRef {
 /// Why a text is no `token_ref`. It never repeats the text, which may be a token that was pasted by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTokenRef {
-    /// None of the three forms.
+    /// None of the forms.
     #[error(
-        "name where the token is: an environment variable of the host such as FORGE_TOKEN, file:/path/to/it, or \
-         cmd:program argument"
+        "name where the token is: an environment variable of the host such as FORGE_TOKEN, file:/path/to/it, \
+         json:/path/to/it#/place/in/it, or cmd:program argument"
     )]
     Form,
     /// It has the shape of a token.
@@ -33,6 +41,9 @@ pub enum InvalidTokenRef {
     /// Longer than [`limit::TOKEN_REF`].
     #[error("at most 4096 bytes")]
     TooLong,
+    /// No file, or no place in it.
+    #[error("name a JSON file and a place in it: json:~/path/to/it#/tokens/access_token")]
+    Json,
     /// A relative or empty file name.
     #[error("the file is named from the root or from the home: file:/path/to/it or file:~/path/to/it")]
     File,
@@ -57,6 +68,9 @@ impl FromStr for TokenRef {
         if let Some(path) = text.strip_prefix("file:") {
             return parse_file(path);
         }
+        if let Some(place) = text.strip_prefix("json:") {
+            return parse_json(place);
+        }
         if let Some(command) = text.strip_prefix("cmd:") {
             return parse_command(command);
         }
@@ -72,6 +86,15 @@ impl FromStr for TokenRef {
 
 fn parse_file(path: &str) -> Result<TokenRef, InvalidTokenRef> {
     if is_rooted(path) { Ok(TokenRef::File(path.into())) } else { Err(InvalidTokenRef::File) }
+}
+
+fn parse_json(text: &str) -> Result<TokenRef, InvalidTokenRef> {
+    match text.split_once('#') {
+        Some((file, pointer)) if is_rooted(file) && pointer.starts_with('/') && pointer.len() > 1 => {
+            Ok(TokenRef::Json { file: file.into(), pointer: pointer.to_owned() })
+        }
+        _ => Err(InvalidTokenRef::Json),
+    }
 }
 
 /// Whether a file is named from the root or from the operator's home, and names something there.

@@ -10,6 +10,7 @@ use bus::{BusError, Link};
 
 use super::live::Ended;
 use super::{Launch, Running, made};
+use crate::client::{self, Ending};
 use crate::record::{Owner, add_note};
 use crate::state::StateDir;
 use crate::step::Step;
@@ -31,7 +32,7 @@ impl Launch<'_> {
         self.observe(&plan, Step::Settle).await;
         self.bus_or_stop().await;
         let (settling, _span) = (Instant::now(), self.span(Step::Settle));
-        let (recorded, result) =
+        let (recorded, said) =
             tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
         warn(&plan.bottle, recorded);
         let gone = made::end(
@@ -41,8 +42,16 @@ impl Launch<'_> {
             Some(sidecars),
         )
         .await;
+        let failure = client::failure(&Ending {
+            reason: ended.reason,
+            code: ended.code,
+            answer: said.answer.as_ref(),
+            tails: said.tails.each_ref().map(String::as_str),
+            login: &plan.client.login,
+        });
+        let is_clean = ended.reason == ExitReason::Completed && ended.code == 0 && failure.is_none();
         let state = match gone {
-            true => keep(&self.world.config.state().of(&plan.bottle), ended).await,
+            true => keep(&self.world.config.state().of(&plan.bottle), is_clean || ended.hand_back).await,
             false => StateKept::Kept,
         };
         let exited = Exited {
@@ -51,9 +60,10 @@ impl Launch<'_> {
             request: self.request.id.clone(),
             reason: ended.reason,
             code: ended.code,
-            session: None,
+            session: said.answer.as_ref().and_then(|answer| answer.session.clone()).or(plan.conversation.id),
             transcript: None,
-            result,
+            result: said.result(),
+            failure,
             state,
             at: self.world.clock.now(),
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
@@ -101,11 +111,10 @@ impl Launch<'_> {
     }
 }
 
-/// The one rule of what is kept (L6): a program that ended by itself with exit code 0, or a run that is handed back,
-/// leaves nothing; everything else leaves its directory.
-async fn keep(state: &StateDir, ended: Ended) -> StateKept {
-    let clean = ended.reason == ExitReason::Completed && ended.code == 0;
-    let (done, kept) = if clean || ended.hand_back {
+/// The one rule of what is kept (L6): a program that ended by itself with exit code 0 and, if it is one that gives answers,
+/// with an answer, or a run that is handed back, leaves nothing; everything else leaves its directory.
+async fn keep(state: &StateDir, removes: bool) -> StateKept {
+    let (done, kept) = if removes {
         (state.remove().await, StateKept::Removed)
     } else {
         (Owner::forget(state), StateKept::Kept)

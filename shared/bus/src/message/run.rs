@@ -69,6 +69,9 @@ pub struct Exited {
     /// What the agent answered; for a plain command the end of its output. Untrusted text, at most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+    /// Why there is no answer, where the agent's program is one that gives answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailedRun>,
     /// Whether the bottle's state directory was kept, and by which rule (L6).
     pub state: StateKept,
     /// When it ended.
@@ -76,6 +79,33 @@ pub struct Exited {
     pub at: Timestamp,
     /// Milliseconds from the program's start to its end.
     pub duration_ms: u64,
+}
+
+/// How a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailedRun {
+    /// The kind of failure.
+    pub kind: RunFailure,
+    /// The program's last words, at most 4 KiB. Untrusted text.
+    pub words: String,
+}
+
+/// Kinds of failed run; `docs/errors.md` says what to do about each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunFailure {
+    /// The program wants to be logged in, or its token is no longer taken.
+    Login,
+    /// The program itself says that it failed.
+    Reported,
+    /// The program ended with an error code and without an answer.
+    Died,
+    /// The program ended as if all were well, and has said nothing.
+    Silent,
+    /// The program's answer is cut off, or in no form that is known.
+    Unreadable,
+    /// The run was ended before the program had answered.
+    Unfinished,
 }
 
 /// Why a run ended.

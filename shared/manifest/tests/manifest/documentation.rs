@@ -15,6 +15,7 @@ fn schemas_are_current() {
         ("bottle.json", schema::bottle()),
         ("agent.json", schema::agent()),
         ("settings.json", schema::settings()),
+        ("provider.json", schema::provider()),
     ];
     for (name, schema) in all {
         let path = docs().join("schema").join(name);
@@ -47,21 +48,41 @@ fn the_examples_of_the_page_are_right() {
     }
 }
 
-/// A key that is not on the page is not documented.
+/// A key that is not on its page is not documented.
 #[test]
 fn every_key_is_on_the_page() {
-    let page = std::fs::read_to_string(docs().join("manifest.md")).unwrap();
-    let code = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
-    let words: BTreeSet<&str> =
-        code.flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c))).collect();
-    for schema in [schema::bottle(), schema::agent(), schema::settings()] {
-        let mut keys = Vec::new();
-        collect(&schema, &mut keys);
-        assert!(!keys.is_empty());
-        for key in keys {
-            assert!(words.contains(key.as_str()), "`{key}` is not on the page");
+    for (page, schemas) in [
+        ("manifest.md", vec![schema::bottle(), schema::agent(), schema::settings()]),
+        ("provider-file.md", vec![schema::provider()]),
+    ] {
+        let text = std::fs::read_to_string(docs().join(page)).unwrap();
+        let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        let words: BTreeSet<&str> = code
+            .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c)))
+            .collect();
+        for schema in schemas {
+            let mut keys = Vec::new();
+            collect(&schema, &mut keys);
+            assert!(!keys.is_empty());
+            for key in keys {
+                assert!(words.contains(key.as_str()), "`{key}` is not on {page}");
+            }
         }
     }
+}
+
+/// Its example is a provider like any other.
+#[test]
+fn the_example_of_a_provider_is_right() {
+    let page = std::fs::read_to_string(docs().join("provider-file.md")).unwrap();
+    let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let (_folder, home) = crate::home(&[
+        ("contrib/quill/provider.yaml", example),
+        ("bottles/b.md", "---\nagent_provider: {template: quill, auth_token: QUILL, model: swan}\n---\n"),
+    ]);
+    let bottle = manifest::Library::of_home(home).resolve_bottles(&["b".parse().unwrap()]).unwrap();
+    assert_eq!(bottle.client.unwrap().arguments, ["--no-questions", "--model", "swan"]);
+    assert_eq!(bottle.egress.routes[0].auth.as_ref().unwrap().token_ref, "QUILL");
 }
 
 fn collect(schema: &serde_json::Value, keys: &mut Vec<String>) {

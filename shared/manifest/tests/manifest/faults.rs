@@ -31,7 +31,7 @@ egress:
     dev.md:3:1: extend: there is no such key here; did you mean `extends`?
     dev.md:4:6: env: this is a list; give a map of keys
     dev.md:7:9: agent_provider.argv: `run` is a single value; give a list
-    dev.md:8:3: agent_provider.promt: there is no such key here; did you mean `prompt`?
+    dev.md:8:3: agent_provider.promt: the provider command has no such option; did you mean `prompt`?
     dev.md:9:12: supervise: `yes` is not true or false; write true
     dev.md:10:18: limits.memory: `lots` is not accepted here: a whole number and M, G or T, such as 512M or 2G
     dev.md:10:29: limits.cpu: `many` is not a number from 0.01 to 1024
@@ -70,7 +70,7 @@ egress:
 "#), @r#"
     dev.md:3:7: env.1A: a variable's name has letters, digits and underscores and begins with no digit
     dev.md:3:18: env.B.from_host: name one variable of the host, such as EDITOR
-    dev.md:4:1: agent_provider.argv: `command` needs a program: {template: command, argv: [program, argument]}
+    dev.md:4:1: agent_provider.argv: this provider needs a program: write `argv: [program, argument]` beside `template`
     dev.md:7:25: egress.routes[0].prot: there is no such key here; did you mean `port`?
     dev.md:8:8: egress.routes[1].host: a scheme does not belong here; write `host: b.example` and, unless it is https, `scheme: https`
     dev.md:9:7: egress.routes[2]: the key `host` is missing
@@ -136,7 +136,7 @@ git-gate:
     dev.md:8:5: git-gate.repos.ssh: SSH needs `host_key`: the server's public key, which ssh-keyscan prints
     dev.md:8:5: git-gate.repos.ssh: SSH needs `key`, such as {provider: static, path: ~/.ssh/id_forge}
     dev.md:9:45: git-gate.repos.web.host_key: this is for SSH; https has `token_ref`
-    dev.md:9:137: git-gate.repos.web.token_ref: name where the token is: an environment variable of the host such as FORGE_TOKEN, file:/path/to/it, or cmd:program argument
+    dev.md:9:137: git-gate.repos.web.token_ref: name where the token is: an environment variable of the host such as FORGE_TOKEN, file:/path/to/it, json:/path/to/it#/place/in/it, or cmd:program argument
     dev.md:10:13: git-gate.repos.login.url: an address carries no credential; name it in token_ref
     dev.md:11:50: git-gate.repos.short.host_key: write the server's public key as in known_hosts, without the host: its type and its base64 text, such as `ssh-ed25519 AAAA…`; ssh-keyscan prints it
     dev.md:11:102: git-gate.repos.short.key.path: name the key's file from the root or from the home: ~/.ssh/id_forge

@@ -57,8 +57,8 @@ limits: {memory: 512MiB, cpu: 1.5, processes: 64, disk: 2G, wall_time: 90m}
     let file = bottle(&text).unwrap().file;
     let provider = file.agent_provider.unwrap();
     assert_eq!(
-        (provider.template(), provider.argv().len(), provider.prompt()),
-        ("command", 3, PromptMode::File)
+        (provider.template(), provider.argv().len(), provider.options().prompt),
+        ("command", 3, Some(PromptMode::File))
     );
     let limits = file.limits.unwrap();
     assert_eq!(limits.memory.unwrap().bytes(), 512 << 20);

@@ -9,6 +9,7 @@ mod good;
 mod grants;
 mod homes;
 mod merging;
+mod providers;
 mod reports;
 
 use std::path::Path;

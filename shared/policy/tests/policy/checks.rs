@@ -69,7 +69,7 @@ routes:
     routes[1].auth.header: only scheme `header` takes a header; the others write Authorization
     routes[2].auth.header: host cannot carry a credential; name the header that the host documents
     routes[3].auth.header: `x key:` is not a header's name: letters, digits and hyphens, without the colon
-    routes[4].auth.token_ref: name where the token is: an environment variable of the host such as FORGE_TOKEN, file:/path/to/it, or cmd:program argument
+    routes[4].auth.token_ref: name where the token is: an environment variable of the host such as FORGE_TOKEN, file:/path/to/it, json:/path/to/it#/place/in/it, or cmd:program argument
     routes[5].auth.header: transfer-encoding cannot carry a credential; name the header that the host documents
     routes[5].auth.token_ref: the file is named from the root or from the home: file:/path/to/it or file:~/path/to/it
     "#);

@@ -19,6 +19,8 @@ pub(super) struct AgentBox<'a> {
     pub(super) home: PathBuf,
     pub(super) trust: PathBuf,
     pub(super) init: PathBuf,
+    /// Further host paths to show, and where.
+    pub(super) programs: Vec<(PathBuf, PathBuf)>,
     /// Bytes of each temporary file system.
     pub(super) disk: Option<u64>,
     pub(super) seccomp: &'a [Vec<u8>],
@@ -44,6 +46,11 @@ pub(super) fn arguments(spec: &AgentBox<'_>) -> (Arguments, Vec<String>) {
     ] {
         a.bind(option, source, destination);
         mounts.push(destination.to_owned());
+    }
+    for (source, destination) in &spec.programs {
+        let destination = destination.to_string_lossy();
+        a.bind("--ro-bind", source, &destination);
+        mounts.push(destination.into_owned());
     }
     a.push(["--remount-ro", "/", "--chdir", AGENT_HOME]);
     for (number, program) in spec.seccomp.iter().enumerate() {
@@ -142,6 +149,7 @@ mod tests {
             home: "/state/home".into(),
             trust: "/state/trust".into(),
             init: "/programs/bot-bottle-init".into(),
+            programs: vec![("/packages".into(), "/opt/bot-bottle/a/node_modules".into())],
             disk: Some(4096),
             seccomp: &[vec![1], vec![2]],
         });
@@ -196,11 +204,12 @@ mod tests {
         --bind /state/home /home/agent
         --ro-bind /state/trust /etc/bot-bottle
         --ro-bind /programs/bot-bottle-init /.bot-bottle/init
+        --ro-bind /packages /opt/bot-bottle/a/node_modules
         --remount-ro /
         --chdir /home/agent
         --add-seccomp-fd <seccomp 0>
         --add-seccomp-fd <seccomp 1>
         "#);
-        insta::assert_snapshot!(mounts.join(" "), @"/ /proc /dev /tmp /usr /lib64 /etc/localtime /home/agent /etc/bot-bottle /.bot-bottle/init");
+        insta::assert_snapshot!(mounts.join(" "), @"/ /proc /dev /tmp /usr /lib64 /etc/localtime /home/agent /etc/bot-bottle /.bot-bottle/init /opt/bot-bottle/a/node_modules");
     }
 }

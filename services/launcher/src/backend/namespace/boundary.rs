@@ -65,6 +65,11 @@ pub(super) async fn create(
         home: staged.paths[0].clone(),
         trust: staged.paths[1].clone(),
         init: staged.paths[2].clone(),
+        programs: staged.paths[3..]
+            .iter()
+            .cloned()
+            .zip(spec.programs.iter().map(|it| it.inside.clone()))
+            .collect(),
         disk: spec.limits.disk,
         seccomp: &backend.seccomp,
     });
@@ -97,13 +102,13 @@ pub(super) async fn create(
     })
 }
 
-/// Makes the bottle's directories and init reachable for its box: home, trust, init.
+/// Makes the bottle's directories and programs reachable for its box: home, trust, init, then those of the agent.
 async fn stage(backend: &Namespace, spec: &BoundarySpec, state: &StateDir) -> Result<Staged, BackendError> {
     let mut staged = Staged { spawner: backend.spawner.clone(), paths: Vec::new() };
-    for (name, path) in
-        [("home", state.home()), ("trust", state.trust()), ("init", backend.config.init.clone())]
-    {
-        let reached = match StagedTree::open(format!("{}-{name}", spec.bottle), &path) {
+    let own = [state.home(), state.trust(), backend.config.init.clone()];
+    let programs = spec.programs.iter().map(|program| program.host.clone());
+    for (number, path) in own.into_iter().chain(programs).enumerate() {
+        let reached = match StagedTree::open(format!("{}-{number}", spec.bottle), &path) {
             Ok(tree) => backend.spawner.stage(tree).await,
             Err(error) => Err(error),
         };

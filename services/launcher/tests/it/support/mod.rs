@@ -64,7 +64,8 @@ impl Host {
     pub(crate) async fn limited_bottle(&self, name: &str, limits: Limits) -> Box<dyn Boundary> {
         let bottle: Slug = name.parse().unwrap();
         self.state.of(&bottle).create().unwrap();
-        let spec = BoundarySpec { bottle, limits, ports: vec![SocketAddr::from(([127, 0, 0, 1], 9099))] };
+        let ports = vec![SocketAddr::from(([127, 0, 0, 1], 9099))];
+        let spec = BoundarySpec { bottle, limits, ports, programs: Vec::new() };
         self.backend.create(spec).await.unwrap()
     }
 }
