@@ -157,6 +157,7 @@ fn request(args: &Start) -> StartRequest {
         label: args.label.clone(),
         color: args.color.clone(),
         backend: args.backend.clone(),
+        terminal: None,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base::id::Slug;
 use boundary::order::Command;
+use bus::message::terminal::Size;
 use futures::future::BoxFuture;
 use handover::Channel;
 use rustix::process::Signal;
@@ -206,6 +207,10 @@ pub trait Boundary: Send {
 
     /// Starts the agent's program with these standard streams; nothing can be asked of init afterwards.
     fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>>;
+
+    /// Starts the agent's program at a terminal of its own inside the bottle; returns the terminal's other side. Nothing
+    /// can be asked of init afterwards.
+    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>>;
 
     /// Waits until the program has ended and everything else in the boundary with it. Cancel-safe.
     fn wait(&mut self) -> BoxFuture<'_, RunEnd>;

@@ -24,7 +24,8 @@ use crate::plan::Plan;
 
 /// How the program is run this time.
 fn mode(plan: &Plan) -> &ModeFile {
-    &plan.client.headless
+    let at_terminal = plan.client.interactive.as_ref().filter(|_| plan.terminal.is_some());
+    at_terminal.unwrap_or(&plan.client.headless)
 }
 
 /// What the program is told on the way that its tasks take: with the agent's own prompt before it, unless that has a way
@@ -43,10 +44,13 @@ pub(crate) fn is_told(client: &manifest::Client, task: Option<&str>) -> bool {
     client.headless.result.is_none() || task.is_some_and(|task| !task.trim().is_empty())
 }
 
-/// How it is told.
+/// How it is told. At a terminal the standard input is the person's.
 #[must_use]
 pub(crate) fn way(plan: &Plan) -> PromptMode {
-    mode(plan).task
+    match mode(plan).task {
+        PromptMode::Stdin if plan.terminal.is_some() => PromptMode::File,
+        way => way,
+    }
 }
 
 /// The program with everything it is started with; `env` is the bottle's whole environment.
@@ -61,7 +65,7 @@ pub(crate) fn command(plan: &Plan, values: &Values, mut env: BTreeMap<String, St
     let mut argv = plan.program.words.clone();
     argv.extend(arguments.iter().map(|text| fill(text, values)));
     let task = told(plan);
-    match mode.task {
+    match way(plan) {
         // A program would take it for an option.
         PromptMode::Argument if task.starts_with('-') => argv.push(format!(" {task}")),
         PromptMode::Argument if !task.is_empty() => argv.push(task),

@@ -33,6 +33,7 @@ use crate::record::{Owner, Registered, add_note};
 use crate::session;
 use crate::sidecars::{Sidecars, Wanted, ports};
 use crate::step::{LaunchError, Step};
+use crate::terminal::Listed;
 use crate::world::World;
 
 pub(crate) use live::{Stop, Stops};
@@ -66,6 +67,8 @@ struct Running {
     boundary: Box<dyn Boundary>,
     sidecars: Sidecars,
     pumps: Pumps,
+    /// Its terminal, if it has one; those who type find it here.
+    terminal: Option<Listed>,
     since: Instant,
 }
 
@@ -167,11 +170,13 @@ impl<'a> Launch<'a> {
         self.note_session(&plan).map_err(|error| {
             LaunchError::caused(Step::Run, FailureKind::Internal, "writing down what the session is", &error)
         })?;
-        let pumps = self.step(Step::Run, Some(&plan), self.start(&plan, prepared, boundary)).await?;
+        let (pumps, desk) = self.step(Step::Run, Some(&plan), self.start(&plan, prepared, boundary)).await?;
+        let terminal = desk.map(|desk| self.world.terminals.list(&bottle, desk));
         tracing::info!(%bottle, request = %self.request.id, "the program runs");
         let notes = [boundary.notes(), sidecars.notes()].concat();
         let (registered, boundary, sidecars) = made.give();
-        let mut running = Running { plan, registered, boundary, sidecars, pumps, since: Instant::now() };
+        let since = Instant::now();
+        let mut running = Running { plan, registered, boundary, sidecars, pumps, terminal, since };
         notes.iter().for_each(|note| running.registered.amend(|record| add_note(record, note)));
         Ok(running)
     }

@@ -31,6 +31,7 @@ mod sidecars;
 pub mod state;
 pub mod step;
 mod sys;
+mod terminal;
 pub mod token;
 mod tools;
 mod trash;

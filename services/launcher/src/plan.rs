@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::id::Slug;
 use bus::message::run::FailureKind;
 use bus::message::start::StartRequest;
+use bus::message::terminal::Terminal;
 use manifest::{Client, EnvValue, Home, Library, Preflight, Reach, Resolved, Selection, Skill};
 
 use crate::client::is_told;
@@ -56,6 +57,8 @@ pub struct Plan {
     pub session: Option<SessionPlan>,
     /// The session that goes on, or that is left for a fresh one.
     pub resume: Option<ResumePlan>,
+    /// The terminal that the program is started at; none for a headless run.
+    pub terminal: Option<Terminal>,
     /// What the operator asked for and does not get, one sentence each.
     pub notes: Vec<String>,
 }
@@ -107,7 +110,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
     let selection =
         Selection { agent: request.agent.clone(), bottles: request.bottles.clone(), reach: Reach::Home };
     let resolved = library.resolve(&selection).map_err(|error| wrong(base::error::chain(&error)))?;
-    let client = client(&resolved, request.task.as_deref()).map_err(wrong)?;
+    let client = client(&resolved, request).map_err(wrong)?;
     let program = program::find(&client, host)
         .map_err(|missing| LaunchError::new(Step::Resolve, FailureKind::Prerequisite, missing.to_string()))?;
     let env = environment(&resolved, host).map_err(wrong)?;
@@ -123,6 +126,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
         skills_into: client.skills.clone().unwrap_or_else(|| SKILLS_INTO.to_owned()),
         session: SessionPlan::of(&client),
         resume: None,
+        terminal: request.terminal.clone(),
         color,
         label,
         client,
@@ -135,7 +139,8 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
 
 fn unsupported(request: &StartRequest) -> Option<String> {
     match request {
-        StartRequest { backend: Some(name), .. } => backend(name).err(),
+        StartRequest { backend: Some(name), .. } if backend(name).is_err() => backend(name).err(),
+        StartRequest { terminal: Some(terminal), .. } => terminal.flaw(),
         _ => None,
     }
 }
@@ -177,12 +182,16 @@ pub fn backend(name: &str) -> Result<String, String> {
     Err(format!("there is no backend {}: this release has namespace", base::inert(name, 40)))
 }
 
-fn client(resolved: &Resolved, task: Option<&str>) -> Result<Client, String> {
+fn client(resolved: &Resolved, request: &StartRequest) -> Result<Client, String> {
     let missing =
         "names no agent_provider: write `agent_provider: {template: command, argv: [...]}` into a bottle";
     let client =
         resolved.bottle.client.clone().ok_or_else(|| format!("no bottle of {} {missing}", resolved.agent))?;
-    if !is_told(&client, task) {
+    if request.terminal.is_some() {
+        let no = || format!("the provider {} does not run at a terminal: start it headless", client.provider);
+        return if client.interactive.is_some() { Ok(client) } else { Err(no()) };
+    }
+    if !is_told(&client, request.task.as_deref()) {
         return Err(format!("the provider {} works on a task, and there is none: give one", client.provider));
     }
     Ok(client)
@@ -219,6 +228,7 @@ pub fn notes(resolved: &Resolved) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use manifest::PromptMode;
 
     const BOTTLE: &str = "---\nagent_provider: {template: command, argv: [echo]}\nenv: {A: one, B: {from_host: HOST_B}}\nlimits: {memory: 1G, cpu: 0.5, wall_time: 90s}\n---\n";
 
@@ -266,14 +276,32 @@ mod tests {
         assert_eq!((some.memory, some.processes, some.processes_assumed), (Some(4 << 30), Some(2000), false));
     }
 
+    fn terminal() -> Terminal {
+        Terminal { rows: 24, cols: 80, term: "xterm-256color".into(), truecolor: true }
+    }
+
+    #[test]
+    fn at_a_terminal_nobody_but_the_person_has_the_input() {
+        let headless = plan_with(BOTTLE, |_| ()).unwrap();
+        assert_eq!(crate::client::way(&headless), PromptMode::Stdin);
+        let plan = plan_with(BOTTLE, |r| r.terminal = Some(terminal())).unwrap();
+        assert_eq!(crate::client::way(&plan), PromptMode::File);
+    }
+
     #[test]
     fn every_refusal_says_what_to_do() {
         type Change = fn(&mut StartRequest);
-        let cases: [(&str, Change, &str); 8] = [
+        let cases: [(&str, Change, &str); 10] = [
             (BOTTLE, |r| r.color = Some("mauve".into()), "choose one of black"),
             (BOTTLE, |r| r.label = Some("a\u{1b}b".into()), "printable"),
             (BOTTLE, |r| r.agent = "testor".parse().unwrap(), "did you mean tester"),
             (BOTTLE, |r| r.backend = Some("docker".into()), "this release has namespace"),
+            (BOTTLE, |r| r.terminal = Some(Terminal { rows: 0, ..terminal() }), "1 to 2000 rows"),
+            (
+                BOTTLE,
+                |r| r.terminal = Some(Terminal { term: "x/../y".into(), ..terminal() }),
+                "no kind of terminal",
+            ),
             ("---\nagent_provider: claud\n---\n", |_| (), "did you mean claude"),
             ("---\nagent_provider: claude\n---\n", |r| r.task = None, "there is none: give one"),
             ("---\nenv: {}\n---\n", |_| (), "names no agent_provider"),

@@ -123,6 +123,13 @@ id! {
     "^[A-Za-z0-9_-]{1,64}$"
 }
 
+id! {
+    /// One terminal that is attached to a bottle.
+    ClientId, "client id", is_token,
+    "1 to 64 of A-Z, a-z, 0-9, hyphen and underscore",
+    "^[A-Za-z0-9_-]{1,64}$"
+}
+
 /// The longest agent or bottle name.
 pub const NAME_LIMIT: usize = 50;
 const SLUG_SUFFIX: usize = 5;
@@ -176,7 +183,7 @@ macro_rules! sortable {
         }
     )*};
 }
-sortable!(RequestId, LauncherId, WorkspaceId, ProposalId, ExchangeId);
+sortable!(RequestId, LauncherId, WorkspaceId, ProposalId, ExchangeId, ClientId);
 
 #[cfg(test)]
 mod tests {

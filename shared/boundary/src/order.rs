@@ -9,6 +9,9 @@
 //! launcher ◀─ Unpacked ── init
 //! launcher ── Run + stdin, stdout, stderr ──▶ init
 //! launcher ◀─ Started ── init                     and init takes no further order
+//!    or
+//! launcher ── Converse ──▶ init
+//! launcher ◀─ Started + the terminal ── init      likewise
 //! launcher ◀─ Ended ──── init                     the program's end; init ends with it
 //! ```
 //!
@@ -22,6 +25,9 @@ use serde::{Deserialize, Serialize};
 
 /// The most bytes that `Exec` keeps of each output stream.
 pub const CAPTURE_LIMIT: usize = 256 * 1024;
+
+/// The most rows, and the most columns, of a terminal.
+pub const SIDE_LIMIT: u16 = 2000;
 
 /// What the launcher asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +64,15 @@ pub enum Order {
     Run {
         /// The program.
         command: Command,
+    },
+    /// Start the agent's program at a terminal of its own, whose other side comes back with the answer.
+    Converse {
+        /// The program.
+        command: Command,
+        /// The terminal's size at first, at most [`SIDE_LIMIT`] each.
+        rows: u16,
+        /// Likewise.
+        cols: u16,
     },
 }
 

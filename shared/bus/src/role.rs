@@ -158,7 +158,7 @@ fn launcher() -> Template {
             "$KV.requests.>",
             "$O.transcripts.>",
         ],
-        &["bottle.stop.*"],
+        &["bottle.stop.*", "bottle.terminal.*"],
     )
     .answers()
     .takes(&LAUNCHERS)
@@ -176,7 +176,14 @@ fn dispatcher() -> Template {
 fn operator() -> Template {
     let buckets: Vec<&str> = BUCKETS.iter().map(|spec| spec.name).collect();
     Template::of(
-        &["bottle.start", "bottle.stop.*", "policy.change", "proposal.decide", "$O.workspaces.>"],
+        &[
+            "bottle.start",
+            "bottle.stop.*",
+            "bottle.terminal.*",
+            "policy.change",
+            "proposal.decide",
+            "$O.workspaces.>",
+        ],
         &["policy.changed.*", "policy.running.*"],
     )
     .hears(&[EVENTS, OUTPUT, PROPOSALS, AUDIT])

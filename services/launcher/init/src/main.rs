@@ -13,6 +13,7 @@ mod probe;
 mod rights;
 mod serve;
 mod sys;
+mod terminal;
 mod unpack;
 
 use std::process::ExitCode;

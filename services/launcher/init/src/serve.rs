@@ -9,7 +9,7 @@ use std::time::Duration;
 use boundary::order::{Answer, Order};
 use boundary::{Channel, ChannelError};
 
-use crate::{agent, bind, exec, rights, unpack};
+use crate::{agent, bind, exec, rights, terminal, unpack};
 
 /// How long the launcher may be silent. It normally says everything within milliseconds, but a person may be asked
 /// something between two orders; when it dies the channel closes at once.
@@ -62,6 +62,13 @@ fn serve_orders(channel: &mut Channel) -> Result<Child, ChannelError> {
             Order::Run { command } => match start(&command, descriptors) {
                 Ok(agent) => {
                     channel.send(&Answer::Started, &[])?;
+                    return Ok(agent);
+                }
+                Err(reason) => channel.send(&Answer::Failed { reason }, &[])?,
+            },
+            Order::Converse { command, rows, cols } => match terminal::start(&command, rows, cols) {
+                Ok((agent, terminal)) => {
+                    channel.send(&Answer::Started, &[terminal.as_fd()])?;
                     return Ok(agent);
                 }
                 Err(reason) => channel.send(&Answer::Failed { reason }, &[])?,

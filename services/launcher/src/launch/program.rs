@@ -18,6 +18,7 @@ use crate::environment::{environment, git_config, trust_files};
 use crate::output::Pumps;
 use crate::plan::Plan;
 use crate::step::{LaunchError, Step};
+use crate::terminal::{Desk, Master};
 
 /// What the program is started with.
 pub(super) struct Prepared {
@@ -55,6 +56,12 @@ impl Launch<'_> {
         let own = plan.client.env.iter().map(|(name, value)| (name.clone(), fill(value, &values))).collect();
         let mut env = environment(&plan.bottle, own, &plan.env);
         env.extend(plan.session.iter().flat_map(|session| session.environment(plan.is_resumed())));
+        if let Some(terminal) = &plan.terminal {
+            let truecolor = terminal.truecolor.then_some(("COLORTERM", "truecolor"));
+            for (name, value) in [("TERM", terminal.term.as_str())].into_iter().chain(truecolor) {
+                env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
         env.insert(canary.name.to_owned(), canary.value.expose().to_owned());
         Ok(Prepared { values, env })
     }
@@ -76,10 +83,20 @@ impl Launch<'_> {
         plan: &Plan,
         Prepared { values, env }: Prepared,
         boundary: &mut Box<dyn Boundary>,
-    ) -> Result<Pumps, LaunchError> {
+    ) -> Result<(Pumps, Option<Desk>), LaunchError> {
         let failed = |doing: &str, error: &dyn std::error::Error| {
             LaunchError::caused(Step::Run, FailureKind::Run, doing, error)
         };
+        if let Some(terminal) = &plan.terminal {
+            let command = client::command(plan, &values, env);
+            let outside = boundary.converse(command, terminal.size()).await;
+            let outside = outside.map_err(|error| failed("starting the program at a terminal", &error))?;
+            let outside =
+                Master::new(outside).map_err(|error| failed("watching the program's terminal", &error))?;
+            let desk = Desk::new(&outside);
+            let pumps = Pumps::at_terminal(&self.bus, &plan.bottle, self.world.config.output, outside);
+            return Ok((pumps, Some(desk)));
+        }
         let stdin = standard_input(plan).map_err(|error| failed("preparing the program's input", &error))?;
         let result = plan.client.headless.result.clone();
         let pumps = Pumps::start(&self.bus, &plan.bottle, self.world.config.output, result)
@@ -87,7 +104,7 @@ impl Launch<'_> {
         let (pumps, [stdout, stderr]) = pumps;
         let started = boundary.run(client::command(plan, &values, env), [stdin, stdout, stderr]).await;
         started.map_err(|error| failed("starting the program", &error))?;
-        Ok(pumps)
+        Ok((pumps, None))
     }
 }
 

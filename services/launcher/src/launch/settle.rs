@@ -27,7 +27,8 @@ pub(crate) enum Settled {
 
 impl Launch<'_> {
     pub(super) async fn settle(self, running: Running, ended: Ended) -> Settled {
-        let Running { plan, mut registered, boundary, sidecars, pumps, since } = running;
+        let Running { plan, mut registered, boundary, sidecars, pumps, terminal, since } = running;
+        drop(terminal);
         let duration = since.elapsed();
         self.observe(&plan, Step::Settle).await;
         self.bus_or_stop().await;

@@ -17,3 +17,4 @@ mod seccomp;
 mod sidecar;
 mod stopping;
 mod support;
+mod terminal;

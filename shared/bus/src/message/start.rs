@@ -4,6 +4,7 @@ use base::id::{AgentName, BottleName, RequestId, Slug, WorkspaceId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::terminal::Terminal;
 use super::{Message, Request, Version};
 
 /// `bottle.start`: run an agent. It names what the launcher already has under its own home and can never carry a
@@ -39,6 +40,9 @@ pub struct StartRequest {
     /// The backend to use instead of the launcher's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    /// For an interactive run: the terminal that the program is started at. Its input comes as `bottle.terminal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<Terminal>,
 }
 
 /// What a workspace is made of. It never names a directory of the launcher's host.

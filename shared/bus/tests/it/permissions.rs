@@ -72,6 +72,7 @@ const TABLE: &str = "
 subject                                         publish subscribe
 bottle.start                                    ---do- ------
 bottle.stop.me-00000                            ----o- --l---
+bottle.terminal.me-00000                        ----o- --l---
 bottle.started.me-00000                         --l--- -s-do-
 bottle.exited.me-00000                          --l--- -s-do-
 bottle.failed.r1                                --l--- -s-do-

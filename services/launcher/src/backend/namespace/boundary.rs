@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use boundary::order::{Answer, Command, Order};
+use bus::message::terminal::Size;
 use futures::future::BoxFuture;
 use handover::{Channel, ChannelError};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -202,21 +203,21 @@ impl NamespaceBoundary {
         order: Order,
         descriptors: Vec<OwnedFd>,
         within: Duration,
-    ) -> Result<Answer, BackendError> {
+    ) -> Result<(Answer, Vec<OwnedFd>), BackendError> {
         let failed = |source| BackendError::Channel { what: "bottle".to_owned(), source };
         let mut channel = self.channel.take().ok_or_else(|| failed(ChannelError::Closed))?;
         channel.set_deadline(within).map_err(failed)?;
         let (channel, answer) = ask(channel, order, descriptors).await;
         match answer.map_err(failed)? {
-            (Answer::Started, _) => {
+            started @ (Answer::Started, _) => {
                 self.word = Some(channel);
-                Ok(Answer::Started)
+                Ok(started)
             }
             (Answer::Failed { reason }, _) => {
                 self.channel = Some(channel);
                 Err(BackendError::Refused(reason))
             }
-            (answer, _) => {
+            answer => {
                 self.channel = Some(channel);
                 Ok(answer)
             }
@@ -265,7 +266,7 @@ impl Boundary for NamespaceBoundary {
         let order = Order::Unpack { root: AGENT_HOME.to_owned(), into, links, bytes, entries };
         Box::pin(async move {
             match self.order(order, vec![archive.into()], UNPACKING).await? {
-                Answer::Unpacked { .. } => Ok(()),
+                (Answer::Unpacked { .. }, _) => Ok(()),
                 _ => Err(unexpected()),
             }
         })
@@ -281,7 +282,7 @@ impl Boundary for NamespaceBoundary {
             let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
             let order = Order::Exec { command, input, deadline_ms };
             match self.order(order, Vec::new(), deadline + ANSWER).await? {
-                Answer::Done { code, stdout, stderr } => Ok(Outcome { code, stdout, stderr }),
+                (Answer::Done { code, stdout, stderr }, _) => Ok(Outcome { code, stdout, stderr }),
                 _ => Err(unexpected()),
             }
         })
@@ -290,7 +291,17 @@ impl Boundary for NamespaceBoundary {
     fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async move {
             match self.order(Order::Run { command }, streams.into(), ANSWER).await? {
-                Answer::Started => Ok(()),
+                (Answer::Started, _) => Ok(()),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>> {
+        Box::pin(async move {
+            let order = Order::Converse { command, rows: size.rows, cols: size.cols };
+            match self.order(order, Vec::new(), ANSWER).await? {
+                (Answer::Started, terminal) => terminal.into_iter().next().ok_or_else(unexpected),
                 _ => Err(unexpected()),
             }
         })
