@@ -53,6 +53,7 @@ async fn prepare(context: &Context, args: &Resume) -> Result<Option<StartRequest
         }),
         label: args.label.clone().or(Some(record.label)),
         color: record.color,
+        terminal: None,
         backend: None,
     }))
 }
