@@ -102,6 +102,11 @@ async fn what_cannot_go_on_says_why_and_what_to_do() {
             }),
             "other bottles",
         ),
+        // As with a workspace that nobody uploaded.
+        (
+            serde_json::json!({ "workspace": { "archive": "nothing" } }),
+            "the workspace nothing is not on the bus",
+        ),
     ] {
         let failed = failure(&operator, &part).await;
         assert!(failed.contains(words), "{failed}");
