@@ -4,6 +4,7 @@ use base::id::{RequestId, Slug};
 use clap::Args;
 
 use super::Services;
+use super::workspace::Workspace;
 
 /// `resume`
 #[derive(Debug, Args)]
@@ -13,6 +14,9 @@ pub struct Resume {
     /// What the agent is told to do next.
     #[arg(short, long, value_name = "TEXT")]
     pub prompt: Option<String>,
+    /// Its workspace; what was in the former one is not part of a session.
+    #[command(flatten)]
+    pub workspace: Workspace,
     /// Ask nothing; `--json` reports the result as one object.
     #[arg(long)]
     pub headless: bool,

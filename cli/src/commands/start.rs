@@ -31,48 +31,35 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     let resolved = info::resolve(context, &args.agent, &args.bottles)?;
     info::must_be_own(context, &resolved)?;
     let copied = Copied::survey(context, &args.workspace).await?;
-    let more: Vec<_> = copied.iter().map(Copied::row).chain(checked_out(&args)).collect();
+    let more = workspace::rows(copied.as_ref(), &args.workspace);
     let asking = Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: args.dry_run };
     if !asking.ask(context, &resolved, &more)? {
         return Ok(Exit::Ok);
     }
     let options = Options { port: None, probe: args.services.probe };
     let services = Services::ensure(context, &options).await?;
-    let mut request = request(&args);
-    if let Some(copied) = copied {
-        let uploaded = async { copied.upload(&context.operator().await?).await };
-        match uploaded.await {
-            Ok(workspace) => request.workspace = Some(workspace),
-            Err(failure) => {
-                services.release(context).await?;
-                return Err(failure);
-            }
-        }
-    }
-    perform(context, request, args.json, &options, services).await
+    perform(context, (request(&args), copied), args.json, &options, services).await
 }
 
-fn checked_out(args: &Start) -> Option<(&'static str, String)> {
-    let url = args.workspace.git.as_deref()?;
-    let reference = args.workspace.reference.as_deref().map(|name| format!(" at {}", inert(name, 255)));
-    Some(("workspace", format!("{}{}", inert(url, 200), reference.unwrap_or_default())))
-}
-
-/// Makes a request, and waits for the end of its run.
+/// Makes a request, with a directory that is copied first if there is one, and waits for the end of its run.
 ///
 /// # Errors
 /// Nothing could be started; the failure says at which step.
 pub(super) async fn perform(
     context: &Context,
-    request: StartRequest,
+    (mut request, copied): (StartRequest, Option<Copied>),
     json: bool,
     options: &Options,
     mut services: Services,
 ) -> Result<Exit, Failure> {
-    let outcome = match context.operator().await {
-        Ok(bus) => follow(Run::new(context, bus, request, json), options, &mut services).await,
-        Err(failure) => Err(failure),
+    let running = async {
+        let bus = context.operator().await?;
+        if let Some(copied) = copied {
+            request.workspace = Some(copied.upload(&bus).await?);
+        }
+        follow(Run::new(context, bus, request, json), options, &mut services).await
     };
+    let outcome = running.await;
     services.release(context).await?;
     outcome
 }
