@@ -29,6 +29,7 @@ pub struct Filter {
     questions: usize,
     /// What this program answers instead of the terminal.
     answers: Vec<u8>,
+    is_past: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,14 +44,30 @@ enum State {
     Osc,
     /// In an OSC, after an ESC that may begin its end.
     OscEnd,
-    /// In a sequence of text that never passes: DCS, SOS, PM, APC.
-    Text0,
-    Text0End,
+    /// In a sequence of text that does not pass: DCS, SOS, PM, APC, or an OSC that is too long.
+    Skipped {
+        /// Whether a bell ends it.
+        bell: bool,
+    },
+    /// In it, after an ESC that may begin its end.
+    SkippedEnd,
     /// In a CSI that is too long.
     Overlong,
 }
 
 impl Filter {
+    /// For what was shown before: nobody is asked again, and keyboard settings are only noted.
+    #[must_use]
+    pub fn of_the_past() -> Self {
+        Self { is_past: true, ..Self::default() }
+    }
+
+    /// Goes on with what is shown now. Nobody waits for answers to questions of the past.
+    #[must_use]
+    pub fn in_the_present(self) -> Self {
+        Self { is_past: false, answers: Vec::new(), ..self }
+    }
+
     /// Takes the next bytes of the program; appends what passes.
     pub fn push(&mut self, bytes: &[u8], passed: &mut Vec<u8>) {
         bytes.iter().for_each(|&byte| self.byte(byte, passed));
@@ -74,10 +91,11 @@ impl Filter {
             _ if matches!(byte, CAN | SUB) => self.restart(),
             State::Osc if byte == BEL => self.finish_osc(passed),
             State::Osc if byte == ESC => self.state = State::OscEnd,
-            State::Text0 if byte == ESC => self.state = State::Text0End,
+            State::Skipped { bell: true } if byte == BEL => self.restart(),
+            State::Skipped { .. } if byte == ESC => self.state = State::SkippedEnd,
             State::OscEnd if byte == b'\\' => self.finish_osc(passed),
-            State::Text0End if byte == b'\\' => self.restart(),
-            State::OscEnd | State::Text0End => {
+            State::SkippedEnd if byte == b'\\' => self.restart(),
+            State::OscEnd | State::SkippedEnd => {
                 self.begin_escape();
                 self.escape(byte, passed);
             }
@@ -89,9 +107,8 @@ impl Filter {
                     self.restart();
                 }
             }
-            State::Osc => self.hold(byte, State::Text0),
-            // A bell ends what xterm ends with it only; nothing of it passes anyway.
-            State::Text0 => {}
+            State::Osc => self.hold(byte, State::Skipped { bell: true }),
+            State::Skipped { .. } => {}
         }
     }
 
@@ -155,7 +172,7 @@ impl Filter {
         match byte {
             b'[' if self.held.is_empty() => self.state = State::Csi,
             b']' if self.held.is_empty() => self.state = State::Osc,
-            b'P' | b'X' | b'^' | b'_' if self.held.is_empty() => self.state = State::Text0,
+            b'P' | b'X' | b'^' | b'_' if self.held.is_empty() => self.state = State::Skipped { bell: false },
             0x20..=0x2f => self.hold(byte, State::Overlong),
             0x30..=0x7e => {
                 let held = std::mem::take(&mut self.held);
@@ -199,6 +216,7 @@ impl Filter {
             Verdict::Drop => {}
             Verdict::Answer(text) => self.answers.extend_from_slice(text),
             Verdict::Pass => self.pass_csi(held, last, passed),
+            Verdict::Question if self.is_past => {}
             Verdict::Question => {
                 self.questions += 1;
                 self.pass_csi(held, last, passed);
@@ -214,7 +232,8 @@ impl Filter {
     }
 
     fn pass_csi(&mut self, held: &[u8], last: u8, passed: &mut Vec<u8>) {
-        if self.modes.csi(held, last) {
+        let is_keyboard = last == b'u' && matches!(held, [b'<' | b'=' | b'>', ..]);
+        if self.modes.csi(held, last) && !(is_keyboard && self.is_past) {
             passed.extend_from_slice(b"\x1b[");
             passed.extend_from_slice(held);
             passed.push(last);
@@ -224,7 +243,7 @@ impl Filter {
     fn finish_osc(&mut self, passed: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         self.state = State::Text;
-        if let Verdict::Question = osc(&held) {
+        if osc(&held) == Verdict::Question && !self.is_past {
             self.questions += 1;
             passed.extend_from_slice(b"\x1b]");
             passed.extend_from_slice(&held);

@@ -16,8 +16,8 @@ const DEEPEST: usize = 32;
 pub struct Modes {
     /// Private modes that are not as they were at first.
     changed: BTreeSet<u16>,
-    /// Keyboard settings that were put on the terminal's stack.
-    keyboards: usize,
+    /// Keyboard settings that were put on the terminal's stacks, of which each screen has one.
+    keyboards: [Vec<Vec<u8>>; 2],
     /// The keypad sends sequences.
     keypad: bool,
     /// Keys with modifiers are told in xterm's way.
@@ -41,8 +41,8 @@ impl Modes {
     pub(super) fn csi(&mut self, held: &[u8], last: u8) -> bool {
         match (held, last) {
             ([b'?', digits @ ..], b'h' | b'l') => self.set(digits, last == b'h'),
-            ([b'>', ..], b'u') if self.keyboards == DEEPEST => return false,
-            ([b'>', ..], b'u') => self.keyboards += 1,
+            ([b'>', flags @ ..], b'u') => return self.put(flags),
+            ([b'=', flags @ ..], b'u') => self.replace(flags),
             ([b'<', digits @ ..], b'u') => return self.pop(digits),
             ([b'>', rest @ ..], b'm') => self.modified = rest.contains(&b';'),
             (b"4", b'h') => self.inserts = true,
@@ -53,7 +53,9 @@ impl Modes {
     }
 
     fn set(&mut self, digits: &[u8], on: bool) {
-        let Some(mode) = str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u16>().ok()) else { return };
+        let Some(mode) = str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u16>().ok()) else {
+            return;
+        };
         // Only remembers a place.
         if mode == 1048 {
             return;
@@ -67,11 +69,33 @@ impl Modes {
 
     fn pop(&mut self, digits: &[u8]) -> bool {
         let count = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(1_usize);
-        let fits = count <= self.keyboards;
+        let there = self.keyboard();
+        let fits = count <= there.len();
         if fits {
-            self.keyboards -= count;
+            there.truncate(there.len() - count);
         }
         fits
+    }
+
+    fn put(&mut self, flags: &[u8]) -> bool {
+        let there = self.keyboard();
+        let fits = there.len() < DEEPEST;
+        if fits {
+            there.push(flags.to_vec());
+        }
+        fits
+    }
+
+    fn replace(&mut self, flags: &[u8]) {
+        if let Some(top) = self.keyboard().last_mut() {
+            *top = flags.split(|byte| *byte == b';').next().unwrap_or_default().to_vec();
+        }
+    }
+
+    /// The stack of the screen that is shown.
+    fn keyboard(&mut self) -> &mut Vec<Vec<u8>> {
+        let screen = usize::from(self.is_full_screen());
+        &mut self.keyboards[screen]
     }
 
     /// Brings a terminal into them.
@@ -79,10 +103,20 @@ impl Modes {
     pub fn enter(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         // Before the rest, which counts for the screen that is shown.
-        let (screens, others): (Vec<u16>, Vec<u16>) = self.changed.iter().partition(|mode| SCREENS.contains(mode));
+        let (screens, others): (Vec<u16>, Vec<u16>) =
+            self.changed.iter().partition(|mode| SCREENS.contains(mode));
+        let put = |bytes: &mut Vec<u8>, screen: usize| {
+            for flags in &self.keyboards[screen] {
+                bytes.extend_from_slice(&[b"\x1b[>", flags.as_slice(), b"u"].concat());
+            }
+        };
+        put(&mut bytes, 0);
         for mode in screens.into_iter().chain(others) {
             // Writing to a Vec cannot fail.
             let _ = write!(bytes, "\x1b[?{mode}{}", if ON.contains(&mode) { 'l' } else { 'h' });
+        }
+        if self.is_full_screen() {
+            put(&mut bytes, 1);
         }
         if self.keypad {
             bytes.extend_from_slice(b"\x1b=");
@@ -94,16 +128,24 @@ impl Modes {
     #[must_use]
     pub fn leave(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        if self.keyboards > 0 {
-            let _ = write!(bytes, "\x1b[<{}u", self.keyboards);
+        let pop = |bytes: &mut Vec<u8>, screen: usize| {
+            let deep = self.keyboards[screen].len();
+            if deep > 0 {
+                let _ = write!(bytes, "\x1b[<{deep}u");
+            }
+        };
+        if self.is_full_screen() {
+            pop(&mut bytes, 1);
         }
         if self.modified {
             bytes.extend_from_slice(b"\x1b[>4m");
         }
-        let (screens, others): (Vec<u16>, Vec<u16>) = self.changed.iter().partition(|mode| SCREENS.contains(mode));
+        let (screens, others): (Vec<u16>, Vec<u16>) =
+            self.changed.iter().partition(|mode| SCREENS.contains(mode));
         for mode in others.into_iter().chain(screens) {
             let _ = write!(bytes, "\x1b[?{mode}{}", if ON.contains(&mode) { 'h' } else { 'l' });
         }
+        pop(&mut bytes, 0);
         if self.inserts {
             bytes.extend_from_slice(b"\x1b[4l");
         }

@@ -20,8 +20,8 @@ pub(super) enum Verdict {
 /// Keys of the cursor and the keypad, reverse video, origin, wrapping, blinking, the cursor's visibility; the mouse and its
 /// encodings, focus, the other screen, bracketed paste, drawing at once, graphemes, news of colours and size.
 const MODES: &[u16] = &[
-    1, 5, 6, 7, 9, 12, 25, 45, 47, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1047, 1048, 1049, 2004,
-    2026, 2027, 2031, 2048,
+    1, 5, 6, 7, 9, 12, 25, 45, 47, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1047, 1048,
+    1049, 2004, 2026, 2027, 2031, 2048,
 ];
 /// What questions for the kind of terminal are answered with.
 const NAME: &[u8] = concat!("\x1bP>|bot-bottle ", env!("CARGO_PKG_VERSION"), "\x1b\\").as_bytes();
@@ -68,9 +68,20 @@ pub(super) fn csi(held: &[u8], last: u8) -> Verdict {
 
 fn plain(parameters: &[u8], last: u8) -> Verdict {
     match last {
-        b'@' | b'A'..=b'M' | b'P' | b'S' | b'X' | b'Z' | b'`' | b'a' | b'b' | b'd'..=b'g' | b'm' | b'r' | b's' | b'u' => {
-            Verdict::Pass
-        }
+        b'@'
+        | b'A'..=b'M'
+        | b'P'
+        | b'S'
+        | b'X'
+        | b'Z'
+        | b'`'
+        | b'a'
+        | b'b'
+        | b'd'..=b'g'
+        | b'm'
+        | b'r'
+        | b's'
+        | b'u' => Verdict::Pass,
         // With more parameters it has the mouse tracked, and the terminal waits.
         b'T' if !parameters.contains(&b';') => Verdict::Pass,
         // Inserting, and line feeds. Locking the keyboard and hiding what is typed are not among them.
@@ -86,7 +97,8 @@ fn plain(parameters: &[u8], last: u8) -> Verdict {
 fn private(parameters: &[u8], last: u8) -> Verdict {
     match last {
         b'h' | b'l' => {
-            let numbers = parameters.split(|byte| *byte == b';').filter_map(|digits| str::from_utf8(digits).ok());
+            let numbers =
+                parameters.split(|byte| *byte == b';').filter_map(|digits| str::from_utf8(digits).ok());
             let modes = numbers.filter_map(|digits| digits.parse().ok()).filter(|mode| MODES.contains(mode));
             Verdict::Modes(modes.collect())
         }
