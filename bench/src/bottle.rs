@@ -112,6 +112,7 @@ impl Host {
             label: None,
             color: None,
             backend: None,
+            terminal: None,
         };
         let asked = now();
         self.bus.publish(&start).await?;

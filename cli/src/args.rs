@@ -3,12 +3,16 @@
 pub mod audit;
 pub mod grants;
 pub mod proposals;
+pub mod resume;
+pub mod workspace;
 
 use std::path::PathBuf;
 
 use base::id::{AgentName, BottleName, RequestId, Slug};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use launcher::probe::ProbeReach;
+
+pub use resume::Resume;
 
 /// Runs AI coding agents as if they were compromised.
 #[derive(Debug, Parser)]
@@ -38,6 +42,8 @@ pub enum Command {
     Status(Json),
     /// Run an agent in a bottle of its own, and end with its exit code.
     Start(Start),
+    /// Go on with the session of a bottle that is over, on any host.
+    Resume(Resume),
     /// List bottles.
     List(List),
     /// End a running bottle.
@@ -152,6 +158,9 @@ pub struct Start {
     /// Bottle to use instead of the agent's own; repeat to merge several, left to right.
     #[arg(short, long = "bottle", value_name = "NAME")]
     pub bottles: Vec<BottleName>,
+    /// Its workspace.
+    #[command(flatten)]
+    pub workspace: workspace::Workspace,
     /// Ask nothing; `--json` reports the result as one object.
     #[arg(long)]
     pub headless: bool,
@@ -239,7 +248,7 @@ fn minutes(text: &str) -> Result<u32, String> {
 /// `info`
 #[derive(Debug, Args)]
 pub struct Info {
-    /// The agent.
+    /// The agent; or a bottle, as `list --all` shows it.
     pub agent: AgentName,
     /// Bottle to use instead of the agent's own; repeat to merge several.
     #[arg(short, long = "bottle", value_name = "NAME")]

@@ -11,4 +11,5 @@ pub mod interrupt;
 pub mod learn;
 pub mod output;
 pub mod supervise;
+pub mod terminal;
 pub mod words;

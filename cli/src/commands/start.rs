@@ -12,8 +12,9 @@ use bus::message::start::{StartRequest, StopRequest};
 use bus::{Bus, Follow, Link, Since, layout};
 use manifest::Resolved;
 
-use super::info;
 use super::logs::{self, Printer, Raw};
+use super::workspace::{self, Copied};
+use super::{info, resume};
 use crate::args::Start;
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
@@ -29,15 +30,36 @@ use crate::words;
 pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     let resolved = info::resolve(context, &args.agent, &args.bottles)?;
     info::must_be_own(context, &resolved)?;
-    if !agreed(&args, &resolved)? {
+    let copied = Copied::survey(context, &args.workspace).await?;
+    let more = workspace::rows(copied.as_ref(), &args.workspace);
+    let asking = Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: args.dry_run };
+    if !asking.ask(context, &resolved, &more)? {
         return Ok(Exit::Ok);
     }
     let options = Options { port: None, probe: args.services.probe };
-    let mut services = Services::ensure(context, &options).await?;
-    let outcome = match context.operator().await {
-        Ok(bus) => follow(Run::new(context, bus, &args), &options, &mut services).await,
-        Err(failure) => Err(failure),
+    let services = Services::ensure(context, &options).await?;
+    perform(context, (request(&args), copied), args.json, &options, services).await
+}
+
+/// Makes a request, with a directory that is copied first if there is one, and waits for the end of its run.
+///
+/// # Errors
+/// Nothing could be started; the failure says at which step.
+pub(super) async fn perform(
+    context: &Context,
+    (mut request, copied): (StartRequest, Option<Copied>),
+    json: bool,
+    options: &Options,
+    mut services: Services,
+) -> Result<Exit, Failure> {
+    let running = async {
+        let bus = context.operator().await?;
+        if let Some(copied) = copied {
+            request.workspace = Some(copied.upload(&bus).await?);
+        }
+        follow(Run::new(context, bus, request, json), options, &mut services).await
     };
+    let outcome = running.await;
     services.release(context).await?;
     outcome
 }
@@ -63,17 +85,41 @@ async fn follow(mut run: Run<'_>, options: &Options, services: &mut Services) ->
     }
 }
 
-/// Shows what would run, and asks unless told not to.
-fn agreed(args: &Start, resolved: &Resolved) -> Result<bool, Failure> {
-    if !args.json {
-        output::note(&info::render(&info::preflight(resolved)));
+/// Whether and how a person is asked before anything starts.
+pub(super) struct Asking {
+    /// Nothing is shown.
+    pub(super) quiet: bool,
+    /// It was agreed to beforehand.
+    pub(super) agreed: bool,
+    /// Nothing is to start.
+    pub(super) dry_run: bool,
+}
+
+impl Asking {
+    /// Shows what would run, with these rows as well, and asks unless told not to.
+    ///
+    /// # Errors
+    /// A skill is missing or broken; or there is nobody to ask.
+    pub(super) fn ask(
+        &self,
+        context: &Context,
+        resolved: &Resolved,
+        more: &[(&'static str, String)],
+    ) -> Result<bool, Failure> {
+        info::check_skills(context, resolved)?;
+        if !self.quiet {
+            output::note(&info::render(&info::preflight(resolved)));
+            more.iter().for_each(|(name, value)| output::note(&format!("{name:<12} {value}")));
+        }
+        match (self.dry_run, self.agreed) {
+            (true, _) => Ok(false),
+            (false, true) => Ok(true),
+            (false, false) => agreed(),
+        }
     }
-    if args.dry_run {
-        return Ok(false);
-    }
-    if args.yes || args.headless {
-        return Ok(true);
-    }
+}
+
+fn agreed() -> Result<bool, Failure> {
     if !output::is_interactive() {
         let error =
             anyhow!("there is no terminal to ask on: add --yes or --headless to start without asking");
@@ -93,11 +139,12 @@ fn request(args: &Start) -> StartRequest {
         agent: args.agent.clone(),
         bottles: args.bottles.clone(),
         task: args.prompt.clone(),
-        workspace: None,
+        workspace: workspace::checkout(&args.workspace),
         resume: None,
         label: args.label.clone(),
         color: args.color.clone(),
         backend: args.backend.clone(),
+        terminal: None,
     }
 }
 
@@ -122,11 +169,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AWAY: Duration = Duration::from_secs(5);
 
 impl<'a> Run<'a> {
-    fn new(context: &'a Context, bus: Bus, args: &Start) -> Self {
+    fn new(context: &'a Context, bus: Bus, request: StartRequest, json: bool) -> Self {
         let url = context.bus_url().ok().flatten();
         let printer = Printer::new(Raw::where_no_terminal_is());
         let since = Since::Time(context.clock.now());
-        let (request, json) = (request(args), args.json);
         Self { context, url, bus, request, json, since, printer, bottle: None, stops: 0 }
     }
 
@@ -255,6 +301,7 @@ impl<'a> Run<'a> {
     }
 
     async fn settle(&mut self, end: End, pieces: Option<Follow<Output>>) -> Result<Exit, Failure> {
+        workspace::discard(&self.bus, &self.request).await;
         let exited = match end {
             End::Failed(failed) => {
                 if self.json {
@@ -310,24 +357,19 @@ fn farewell(exited: &Exited) -> String {
             "its state was kept; `bot-bottle cleanup --all` removes it when the services are down"
         }
     };
-    let over =
-        format!("{} {}, exit code {}; {state}", exited.bottle, words::exit(exited.reason), exited.code);
-    match &exited.failure {
-        Some(failed) => {
-            let said = output::inert_lines(failed.words.trim());
-            format!(
-                "{over}\n{}{}{said}",
-                words::failed_run(failed.kind),
-                if said.is_empty() { "" } else { ":\n" }
-            )
-        }
-        None => over,
-    }
+    let next = resume::advice(&exited.bottle, exited.transcript.is_some());
+    let note = exited.note.as_deref().map(|note| format!("; {}", inert(note, 500))).unwrap_or_default();
+    let how = words::exit(exited.reason);
+    let over = format!("{} {how}, exit code {}; {state}{note}{next}", exited.bottle, exited.code);
+    let Some(failed) = &exited.failure else { return over };
+    let said = output::inert_lines(failed.words.trim());
+    let colon = if said.is_empty() { "" } else { ":\n" };
+    format!("{over}\n{}{colon}{said}", words::failed_run(failed.kind))
 }
 
 fn launch_failure(failed: &Failed) -> Failure {
     let exit = match failed.kind {
-        FailureKind::Manifest | FailureKind::Malformed => Exit::Input,
+        FailureKind::Manifest | FailureKind::Malformed | FailureKind::Session => Exit::Input,
         FailureKind::Prerequisite => Exit::Prerequisite,
         FailureKind::Internal => Exit::Internal,
         _ => Exit::Launch,

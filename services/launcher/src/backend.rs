@@ -2,12 +2,14 @@
 
 pub mod namespace;
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base::id::Slug;
 use boundary::order::Command;
+use bus::message::terminal::Size;
 use futures::future::BoxFuture;
 use handover::Channel;
 use rustix::process::Signal;
@@ -100,6 +102,17 @@ pub enum Place {
     Trust,
 }
 
+/// How an archive is unpacked inside a bottle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacking {
+    /// The directory below the agent's home that it goes to, as a plain relative path; empty for the home itself.
+    pub into: String,
+    /// Whether symbolic links are made; otherwise one is a failure.
+    pub links: bool,
+    /// How much it may hold.
+    pub limits: archive::Limits,
+}
+
 /// What a command that ran inside the boundary came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -178,8 +191,11 @@ pub trait Boundary: Send {
     /// What could not be limited, one sentence each, for the bottle's record.
     fn notes(&self) -> Vec<String>;
 
-    /// Puts new files into the bottle, before the agent runs.
+    /// Puts files into the bottle, before the agent runs. A file that is there already is replaced.
     fn copy_in(&mut self, files: Vec<BottleFile>) -> BoxFuture<'_, Result<(), BackendError>>;
+
+    /// Unpacks an archive inside, with the agent's rights, before the agent runs. It is read from where the file is.
+    fn unpack(&mut self, archive: File, how: Unpacking) -> BoxFuture<'_, Result<(), BackendError>>;
 
     /// Runs a command inside to its end.
     fn exec(
@@ -191,6 +207,10 @@ pub trait Boundary: Send {
 
     /// Starts the agent's program with these standard streams; nothing can be asked of init afterwards.
     fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>>;
+
+    /// Starts the agent's program at a terminal of its own inside the bottle; returns the terminal's other side. Nothing
+    /// can be asked of init afterwards.
+    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>>;
 
     /// Waits until the program has ended and everything else in the boundary with it. Cancel-safe.
     fn wait(&mut self) -> BoxFuture<'_, RunEnd>;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use boundary::order::Command;
 use manifest::PromptMode;
-use manifest::provider::file::{ModeFile, SessionId};
+use manifest::provider::file::ModeFile;
 use manifest::provider::template::{Values, fill};
 
 pub(crate) use answer::{Answer, Reading};
@@ -22,36 +22,10 @@ use crate::backend::{AGENT_HOME, AGENT_WORKSPACE};
 use crate::environment::PROMPT_FILE;
 use crate::plan::Plan;
 
-/// A conversation of the agent's program, as it is known before the program runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conversation {
-    /// Its id, where it is known already.
-    pub id: Option<String>,
-    /// Whether it is continued.
-    pub resumed: bool,
-}
-
-impl Conversation {
-    /// A new one, with an id where the launcher chooses it.
-    #[must_use]
-    pub fn new(client: &manifest::Client) -> Self {
-        let assigned = client.session.as_ref().is_some_and(|session| session.id == SessionId::Assigned);
-        Self { id: assigned.then(uuid), resumed: false }
-    }
-}
-
-/// A random UUID (RFC 9562, version 4).
-fn uuid() -> String {
-    let mut bytes: [u8; 16] = rand::random();
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
 /// How the program is run this time.
 fn mode(plan: &Plan) -> &ModeFile {
-    &plan.client.headless
+    let at_terminal = plan.client.interactive.as_ref().filter(|_| plan.terminal.is_some());
+    at_terminal.unwrap_or(&plan.client.headless)
 }
 
 /// What the program is told on the way that its tasks take: with the agent's own prompt before it, unless that has a way
@@ -70,16 +44,19 @@ pub(crate) fn is_told(client: &manifest::Client, task: Option<&str>) -> bool {
     client.headless.result.is_none() || task.is_some_and(|task| !task.trim().is_empty())
 }
 
-/// How it is told.
+/// How it is told. At a terminal the standard input is the person's.
 #[must_use]
 pub(crate) fn way(plan: &Plan) -> PromptMode {
-    mode(plan).task
+    match mode(plan).task {
+        PromptMode::Stdin if plan.terminal.is_some() => PromptMode::File,
+        way => way,
+    }
 }
 
 /// The program with everything it is started with; `env` is the bottle's whole environment.
 pub(crate) fn command(plan: &Plan, values: &Values, mut env: BTreeMap<String, String>) -> Command {
     let mode = mode(plan);
-    let resumes = plan.conversation.resumed;
+    let resumes = plan.is_resumed();
     let own = mode.resume.as_ref().filter(|_| resumes).unwrap_or(&mode.start);
     let mut arguments: Vec<String> = own.iter().chain(&plan.client.arguments).cloned().collect();
     if has_instructions(plan) {
@@ -88,7 +65,7 @@ pub(crate) fn command(plan: &Plan, values: &Values, mut env: BTreeMap<String, St
     let mut argv = plan.program.words.clone();
     argv.extend(arguments.iter().map(|text| fill(text, values)));
     let task = told(plan);
-    match mode.task {
+    match way(plan) {
         // A program would take it for an option.
         PromptMode::Argument if task.starts_with('-') => argv.push(format!(" {task}")),
         PromptMode::Argument if !task.is_empty() => argv.push(task),
@@ -102,18 +79,4 @@ pub(crate) fn command(plan: &Plan, values: &Values, mut env: BTreeMap<String, St
 
 fn has_instructions(plan: &Plan) -> bool {
     plan.client.instructions.is_some() && !plan.resolved.prompt.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uuid_is_one() {
-        let id = uuid();
-        assert_eq!(id.len(), 36);
-        assert_eq!((&id[14..15], id.as_bytes()[8]), ("4", b'-'));
-        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{id}");
-        assert_ne!(id, uuid());
-    }
 }

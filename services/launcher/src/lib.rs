@@ -25,15 +25,18 @@ pub mod probe;
 pub mod reconcile;
 mod record;
 pub mod service;
+pub mod session;
 mod sidecar;
 mod sidecars;
 pub mod state;
 pub mod step;
 mod sys;
+mod terminal;
 pub mod token;
 mod tools;
 mod trash;
 mod uplink;
+pub mod workspace;
 pub mod world;
 
 pub use config::LauncherConfig;

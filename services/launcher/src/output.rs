@@ -1,7 +1,12 @@
 //! The program's output, on its way to the bus.
 //!
+//! Each message is one piece of a program's two streams, or of what it writes to its terminal.
+//!
 //! A reader collects up to [`PIECE`] bytes or [`PATIENCE`] and puts the piece into a short queue; a publisher takes it
 //! from there. When the bus is away the queue fills, the reader stops reading, the pipe fills, and the program waits.
+
+mod allowance;
+mod source;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,13 +20,15 @@ use bus::Bus;
 use bus::message::Version;
 use bus::message::run::{Output, OutputStream};
 use manifest::provider::file::ResultFile;
-use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::allowance::Allowance;
+use self::source::Source;
 use crate::client::{Answer, Reading};
+use crate::terminal::Master;
 
 /// Stands where the output of a stream is cut.
 const CUT: &[u8] = "\n… output cut here\n".as_bytes();
@@ -29,6 +36,10 @@ const CUT: &[u8] = "\n… output cut here\n".as_bytes();
 const PIECE: usize = 32 * 1024;
 /// How long bytes wait for more.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// The same at a terminal, where a person waits for an echo: long enough for a screen that is drawn in many writes.
+const AT_TERMINAL: Duration = Duration::from_millis(2);
+/// What a whole piece of a terminal costs: 4 MiB a second are more than anybody reads, and no more are shown late.
+const PACE: Duration = Duration::from_millis(8);
 /// How many pieces wait for the bus.
 const WAITING: usize = 64;
 /// How much of the end of the output is kept as the run's result.
@@ -69,6 +80,16 @@ impl Pumps {
         Ok((pumps, [stdout, stderr]))
     }
 
+    /// Starts pumping what a program writes to its terminal, `most` bytes at once and more as time goes on.
+    pub(crate) fn at_terminal(bus: &Bus, bottle: &Slug, most: u64, terminal: Arc<Master>) -> Self {
+        let mut pumps =
+            Self { tasks: JoinSet::new(), tails: Default::default(), reading: None, left: Arc::default() };
+        let (pieces, queue) = mpsc::channel(WAITING);
+        pumps.tasks.spawn(read_terminal(Source::Terminal(terminal), pieces, Allowance::of(most)));
+        pumps.tasks.spawn(publish(bus.clone(), bottle.clone(), OutputStream::Stdout, queue));
+        pumps
+    }
+
     fn add(&mut self, bus: &Bus, bottle: &Slug, stream: OutputStream) -> io::Result<OwnedFd> {
         let (reader, writer) = io::pipe()?;
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
@@ -76,12 +97,12 @@ impl Pumps {
         let tail = self.tails[usize::from(stream == OutputStream::Stderr)].clone();
         let reading = self.reading.clone().filter(|_| stream == OutputStream::Stdout);
         let heard = Heard { tail, reading, left: self.left.clone() };
-        self.tasks.spawn(read(reader, pieces, heard));
+        self.tasks.spawn(read(Source::Pipe(reader), pieces, heard));
         self.tasks.spawn(publish(bus.clone(), bottle.clone(), stream, queue));
         Ok(writer.into())
     }
 
-    /// Waits until everything was published, not for ever; returns what the program said.
+    /// Waits until everything was published, not for ever; returns what the program said. A screen says nothing.
     pub(crate) async fn finish(mut self) -> Said {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, all).await.is_err() {
@@ -122,9 +143,9 @@ struct Heard {
 }
 
 /// Reads to the end, whatever of it is published: the program is not to notice.
-async fn read(mut pipe: pipe::Receiver, pieces: mpsc::Sender<Vec<u8>>, heard: Heard) {
+async fn read(mut pipe: Source, pieces: mpsc::Sender<Vec<u8>>, heard: Heard) {
     let mut cut = false;
-    while let Some(mut piece) = collect(&mut pipe).await {
+    while let Some(mut piece) = collect(&mut pipe, PATIENCE).await {
         lock(&heard.tail).push(&piece);
         if let Some(reading) = &heard.reading {
             lock(reading).push(&piece);
@@ -142,6 +163,20 @@ async fn read(mut pipe: pipe::Receiver, pieces: mpsc::Sender<Vec<u8>>, heard: He
     }
 }
 
+/// Reads to the end. A program that shows more than it may waits.
+async fn read_terminal(mut terminal: Source, pieces: mpsc::Sender<Vec<u8>>, mut allowance: Allowance) {
+    while let Some(piece) = collect(&mut terminal, AT_TERMINAL).await {
+        let length = piece.len();
+        allowance.spend(length as u64).await;
+        if pieces.send(piece).await.is_err() {
+            return;
+        }
+        if length == PIECE {
+            tokio::time::sleep(PACE).await;
+        }
+    }
+}
+
 /// Whether that many bytes were left. Once they are not, nothing is: what is cut has one end.
 fn spend(left: &AtomicU64, bytes: u64) -> bool {
     let spent = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
@@ -151,17 +186,17 @@ fn spend(left: &AtomicU64, bytes: u64) -> bool {
     spent.is_ok()
 }
 
-/// The next piece; nothing at the end. An unreadable pipe has ended.
-async fn collect(pipe: &mut pipe::Receiver) -> Option<Vec<u8>> {
+/// The next piece, once nothing more has come for a while; nothing at the end. What cannot be read has ended.
+async fn collect(source: &mut Source, patience: Duration) -> Option<Vec<u8>> {
     let mut piece = Vec::with_capacity(PIECE);
-    let first = (&mut *pipe).take(PIECE as u64).read_buf(&mut piece).await.ok()?;
+    let first = source.read(&mut piece, PIECE).await.ok()?;
     if first == 0 {
         return None;
     }
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience;
     while piece.len() < PIECE {
-        let room = (PIECE - piece.len()) as u64;
-        match tokio::time::timeout_at(until, (&mut *pipe).take(room).read_buf(&mut piece)).await {
+        let room = PIECE - piece.len();
+        match tokio::time::timeout_at(until, source.read(&mut piece, room)).await {
             Ok(Ok(read)) if read > 0 => {}
             _ => break,
         }

@@ -4,6 +4,7 @@ mod claim;
 mod heartbeat;
 mod job;
 mod stopping;
+mod typing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use crate::config::{InvalidConfig, LauncherConfig};
 use crate::identity::{IdentityError, OwnHome};
 use crate::launch::Stop;
 use crate::reconcile::{ReconcileError, Reconciled, reconcile};
+use crate::terminal::Terminals;
 use crate::world::{Deps, World};
 
 /// Why a launcher does not start.
@@ -46,6 +48,7 @@ pub struct Launcher {
     shared: Arc<Shared>,
     queue: bus::WorkQueue<StartRequest>,
     stops: bus::Subscription<bus::message::start::StopRequest>,
+    typed: bus::Subscription<bus::message::terminal::TerminalRequest>,
 }
 
 /// What its tasks share.
@@ -80,14 +83,16 @@ impl Launcher {
         let queue = bus.work_queue(&bus::layout::LAUNCHERS).await?;
         let stops = bus.subscribe("bottle.stop.*").await?;
         let tracer = Tracer::start(collector, "bot-bottle-launcher", clock.clone(), life);
-        let world = World { config, bus, minter, backend, clock, observer, tracer, home };
+        let typed = bus.subscribe("bottle.terminal.*").await?;
+        let terminals = Terminals::default();
+        let world = World { config, bus, minter, backend, clock, observer, tracer, terminals, home };
         let shared = Shared {
             world,
             running: Mutex::default(),
             incarnation: LauncherId::random().to_string(),
             life: life.clone(),
         };
-        Ok((Self { shared: Arc::new(shared), queue, stops }, done))
+        Ok((Self { shared: Arc::new(shared), queue, stops, typed }, done))
     }
 
     /// Who it is on the bus.
@@ -99,10 +104,11 @@ impl Launcher {
     /// Starts serving; ends with the lifecycle it was built with. At a stop every bottle is ended and its request
     /// goes back to the queue.
     pub fn run(self) {
-        let Self { shared, queue, stops } = self;
+        let Self { shared, queue, stops, typed } = self;
         let life = shared.life.clone();
         life.spawn_essential(heartbeat::beat(shared.clone()));
         life.spawn_essential(stopping::answer(shared.clone(), stops));
+        life.spawn_essential(typing::answer(shared.clone(), typed));
         life.spawn_essential(take(shared, queue));
     }
 }

@@ -1,5 +1,8 @@
 //! The hook between fork and exec, which has no safe interface.
-#![expect(unsafe_code, reason = "what happens between fork and exec has no safe interface")]
+#![expect(
+    unsafe_code,
+    reason = "what happens between fork and exec has no safe interface, and watching a descriptor has none"
+)]
 
 use std::fs::File;
 use std::io;
@@ -8,6 +11,7 @@ use std::process::Command;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use tokio::io::unix::AsyncFd;
 
 /// What a child does to itself before it becomes its program.
 #[derive(Debug, Default)]
@@ -45,6 +49,15 @@ fn in_child(before: &BeforeExec) -> io::Result<()> {
         setrlimit(*resource, Rlimit { current: Some(*limit), maximum: Some(*limit) })?;
     }
     Ok(())
+}
+
+/// A descriptor whose readiness the runtime tells. It must not block.
+///
+/// # Errors
+/// It cannot be watched: it is a plain file, for instance.
+pub(crate) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an owned descriptor stays open and the same until it is dropped, which the result does itself.
+    unsafe { AsyncFd::register(descriptor) }.map_err(Into::into)
 }
 
 /// Gives the calling thread a mount namespace of its own, whose mounts are never seen outside.

@@ -13,6 +13,7 @@ use crate::backend::Backend;
 use crate::config::LauncherConfig;
 use crate::identity::OwnHome;
 use crate::step::Step;
+use crate::terminal::Terminals;
 
 /// Is told of each step of each launch as it begins; the launch waits for it.
 pub type Observer = Arc<dyn Fn(Slug, Step) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -46,6 +47,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) observer: Observer,
     pub(crate) tracer: Tracer,
+    pub(crate) terminals: Terminals,
     /// Held until the last bottle is put away.
     pub(crate) home: OwnHome,
 }

@@ -5,8 +5,13 @@
 //! launcher ◀─ Bound ── init
 //! launcher ── Exec ──▶ init                       any number of times: the probe, provisioning
 //! launcher ◀─ Done ─── init
+//! launcher ── Unpack + archive ──▶ init           likewise: what an agent or a person packed becomes files
+//! launcher ◀─ Unpacked ── init
 //! launcher ── Run + stdin, stdout, stderr ──▶ init
 //! launcher ◀─ Started ── init                     and init takes no further order
+//!    or
+//! launcher ── Converse ──▶ init
+//! launcher ◀─ Started + the terminal ── init      likewise
 //! launcher ◀─ Ended ──── init                     the program's end; init ends with it
 //! ```
 //!
@@ -20,6 +25,9 @@ use serde::{Deserialize, Serialize};
 
 /// The most bytes that `Exec` keeps of each output stream.
 pub const CAPTURE_LIMIT: usize = 256 * 1024;
+
+/// The most rows, and the most columns, of a terminal.
+pub const SIDE_LIMIT: u16 = 2000;
 
 /// What the launcher asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,10 +47,32 @@ pub enum Order {
         /// Milliseconds until it and its process group are killed.
         deadline_ms: u64,
     },
+    /// Unpack the archive that is this frame's one descriptor, with the agent's rights: whoever made it has no others.
+    Unpack {
+        /// A directory inside the bottle, as an absolute path, that everything stays below.
+        root: String,
+        /// Below that, where the archive goes; made where it is missing. Empty for the directory itself.
+        into: String,
+        /// Whether symbolic links are made; otherwise one is a failure.
+        links: bool,
+        /// The most bytes that all files may have.
+        bytes: u64,
+        /// The most files, directories and links that there may be.
+        entries: u64,
+    },
     /// Start the agent's program with the three descriptors of this frame as its standard streams.
     Run {
         /// The program.
         command: Command,
+    },
+    /// Start the agent's program at a terminal of its own, whose other side comes back with the answer.
+    Converse {
+        /// The program.
+        command: Command,
+        /// The terminal's size at first, at most [`SIDE_LIMIT`] each.
+        rows: u16,
+        /// Likewise.
+        cols: u16,
     },
 }
 
@@ -71,6 +101,13 @@ pub enum Answer {
         stdout: String,
         /// The beginning of its standard error, likewise.
         stderr: String,
+    },
+    /// The archive was unpacked whole.
+    Unpacked {
+        /// How many files it had.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
     },
     /// The agent's program runs.
     Started,

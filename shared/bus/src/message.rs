@@ -3,6 +3,7 @@
 //! | module | subjects |
 //! |---|---|
 //! | [`start`] | `bottle.start`, `bottle.stop.*` |
+//! | [`terminal`] | `bottle.terminal.*` |
 //! | [`run`] | `bottle.started.*`, `bottle.exited.*`, `bottle.failed.*`, `bottle.output.*` |
 //! | [`egress`] | `egress.log.*`, `egress.blocked.*` |
 //! | [`push`] | `push.accepted.*`, `push.rejected.*` |
@@ -23,6 +24,7 @@ pub mod record;
 pub mod revision;
 pub mod run;
 pub mod start;
+pub mod terminal;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::home::{Home, Links, read};
-use crate::limits::WallTime;
+use crate::limits::{ByteSize, WallTime};
 use crate::load::parse_settings;
 use crate::problem::FileProblems;
 
@@ -24,6 +24,9 @@ pub struct Settings {
     /// How much a bottle may ask, and how long what it asks for waits.
     #[serde(skip_serializing_if = "ProposalLimits::is_default")]
     pub proposals: ProposalLimits,
+    /// The most that the transcript of one session may hold; `1G` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transcript_limit: Option<ByteSize>,
 }
 
 /// How much a bottle may ask a person; what is absent has the supervisor's own limit.
@@ -132,7 +135,7 @@ mod tests {
         insta::assert_snapshot!(problems, @r#"
         settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
         settings.yaml:1:9: notify: `run me` is a single value; give a list
-        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals
+        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit
         settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
         settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
         settings.yaml:1:1: this is a list; give a map of keys

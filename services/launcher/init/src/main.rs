@@ -13,6 +13,8 @@ mod probe;
 mod rights;
 mod serve;
 mod sys;
+mod terminal;
+mod unpack;
 
 use std::process::ExitCode;
 

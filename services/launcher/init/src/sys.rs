@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use rustix::process::{Signal, setsid};
+use rustix::process::{Signal, ioctl_tiocsctty, setsid};
 
 /// Makes the process that `command` starts the leader of a new session and process group, with no signal blocked.
 pub(crate) fn in_own_session(command: &mut Command) -> &mut Command {
@@ -14,6 +14,17 @@ pub(crate) fn in_own_session(command: &mut Command) -> &mut Command {
         command.pre_exec(|| {
             setsid()?;
             set_mask(libc::SIG_UNBLOCK);
+            Ok(())
+        })
+    }
+}
+
+/// The same, and its standard input becomes the session's controlling terminal.
+pub(crate) fn at_own_terminal(command: &mut Command) -> &mut Command {
+    // SAFETY: as above; the standard streams are in place when the hook is called.
+    unsafe {
+        in_own_session(command).pre_exec(|| {
+            ioctl_tiocsctty(rustix::stdio::stdin())?;
             Ok(())
         })
     }

@@ -15,6 +15,9 @@ use super::{Launch, Running, Settled};
 use crate::backend::RunEnd;
 use crate::record::add_note;
 
+/// A shell that a person types into passes SIGTERM over, and ends when its terminal goes: after this long it does.
+const HANG_UP: Duration = Duration::from_secs(1);
+
 /// Asks for a run's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stop {
@@ -58,9 +61,14 @@ impl Launch<'_> {
         let mut filled = running.boundary.filled();
         let mut note = None;
         let (boundary, sidecars) = (&mut running.boundary, &mut running.sidecars);
+        let has_terminal = running.terminal.is_some();
         let end = async {
             let mut ending: Option<Ending> = None;
+            let (mut hang_up, mut hung_up) = (None, false);
             loop {
+                if has_terminal && ending.is_some() && hang_up.is_none() {
+                    hang_up = Some(Instant::now() + HANG_UP);
+                }
                 tokio::select! {
                     end = boundary.wait() => {
                         let broken = end == RunEnd::Lost || ending.is_some_and(Ending::is_without_sidecar);
@@ -86,6 +94,10 @@ impl Launch<'_> {
                         note = Some(why);
                         ending = Some(Ending::limited(ExitReason::DiskLimit, self.world.config.grace));
                         boundary.signal(Signal::TERM);
+                    }
+                    () = reached(hang_up), if hang_up.is_some() && !hung_up => {
+                        hung_up = true;
+                        boundary.signal(Signal::HUP);
                     }
                     () = reached(ending.map(|ending| ending.kill_at)), if ending.is_some_and(|e| !e.killed) => {
                         boundary.kill();

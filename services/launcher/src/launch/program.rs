@@ -18,6 +18,7 @@ use crate::environment::{environment, git_config, trust_files};
 use crate::output::Pumps;
 use crate::plan::Plan;
 use crate::step::{LaunchError, Step};
+use crate::terminal::{Desk, Master};
 
 /// What the program is started with.
 pub(super) struct Prepared {
@@ -26,7 +27,7 @@ pub(super) struct Prepared {
 }
 
 impl Launch<'_> {
-    /// Step 6.
+    /// The middle of step 6: certificates, and the program's files.
     pub(super) async fn provision(
         &self,
         plan: &Plan,
@@ -45,16 +46,35 @@ impl Launch<'_> {
         let home =
             |path: &str, content| BottleFile { place: Place::Home, path: PathBuf::from(path), content };
         files.push(home(".gitconfig", git_config(plan).into_bytes()));
-        // The one file in it tells the agent where it is; the directory is what matters.
-        files.push(home("workspace/.keep", Vec::new()));
+        if plan.workspace.is_none() {
+            // The one file in it tells the agent where it is; the directory is what matters.
+            files.push(home("workspace/.keep", Vec::new()));
+        }
         files.extend(client::files(plan, &values).map_err(refused)?);
         let copied = boundary.copy_in(files).await;
         copied.map_err(|error| failed("putting files into the bottle", &error))?;
         let own = plan.client.env.iter().map(|(name, value)| (name.clone(), fill(value, &values))).collect();
         let mut env = environment(&plan.bottle, own, &plan.env);
+        env.extend(plan.session.iter().flat_map(|session| session.environment(plan.is_resumed())));
+        if let Some(terminal) = &plan.terminal {
+            let truecolor = terminal.truecolor.then_some(("COLORTERM", "truecolor"));
+            for (name, value) in [("TERM", terminal.term.as_str())].into_iter().chain(truecolor) {
+                env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
         env.insert(canary.name.to_owned(), canary.value.expose().to_owned());
-        client::prepare(plan, &values, &env, boundary).await.map_err(refused)?;
         Ok(Prepared { values, env })
+    }
+
+    /// The last part of step 6: the program's own commands, with everything in its place.
+    pub(super) async fn set_up(
+        &self,
+        plan: &Plan,
+        Prepared { values, env }: &Prepared,
+        boundary: &mut Box<dyn Boundary>,
+    ) -> Result<(), LaunchError> {
+        let done = client::prepare(plan, values, env, boundary).await;
+        done.map_err(|reason| LaunchError::new(Step::Provision, FailureKind::Provision, reason))
     }
 
     /// Step 7.
@@ -63,10 +83,20 @@ impl Launch<'_> {
         plan: &Plan,
         Prepared { values, env }: Prepared,
         boundary: &mut Box<dyn Boundary>,
-    ) -> Result<Pumps, LaunchError> {
+    ) -> Result<(Pumps, Option<Desk>), LaunchError> {
         let failed = |doing: &str, error: &dyn std::error::Error| {
             LaunchError::caused(Step::Run, FailureKind::Run, doing, error)
         };
+        if let Some(terminal) = &plan.terminal {
+            let command = client::command(plan, &values, env);
+            let outside = boundary.converse(command, terminal.size()).await;
+            let outside = outside.map_err(|error| failed("starting the program at a terminal", &error))?;
+            let outside =
+                Master::new(outside).map_err(|error| failed("watching the program's terminal", &error))?;
+            let desk = Desk::new(&outside);
+            let pumps = Pumps::at_terminal(&self.bus, &plan.bottle, self.world.config.output, outside);
+            return Ok((pumps, Some(desk)));
+        }
         let stdin = standard_input(plan).map_err(|error| failed("preparing the program's input", &error))?;
         let result = plan.client.headless.result.clone();
         let pumps = Pumps::start(&self.bus, &plan.bottle, self.world.config.output, result)
@@ -74,7 +104,7 @@ impl Launch<'_> {
         let (pumps, [stdout, stderr]) = pumps;
         let started = boundary.run(client::command(plan, &values, env), [stdin, stdout, stderr]).await;
         started.map_err(|error| failed("starting the program", &error))?;
-        Ok(pumps)
+        Ok((pumps, None))
     }
 }
 

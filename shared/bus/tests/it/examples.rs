@@ -2,7 +2,7 @@
 
 use bus::Payload as _;
 use bus::message::record::{BottleRecord, LauncherRecord, RequestClaim};
-use bus::message::{Message, Request, audit, egress, pr, proposal, push, revision, run, start};
+use bus::message::{Message, Request, audit, egress, pr, proposal, push, revision, run, start, terminal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,8 +30,20 @@ fn reply<R: Request>(texts: &[&str]) {
 fn bottle() {
     message::<start::StartRequest>(
         "bottle.start",
-        r#"{"v":1,"id":"r1","agent":"reviewer","bottles":["gitea-dev"],"task":"Review PR 7","workspace":{"git":"ssh://git@forge.example/t.git","ref":"main"},"resume":{"bottle":"reviewer-x1y2z","session":"s1"},"label":"pr-7","color":"cyan","backend":"namespace"}"#,
+        r#"{"v":1,"id":"r1","agent":"reviewer","bottles":["gitea-dev"],"task":"Review PR 7","workspace":{"git":"ssh://git@forge.example/t.git","ref":"main"},"resume":{"bottle":"reviewer-x1y2z","session":"s1"},"label":"pr-7","color":"cyan","backend":"namespace","terminal":{"rows":24,"cols":80,"term":"xterm-256color","truecolor":true}}"#,
     );
+    for (part, ok) in [
+        (r#""workspace":{"archive":"w1"}"#, true),
+        (r#""workspace":{"git":"https://forge.example/t.git"}"#, true),
+        (r#""resume":{"bottle":"reviewer-x1y2z","fresh":true}"#, true),
+        // No message names a directory of the launcher's host, nor a whole path where a name belongs.
+        (r#""workspace":{"path":"/root"}"#, false),
+        (r#""workspace":{"archive":"../w1"}"#, false),
+        (r#""workspace":{"git":"https://forge.example/t.git","archive":"w1"}"#, false),
+    ] {
+        let text = format!(r#"{{"v":1,"id":"r1","agent":"reviewer",{part}}}"#);
+        assert_eq!(serde_json::from_str::<start::StartRequest>(&text).is_ok(), ok, "{text}");
+    }
     // Only the id and the agent are required.
     let short: start::StartRequest = serde_json::from_str(r#"{"id":"r1","agent":"reviewer"}"#).unwrap();
     assert_eq!(short, crate::support::start_request("r1"));
@@ -43,13 +55,29 @@ fn bottle() {
         r#"{"v":1,"bottle":"reviewer-x1y2z","grace_ms":500}"#,
     );
     reply::<start::StopRequest>(&[r#"{"v":1,"stopping":false,"reason":"not mine"}"#]);
+    for act in [
+        r#"{"do":"attach","size":{"rows":24,"cols":80}}"#,
+        r#"{"do":"input","data":"aGk="}"#,
+        r#"{"do":"answer","data":"aGk="}"#,
+        r#"{"do":"resize","size":{"rows":24,"cols":80}}"#,
+        r#"{"do":"detach"}"#,
+    ] {
+        message::<terminal::TerminalRequest>(
+            "bottle.terminal.reviewer-x1y2z",
+            &format!(r#"{{"v":1,"bottle":"reviewer-x1y2z","client":"c1","sequence":3,"act":{act}}}"#),
+        );
+    }
+    reply::<terminal::TerminalRequest>(&[
+        r#"{"v":1,"outcome":"accepted"}"#,
+        r#"{"v":1,"outcome":"out_of_order","reason":"4 is next"}"#,
+    ]);
     message::<run::Started>(
         "bottle.started.reviewer-x1y2z",
         r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","agent":"reviewer","bottles":["gitea-dev"],"launcher":"l1","backend":"namespace","attempt":1,"label":"pr-7","at":"2026-11-21T12:00:00Z","steps":[{"step":"resolve","ms":1.5}]}"#,
     );
     message::<run::Exited>(
         "bottle.exited.reviewer-x1y2z",
-        r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","reason":"completed","code":0,"session":"s1","transcript":"reviewer-x1y2z/s1","result":"done","state":"removed","at":"2026-11-21T12:00:00Z","duration_ms":12}"#,
+        r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","reason":"completed","code":0,"session":"s1","transcript":"reviewer-x1y2z","result":"done","note":"why not","state":"removed","at":"2026-11-21T12:00:00Z","duration_ms":12}"#,
     );
     message::<run::Failed>("bottle.failed.r1", FAILED);
     message::<run::Output>(
