@@ -49,6 +49,7 @@ demo: programs
 
 test: programs
 	@deploy/tools/prerequisites test
+	@deploy/tools/clients
 	$(CARGO) test --locked --no-fail-fast
 	target/debug/bot-bottle demo
 

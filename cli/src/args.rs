@@ -3,12 +3,17 @@
 pub mod audit;
 pub mod grants;
 pub mod proposals;
+pub mod resume;
+pub mod terminal;
+pub mod workspace;
 
 use std::path::PathBuf;
 
 use base::id::{AgentName, BottleName, RequestId, Slug};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use launcher::probe::ProbeReach;
+
+pub use resume::Resume;
 
 /// Runs AI coding agents as if they were compromised.
 #[derive(Debug, Parser)]
@@ -38,6 +43,8 @@ pub enum Command {
     Status(Json),
     /// Run an agent in a bottle of its own, and end with its exit code.
     Start(Start),
+    /// Go on with the session of a bottle that is over, on any host.
+    Resume(Resume),
     /// List bottles.
     List(List),
     /// End a running bottle.
@@ -144,15 +151,18 @@ pub struct Up {
 /// `start`
 #[derive(Debug, Args)]
 pub struct Start {
-    /// The agent, by the name of its file.
-    pub agent: AgentName,
+    /// The agent, by the name of its file; picked from a list unless given.
+    pub agent: Option<AgentName>,
     /// What the agent is told to do.
     #[arg(short, long, value_name = "TEXT")]
     pub prompt: Option<String>,
     /// Bottle to use instead of the agent's own; repeat to merge several, left to right.
     #[arg(short, long = "bottle", value_name = "NAME")]
     pub bottles: Vec<BottleName>,
-    /// Ask nothing; `--json` reports the result as one object.
+    /// Its workspace.
+    #[command(flatten)]
+    pub workspace: workspace::Workspace,
+    /// Ask nothing and run without a terminal; `--json` reports the result as one object.
     #[arg(long)]
     pub headless: bool,
     /// Do not ask before starting.
@@ -176,6 +186,9 @@ pub struct Start {
     /// Print one JSON object at the end instead of the program's output.
     #[arg(long)]
     pub json: bool,
+    /// The terminal.
+    #[command(flatten)]
+    pub terminal: terminal::AtTerminal,
     /// Services.
     #[command(flatten)]
     pub services: Services,
@@ -239,7 +252,7 @@ fn minutes(text: &str) -> Result<u32, String> {
 /// `info`
 #[derive(Debug, Args)]
 pub struct Info {
-    /// The agent.
+    /// The agent; or a bottle, as `list --all` shows it.
     pub agent: AgentName,
     /// Bottle to use instead of the agent's own; repeat to merge several.
     #[arg(short, long = "bottle", value_name = "NAME")]

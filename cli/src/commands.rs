@@ -14,12 +14,14 @@ pub mod init;
 pub mod list;
 pub mod logs;
 pub mod proposals;
+pub mod resume;
 pub mod routes;
 pub mod scan;
 pub mod start;
 pub mod status;
 pub mod stop;
 pub mod up;
+pub mod workspace;
 
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -38,6 +40,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Down => down::run(&context),
         Command::Status(args) => status::run(&context, args.into()).await,
         Command::Start(args) => start::run(&context, args).await,
+        Command::Resume(args) => resume::run(&context, args).await,
         Command::List(args) => list::run(&context, &args).await,
         Command::Stop(args) => stop::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
@@ -46,7 +49,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Proposals(args) => proposals::run(&context, args).await,
         Command::Grants(args) => grants::run(&context, args),
         Command::Audit(args) => audit::run(&context, args).await,
-        Command::Info(args) => info::run(&context, &args),
+        Command::Info(args) => info::run(&context, &args).await,
         Command::Routes(args) => routes::run(&context, args).await,
         Command::Config(crate::args::Config::Check(args)) => config::run(&context, args.into()),
         Command::Egress(args) => egress::run(&context, args).await,

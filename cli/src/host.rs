@@ -113,9 +113,10 @@ impl Host {
         supervisor.start(&self.supervisor).await.or_bus()?;
         if !settings.notify.is_empty() {
             let operator = Bus::connect(self.identity(context, Role::Operator)?).await.or_bus()?;
-            notify::start(settings.notify, &operator, &self.supervisor).await.or_bus()?;
+            notify::start(settings.notify.clone(), &operator, &self.supervisor).await.or_bus()?;
         }
-        let mut launcher = LauncherConfig::new(context.home.clone(), programs()?, self.url.clone());
+        let launcher = LauncherConfig::new(context.home.clone(), programs()?, self.url.clone());
+        let mut launcher = launcher.with(&settings);
         launcher.targets = options.probe.targets();
         self.start_launcher(context, launcher).await
     }

@@ -27,6 +27,7 @@ pub fn failure(kind: FailureKind) -> &'static str {
         FailureKind::Boundary => "boundary",
         FailureKind::Probe => "probe",
         FailureKind::Provision => "provision",
+        FailureKind::Session => "session",
         FailureKind::Run => "run",
         FailureKind::Attempts => "attempts",
         FailureKind::Internal => "internal",

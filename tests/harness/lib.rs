@@ -11,6 +11,7 @@
 mod apart;
 mod forge;
 mod home;
+mod model;
 mod process;
 mod ran;
 mod world;
@@ -19,6 +20,7 @@ pub use apart::{Apart, Part};
 pub use cli::demo::origin::{Forge, Origin};
 pub use forge::{FakeForge, TOKEN};
 pub use home::Home;
+pub use model::{Asked, Failure, Gate, Model, Turn};
 pub use process::{all_ended, below, marked, mentioning, program};
 pub use ran::Ran;
 pub use world::World;

@@ -72,6 +72,9 @@ fn report(done: &Reconciled, format: Format) -> Result<Exit, Failure> {
     if done.removed.is_empty() && done.lost.is_empty() && done.remains.is_empty() {
         output::line("nothing was left");
     }
+    for bottle in &done.transcripts {
+        output::line(&format!("stored the transcript of {bottle}"));
+    }
     for bottle in &done.removed {
         output::line(&format!("removed {bottle}"));
     }

@@ -1,5 +1,6 @@
 //! `doctor`: what this machine must provide, with the cure for what is missing (L11).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -7,7 +8,11 @@ use base::error::chain;
 use bus::server;
 use jiff::Timestamp;
 use launcher::LauncherConfig;
+use launcher::client::program;
+use launcher::host::HostEnvironment;
 use launcher::prerequisite::{Missing, Prerequisite, prerequisites};
+use manifest::provider::client::Program;
+use manifest::{Home, Library};
 
 use crate::context::{self, Context};
 use crate::exit::{Exit, Failure};
@@ -31,12 +36,39 @@ fn examine(context: &Context) -> Vec<Prerequisite> {
     // Without its other programs, this one's own folder is named as the place where they should be.
     let programs = host::programs().or_else(|_| std::env::current_dir()).unwrap_or_default();
     let mut found = prerequisites(&LauncherConfig::new(context.home.clone(), programs, String::new()));
-    found.push(Prerequisite { name: "nats-server", found: nats_server() });
-    found.push(Prerequisite { name: "clock", found: clock(context.clock.now()) });
+    found.push(Prerequisite { name: "nats-server".into(), found: nats_server() });
+    found.push(Prerequisite { name: "clock".into(), found: clock(context.clock.now()) });
+    found.extend(agents_programs(context));
     if context.home.exists() {
-        found.push(Prerequisite { name: "home's mode", found: mode(&context.home) });
+        found.push(Prerequisite { name: "home's mode".into(), found: mode(&context.home) });
     }
     found
+}
+
+/// The programs of the agents that the home's bottles name, each with the bottles that need it.
+fn agents_programs(context: &Context) -> Vec<Prerequisite> {
+    let library = Library::of_home(Home::at(context.home.clone()));
+    let host = HostEnvironment::of_process();
+    let mut programs: BTreeMap<String, (Result<String, Missing>, Vec<String>)> = BTreeMap::new();
+    for name in library.bottles().keys() {
+        // What is broken is the business of `config check`.
+        let Ok(bottle) = library.resolve_bottles(std::slice::from_ref(name)) else { continue };
+        let Some(client) = bottle.client.filter(|client| !matches!(client.program, Program::Words(_))) else {
+            continue;
+        };
+        let found = || match program::find(&client, &host) {
+            Ok(found) => Ok(found.words.join(" ")),
+            Err(why) => Err(missing(&why.problem, &why.cure)),
+        };
+        let entry = programs.entry(client.provider.clone()).or_insert_with(|| (found(), Vec::new()));
+        entry.1.push(name.to_string());
+    }
+    let line =
+        |(provider, (found, bottles)): (String, (Result<String, Missing>, Vec<String>))| Prerequisite {
+            name: provider.into(),
+            found: found.map(|path| format!("{path}, for {}", bottles.join(", "))),
+        };
+    programs.into_iter().map(line).collect()
 }
 
 fn nats_server() -> Result<String, Missing> {
@@ -127,8 +159,8 @@ mod tests {
     #[test]
     fn what_is_missing_comes_with_its_cure() {
         let found = [
-            Prerequisite { name: "bubblewrap", found: Ok("bubblewrap 0.8.0".to_owned()) },
-            Prerequisite { name: "clock", found: Err(missing("it is 1970", "set it")) },
+            Prerequisite { name: "bubblewrap".into(), found: Ok("bubblewrap 0.8.0".to_owned()) },
+            Prerequisite { name: "clock".into(), found: Err(missing("it is 1970", "set it")) },
         ];
         insta::assert_snapshot!(render(&found), @r"
         ok      bubblewrap         bubblewrap 0.8.0

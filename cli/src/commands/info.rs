@@ -1,5 +1,7 @@
 //! `info`: what starting an agent would do. Names only, never values (M10).
 
+mod bottle;
+
 use anyhow::{Context as _, anyhow};
 use base::id::{AgentName, BottleName};
 use launcher::limits;
@@ -9,15 +11,22 @@ use policy::PathKind;
 
 use crate::args::Info;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrExit as _};
 use crate::output::{self, Format, Paint, paint};
 
 /// Prints the preflight of an agent.
 ///
 /// # Errors
 /// The agent or one of its bottles is missing or broken.
-pub fn run(context: &Context, args: &Info) -> Result<Exit, Failure> {
-    let resolved = resolve(context, &args.agent, &args.bottles)?;
+pub async fn run(context: &Context, args: &Info) -> Result<Exit, Failure> {
+    let resolved = match resolve(context, &args.agent, &args.bottles) {
+        Err(failure) if failure.exit == Exit::NotFound => match args.agent.as_str().parse() {
+            Ok(bottle) => return bottle::run(context, &bottle, args.format.into()).await,
+            Err(_) => return Err(failure),
+        },
+        resolved => resolved?,
+    };
+    check_skills(context, &resolved)?;
     let preflight = preflight(&resolved);
     match args.format.into() {
         Format::Json => output::json(&preflight).context("cannot print the preflight")?,
@@ -48,6 +57,15 @@ pub fn resolve(context: &Context, agent: &AgentName, bottles: &[BottleName]) -> 
         }
         Failure::new(exit, anyhow!("{error}; there is no home yet: make one with `bot-bottle init`"))
     })
+}
+
+/// Makes sure that the skills of an agent are there and whole.
+///
+/// # Errors
+/// The first that is not.
+pub fn check_skills(context: &Context, resolved: &Resolved) -> Result<(), Failure> {
+    let home = Home::at(context.home.clone());
+    resolved.skills.iter().try_for_each(|name| home.skill(name).map(drop)).or_exit(Exit::Input)
 }
 
 /// The preflight, with what this release does not do with it.

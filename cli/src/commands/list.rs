@@ -66,8 +66,23 @@ pub async fn records(bus: &Bus) -> Result<Vec<BottleRecord>, BusError> {
 }
 
 fn render(records: &[BottleRecord], now: Timestamp) -> String {
-    let rows: Vec<_> = records.iter().map(|record| row(record, now)).collect();
-    output::table(&["BOTTLE", "STATE", "LABEL", "BACKEND", "AGE", "NOTE"], &rows)
+    let mut rows: Vec<_> = records.iter().map(|record| row(record, now)).collect();
+    let mut header = vec!["BOTTLE", "STATE", "LABEL", "BACKEND", "AGE", "NOTE"];
+    // Most programs have no sessions.
+    if records.iter().any(|record| record.session.is_some()) {
+        header.splice(5..5, ["TURN", "SESSION"]);
+        for (row, record) in rows.iter_mut().zip(records) {
+            row.splice(5..5, session(record));
+        }
+    }
+    output::table(&header, &rows)
+}
+
+/// Which run of which session.
+fn session(record: &BottleRecord) -> [String; 2] {
+    let turn = record.session.as_ref().map(|session| session.turns.to_string());
+    let id = record.session.as_ref().and_then(|session| session.id.as_deref());
+    [turn.unwrap_or_default(), id.map(|id| inert(id, 80)).unwrap_or_default()]
 }
 
 fn row(record: &BottleRecord, now: Timestamp) -> Vec<String> {
@@ -133,7 +148,19 @@ mod tests {
             updated_at: at,
             code: Some(3),
             note: None,
+            session: None,
         };
+        let mut resumed = record.clone();
+        resumed.session = Some(bus::message::record::SessionRecord {
+            provider: "command".to_owned(),
+            id: Some("0c\u{1b}f4".to_owned()),
+            turns: 2,
+            transcript: None,
+            resumed_from: None,
+            resumed_as: None,
+        });
+        let shown = render(&[record.clone(), resumed], at + jiff::SignedDuration::from_mins(7));
+        insta::assert_snapshot!(shown, @"");
         insta::assert_snapshot!(render(&[record], at + jiff::SignedDuration::from_mins(7)), @r"
         BOTTLE          STATE   LABEL                               BACKEND    AGE  NOTE
         reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  namespace  7m   exit code 3

@@ -124,7 +124,11 @@ impl Origin {
     }
 }
 
-fn certificate(hosts: &[&str]) -> Result<(String, Arc<rustls::ServerConfig>)> {
+/// A certificate for these hosts: that of a new authority (PEM), and what a TLS server needs.
+///
+/// # Errors
+/// A host's name is none.
+pub fn certificate(hosts: &[&str]) -> Result<(String, Arc<rustls::ServerConfig>)> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::CommonName, "demo origin authority");

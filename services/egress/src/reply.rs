@@ -28,9 +28,14 @@ impl Reader {
     }
 }
 
+/// One document for everybody who reads it: agents, and the clients of model services, which look for `error` in the form of
+/// the Anthropic and OpenAI APIs, give up at once when it is there, and show its message.
 #[derive(Serialize)]
 struct Told<'a> {
-    error: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: Erring,
+    outcome: &'static str,
     rule: &'static str,
     reason: String,
     id: &'a ExchangeId,
@@ -46,6 +51,13 @@ struct Told<'a> {
     proposal: Option<&'a ProposalId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ask: Option<Ask<'a>>,
+}
+
+#[derive(Serialize)]
+struct Erring {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: String,
 }
 
 /// The MCP call of the bottle's door that asks a person for what was refused.
@@ -81,8 +93,13 @@ pub(crate) fn reply(refusal: &Refusal, asked: &Asked, has_door: bool, reader: Re
 }
 
 fn as_json(refusal: &Refusal, asked: &Asked, ask: Option<Ask<'_>>) -> String {
+    let (outcome, kind) =
+        if refusal.was_allowed() { ("failed", "api_error") } else { ("refused", "permission_error") };
+    let message = format!("bot-bottle {outcome} this ({}): {}", refusal.rule(), refusal.told());
     let told = Told {
-        error: if refusal.was_allowed() { "failed" } else { "refused" },
+        kind: "error",
+        error: Erring { kind, message },
+        outcome,
         rule: refusal.rule(),
         reason: refusal.told(),
         id: &asked.id,

@@ -146,7 +146,12 @@ async fn a_refusal_says_what_why_and_how_to_ask() {
     assert_eq!(status, 403);
     insta::assert_snapshot!(serde_json::to_string_pretty(&refusal).unwrap(), @r#"
     {
-      "error": "refused",
+      "type": "error",
+      "error": {
+        "type": "permission_error",
+        "message": "bot-bottle refused this (no-match): the route for api.example.com does not allow GET /admin; entry 0 needs path below /v1"
+      },
+      "outcome": "refused",
       "rule": "no-match",
       "reason": "the route for api.example.com does not allow GET /admin; entry 0 needs path below /v1",
       "id": "ID",

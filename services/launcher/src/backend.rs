@@ -2,6 +2,7 @@
 
 pub mod namespace;
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -101,6 +102,17 @@ pub enum Place {
     Trust,
 }
 
+/// How an archive is unpacked inside a bottle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacking {
+    /// The directory below the agent's home that it goes to, as a plain relative path; empty for the home itself.
+    pub into: String,
+    /// Whether symbolic links are made; otherwise one is a failure.
+    pub links: bool,
+    /// How much it may hold.
+    pub limits: archive::Limits,
+}
+
 /// What a command that ran inside the boundary came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -179,8 +191,11 @@ pub trait Boundary: Send {
     /// What could not be limited, one sentence each, for the bottle's record.
     fn notes(&self) -> Vec<String>;
 
-    /// Puts new files into the bottle, before the agent runs.
+    /// Puts files into the bottle, before the agent runs. A file that is there already is replaced.
     fn copy_in(&mut self, files: Vec<BottleFile>) -> BoxFuture<'_, Result<(), BackendError>>;
+
+    /// Unpacks an archive inside, with the agent's rights, before the agent runs. It is read from where the file is.
+    fn unpack(&mut self, archive: File, how: Unpacking) -> BoxFuture<'_, Result<(), BackendError>>;
 
     /// Runs a command inside to its end.
     fn exec(

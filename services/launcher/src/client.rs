@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use boundary::order::Command;
 use manifest::PromptMode;
-use manifest::provider::file::{ModeFile, SessionId};
+use manifest::provider::file::ModeFile;
 use manifest::provider::template::{Values, fill};
 
 pub(crate) use answer::{Answer, Reading};
@@ -21,33 +21,6 @@ pub(crate) use values::values;
 use crate::backend::{AGENT_HOME, AGENT_WORKSPACE};
 use crate::environment::PROMPT_FILE;
 use crate::plan::Plan;
-
-/// A conversation of the agent's program, as it is known before the program runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conversation {
-    /// Its id, where it is known already.
-    pub id: Option<String>,
-    /// Whether it is continued.
-    pub resumed: bool,
-}
-
-impl Conversation {
-    /// A new one, with an id where the launcher chooses it.
-    #[must_use]
-    pub fn new(client: &manifest::Client) -> Self {
-        let assigned = client.session.as_ref().is_some_and(|session| session.id == SessionId::Assigned);
-        Self { id: assigned.then(uuid), resumed: false }
-    }
-}
-
-/// A random UUID (RFC 9562, version 4).
-fn uuid() -> String {
-    let mut bytes: [u8; 16] = rand::random();
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
 
 /// How the program is run this time.
 fn mode(plan: &Plan) -> &ModeFile {
@@ -83,7 +56,7 @@ pub(crate) fn way(plan: &Plan) -> PromptMode {
 /// The program with everything it is started with; `env` is the bottle's whole environment.
 pub(crate) fn command(plan: &Plan, values: &Values, mut env: BTreeMap<String, String>) -> Command {
     let mode = mode(plan);
-    let resumes = plan.conversation.resumed;
+    let resumes = plan.is_resumed();
     let own = mode.resume.as_ref().filter(|_| resumes).unwrap_or(&mode.start);
     let mut arguments: Vec<String> = own.iter().chain(&plan.client.arguments).cloned().collect();
     if has_instructions(plan) {
@@ -106,18 +79,4 @@ pub(crate) fn command(plan: &Plan, values: &Values, mut env: BTreeMap<String, St
 
 fn has_instructions(plan: &Plan) -> bool {
     plan.client.instructions.is_some() && !plan.resolved.prompt.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uuid_is_one() {
-        let id = uuid();
-        assert_eq!(id.len(), 36);
-        assert_eq!((&id[14..15], id.as_bytes()[8]), ("4", b'-'));
-        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{id}");
-        assert_ne!(id, uuid());
-    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use manifest::Home;
+use manifest::{ByteSize, Home, Settings};
 use telemetry::{Endpoint, UnusableEndpoint};
 
 use crate::backend::namespace::NamespaceConfig;
@@ -35,6 +35,8 @@ pub struct LauncherConfig {
     pub grace: Duration,
     /// How many bytes of a bottle's output are published; the rest is cut, and said to be.
     pub output: u64,
+    /// How many bytes the transcript of one session may have.
+    pub transcript: u64,
     /// What the escape probe tries to reach.
     pub targets: ProbeTargets,
     /// The host's environment, for tokens and forwarded variables.
@@ -64,9 +66,17 @@ impl LauncherConfig {
             attempts: 3,
             grace: Duration::from_secs(10),
             output: 64 << 20,
+            transcript: 1 << 30,
             targets: ProbeTargets::of_host(),
             environment: HostEnvironment::of_process(),
         }
+    }
+
+    /// The same with what the operator's settings say.
+    #[must_use]
+    pub fn with(mut self, settings: &Settings) -> Self {
+        self.transcript = settings.transcript_limit.map_or(self.transcript, ByteSize::bytes);
+        self
     }
 
     /// Finds what can be known to be wrong without touching anything.
@@ -82,6 +92,7 @@ impl LauncherConfig {
             (!self.heartbeat.is_zero(), "heartbeat", "more than nothing"),
             ((1..=1000).contains(&self.concurrency), "concurrency", "1 to 1000"),
             (self.attempts >= 1, "attempts", "at least 1"),
+            (self.transcript >= 1, "transcript", "at least a byte"),
         ];
         let broken = rules.into_iter().find(|(good, ..)| !good);
         broken.map_or(Ok(()), |(_, setting, rule)| Err(InvalidConfig { setting, rule }))

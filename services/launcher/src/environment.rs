@@ -9,7 +9,7 @@ use base::id::Slug;
 
 use crate::backend::{AGENT_HOME, TRUST};
 
-pub(crate) use git::git_config;
+pub(crate) use git::{git_config, is_address_of};
 pub(crate) use trust::trust_files;
 
 /// The proxy's port inside every bottle.

@@ -1,12 +1,14 @@
 //! One launch, step by step (design: launch steps 1 to 8; `docs/launcher.md`).
 
 mod ending;
+mod filling;
 mod live;
 mod made;
 mod program;
 mod revision;
 mod settle;
 mod sidecars;
+mod snapshot;
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -28,6 +30,7 @@ use crate::output::Pumps;
 use crate::plan::{Plan, plan};
 use crate::probe;
 use crate::record::{Owner, Registered, add_note};
+use crate::session;
 use crate::sidecars::{Sidecars, Wanted, ports};
 use crate::step::{LaunchError, Step};
 use crate::terminal::Listed;
@@ -93,8 +96,20 @@ impl<'a> Launch<'a> {
     /// The request or the files are wrong; nothing was made.
     pub(crate) async fn resolve(&self) -> Result<Plan, LaunchError> {
         let (home, host) = (self.world.config.manifest_home(), &self.world.config.environment);
-        let request = self.request;
-        self.step(Step::Resolve, None, async { plan(request, &home, host) }).await
+        let resolving = async {
+            let mut request = self.request.clone();
+            let resume = match &self.request.resume {
+                Some(resume) => Some(session::find(&self.bus, &request, resume).await?),
+                None => None,
+            };
+            if let Some(resume) = &resume {
+                request.bottles.clone_from(&resume.bottles);
+            }
+            let plan = plan(&request, &home, host)?.resuming(resume)?;
+            self.is_uploaded(&plan).await?;
+            Ok(plan)
+        };
+        self.step(Step::Resolve, None, resolving).await
     }
 
     /// Steps 2 to 8: from the plan to nothing. A launch that has come to nothing when its launcher stops is handed
@@ -120,9 +135,10 @@ impl<'a> Launch<'a> {
         let revision = self.step(Step::Record, Some(&plan), Box::pin(self.record(&plan, made))).await?;
         self.observe(&plan, Step::Sidecars).await;
         self.observe(&plan, Step::Boundary).await;
-        let (sidecars, boundary) = tokio::join!(
+        let (sidecars, boundary, fetched) = tokio::join!(
             self.timed(Step::Sidecars, self.sidecars(&plan, revision, &canary)),
-            self.timed(Step::Boundary, self.boundary(&plan))
+            self.timed(Step::Boundary, self.boundary(&plan)),
+            self.fetch(&plan),
         );
         self.note_time(Step::Sidecars, sidecars.1);
         self.note_time(Step::Boundary, boundary.1);
@@ -131,7 +147,7 @@ impl<'a> Launch<'a> {
             sidecars.0.map(|sidecars| made.sidecars.insert(sidecars)),
             boundary.0.map(|b| made.boundary.insert(b)),
         );
-        let (sidecars, boundary) = (sidecars?, boundary?);
+        let (sidecars, boundary, mut fetched) = (sidecars?, boundary?, fetched?);
         connect(sidecars, boundary).await?;
         let targets = &self.world.config.targets;
         let probing = async {
@@ -139,13 +155,22 @@ impl<'a> Launch<'a> {
             probed.map_err(|error| LaunchError::new(Step::Probe, FailureKind::Probe, error.to_string()))
         };
         self.step(Step::Probe, Some(&plan), probing).await?;
-        let provisioning = self.provision(&plan, &sidecars.certificate, &canary, boundary);
-        let env = self.step(Step::Provision, Some(&plan), provisioning).await?;
+        let provisioning = async {
+            self.restore(&mut fetched, boundary).await?;
+            let prepared = self.provision(&plan, &sidecars.certificate, &canary, boundary).await?;
+            self.furnish(&plan, fetched, boundary).await?;
+            self.set_up(&plan, &prepared, boundary).await?;
+            Ok(prepared)
+        };
+        let prepared = self.step(Step::Provision, Some(&plan), self.unless_stopping(provisioning)).await?;
         if self.life.is_stopping() {
             let reason = "its launcher was stopped before the program ran";
             return Err(LaunchError::new(Step::Run, FailureKind::Internal, reason));
         }
-        let (pumps, desk) = self.step(Step::Run, Some(&plan), self.start(&plan, env, boundary)).await?;
+        self.note_session(&plan).map_err(|error| {
+            LaunchError::caused(Step::Run, FailureKind::Internal, "writing down what the session is", &error)
+        })?;
+        let (pumps, desk) = self.step(Step::Run, Some(&plan), self.start(&plan, prepared, boundary)).await?;
         let terminal = desk.map(|desk| self.world.terminals.list(&bottle, desk));
         tracing::info!(%bottle, request = %self.request.id, "the program runs");
         let notes = [boundary.notes(), sidecars.notes()].concat();
@@ -186,6 +211,9 @@ impl<'a> Launch<'a> {
             first_revision(bus, &change),
         );
         made.registered = Some(registered.map_err(|error| failed("recording the bottle", &error))?);
+        if let Some(resume) = self.request.resume.as_ref().filter(|resume| !resume.fresh) {
+            session::claim(bus, &world.clock, (self.request, resume), &plan.bottle).await?;
+        }
         match revision.map_err(|error| failed("asking the supervisor to store the policy", &error))? {
             Ok(revision) => Ok(revision),
             Err(reply) => {

@@ -25,6 +25,7 @@ pub mod probe;
 pub mod reconcile;
 mod record;
 pub mod service;
+pub mod session;
 mod sidecar;
 mod sidecars;
 pub mod state;
@@ -35,6 +36,7 @@ pub mod token;
 mod tools;
 mod trash;
 mod uplink;
+pub mod workspace;
 pub mod world;
 
 pub use config::LauncherConfig;

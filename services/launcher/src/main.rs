@@ -15,6 +15,7 @@ use launcher::backend::namespace::Namespace;
 use launcher::probe::ProbeReach;
 use launcher::world::nobody;
 use launcher::{Deps, Launcher, LauncherConfig};
+use manifest::{Home, Settings};
 
 /// Runs bottles for start requests from the bus.
 #[derive(Parser)]
@@ -52,7 +53,8 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
     let own = std::env::current_exe().context("finding this program")?;
     let programs = arguments.programs.or_else(|| own.parent().map(PathBuf::from)).unwrap_or_default();
-    let mut config = LauncherConfig::new(arguments.home, programs, arguments.bus);
+    let settings = Settings::load(&Home::at(arguments.home.clone()))?;
+    let mut config = LauncherConfig::new(arguments.home, programs, arguments.bus).with(&settings);
     config.concurrency = arguments.concurrency;
     config.targets = arguments.probe.targets();
     for needed in launcher::prerequisite::prerequisites(&config) {

@@ -7,16 +7,20 @@ use base::id::Slug;
 use bus::message::run::FailureKind;
 use bus::message::start::StartRequest;
 use bus::message::terminal::Terminal;
-use manifest::{Client, EnvValue, Home, Library, Preflight, Reach, Resolved, Selection};
+use manifest::{Client, EnvValue, Home, Library, Preflight, Reach, Resolved, Selection, Skill};
 
+use crate::client::is_told;
 use crate::client::program::{self, Found};
-use crate::client::{Conversation, is_told};
 use crate::host::HostEnvironment;
 use crate::limits::{self, Limits};
+use crate::session::{ResumePlan, SessionPlan};
 use crate::step::{LaunchError, Step};
+use crate::workspace::WorkspacePlan;
 
 /// The 16 ANSI colour names (L5).
 const COLORS: [&str; 8] = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
+/// Where a program without a place of its own for skills finds them.
+const SKILLS_INTO: &str = ".bot-bottle/skills";
 /// The longest label (L5).
 const LABEL_BYTES: usize = 64;
 
@@ -33,8 +37,6 @@ pub struct Plan {
     pub program: Found,
     /// What it is told to do, beside the agent's own prompt.
     pub task: Option<String>,
-    /// The conversation that it has.
-    pub conversation: Conversation,
     /// Shown in lists.
     pub label: String,
     /// An ANSI colour name.
@@ -47,6 +49,16 @@ pub struct Plan {
     pub env: BTreeMap<String, String>,
     /// The terminal that the program is started at; none for a headless run.
     pub terminal: Option<Terminal>,
+    /// What is in the workspace; it is empty unless given.
+    pub workspace: Option<WorkspacePlan>,
+    /// What is copied from the home's skills folder.
+    pub skills: Vec<Skill>,
+    /// Where to, below the agent's home.
+    pub skills_into: String,
+    /// The session, if the provider has any.
+    pub session: Option<SessionPlan>,
+    /// The session that goes on, or that is left for a fresh one.
+    pub resume: Option<ResumePlan>,
     /// What the operator asked for and does not get, one sentence each.
     pub notes: Vec<String>,
 }
@@ -56,6 +68,32 @@ impl Plan {
     #[must_use]
     pub fn preflight(&self) -> Preflight {
         Preflight::from(&self.resolved)
+    }
+
+    /// The same plan for a session that goes on, or for a fresh one in its place.
+    ///
+    /// # Errors
+    /// The bottles have no sessions any more, or another provider's.
+    pub(crate) fn resuming(mut self, resume: Option<ResumePlan>) -> Result<Self, LaunchError> {
+        let Some(resume) = resume else { return Ok(self) };
+        let wrong = |reason: String| LaunchError::new(Step::Resolve, FailureKind::Session, reason);
+        match &resume.session {
+            Some(resumed) => {
+                let without = || wrong(format!("the bottles of {} have no sessions any more", resume.bottle));
+                let session = self.session.take().ok_or_else(without)?;
+                self.session = Some(session.resumed(resumed).map_err(wrong)?);
+            }
+            None => {
+                self.notes.push(format!("a fresh session, with the agent and bottles of {}", resume.bottle));
+            }
+        }
+        self.resume = Some(resume);
+        Ok(self)
+    }
+
+    /// Whether the program goes on with a session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.resume.as_ref().is_some_and(|resume| resume.session.is_some())
     }
 }
 
@@ -74,17 +112,23 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
     let resolved = library.resolve(&selection).map_err(|error| wrong(base::error::chain(&error)))?;
     let client = client(&resolved, request).map_err(wrong)?;
     let program = program::find(&client, host)
-        .map_err(|reason| LaunchError::new(Step::Resolve, FailureKind::Prerequisite, reason))?;
+        .map_err(|missing| LaunchError::new(Step::Resolve, FailureKind::Prerequisite, missing.to_string()))?;
     let env = environment(&resolved, host).map_err(wrong)?;
+    let workspace = request.workspace.as_ref().map(|asked| WorkspacePlan::of(asked, &resolved));
+    let skills = resolved.skills.iter().map(|name| home.skill(name)).collect::<Result<_, _>>();
     Ok(Plan {
         bottle: Slug::random(&request.agent),
         limits: limits(&resolved.bottle.limits),
         wall: resolved.bottle.limits.wall_time.map_or(limits::WALL, manifest::WallTime::duration),
         notes: notes(&resolved),
         terminal: request.terminal.clone(),
+        workspace: workspace.transpose().map_err(wrong)?,
+        skills: skills.map_err(|error| wrong(error.to_string()))?,
+        skills_into: client.skills.clone().unwrap_or_else(|| SKILLS_INTO.to_owned()),
+        session: SessionPlan::of(&client),
+        resume: None,
         color,
         label,
-        conversation: Conversation::new(&client),
         client,
         program,
         task: request.task.clone(),
@@ -95,12 +139,6 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
 
 fn unsupported(request: &StartRequest) -> Option<String> {
     match request {
-        StartRequest { workspace: Some(_), .. } => {
-            Some("this release cannot check a workspace out: leave `workspace` away".to_owned())
-        }
-        StartRequest { resume: Some(_), .. } => {
-            Some("this release cannot resume a session: leave `resume` away".to_owned())
-        }
         StartRequest { backend: Some(name), .. } if backend(name).is_err() => backend(name).err(),
         StartRequest { terminal: Some(terminal), .. } => terminal.flaw(),
         _ => None,
@@ -181,14 +219,10 @@ fn limits(given: &manifest::Limits) -> Limits {
     }
 }
 
-/// What the operator should know: the manifest's warnings, and what this release does not do with it.
+/// What the operator should know: the manifest's warnings.
 #[must_use]
 pub fn notes(resolved: &Resolved) -> Vec<String> {
-    let mut notes = resolved.warnings.clone();
-    if !resolved.skills.is_empty() {
-        notes.push("skills: this release does not copy skills into the bottle".to_owned());
-    }
-    notes
+    resolved.warnings.clone()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the host must provide, each with its exact cure (L11).
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,7 +11,7 @@ use crate::tools::{self, GateTools};
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Prerequisite {
     /// What: `bubblewrap`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What was found: a version, or that it works.
     pub found: Result<String, Missing>,
 }
@@ -42,16 +43,16 @@ pub fn prerequisites(config: &LauncherConfig) -> Vec<Prerequisite> {
         Err(_) => Err(missing("not tried without bubblewrap", "install bubblewrap first")),
     };
     vec![
-        Prerequisite { name: "bubblewrap", found: bubblewrap },
-        Prerequisite { name: "user namespaces", found: namespaces },
-        Prerequisite { name: "bot-bottle-init", found: program(&config.init()) },
-        Prerequisite { name: "bot-bottle-egress", found: program(&config.egress()) },
-        Prerequisite { name: "bot-bottle-door", found: program(&config.door()) },
-        Prerequisite { name: "bot-bottle-gitgate", found: program(&config.gitgate()) },
-        Prerequisite { name: "bot-bottle-deploy-keys", found: program(&config.deploy_keys()) },
-        Prerequisite { name: "git", found: git() },
-        Prerequisite { name: "gitleaks", found: gitleaks(config) },
-        Prerequisite { name: "home", found: home(&config.home) },
+        Prerequisite { name: "bubblewrap".into(), found: bubblewrap },
+        Prerequisite { name: "user namespaces".into(), found: namespaces },
+        Prerequisite { name: "bot-bottle-init".into(), found: program(&config.init()) },
+        Prerequisite { name: "bot-bottle-egress".into(), found: program(&config.egress()) },
+        Prerequisite { name: "bot-bottle-door".into(), found: program(&config.door()) },
+        Prerequisite { name: "bot-bottle-gitgate".into(), found: program(&config.gitgate()) },
+        Prerequisite { name: "bot-bottle-deploy-keys".into(), found: program(&config.deploy_keys()) },
+        Prerequisite { name: "git".into(), found: git() },
+        Prerequisite { name: "gitleaks".into(), found: gitleaks(config) },
+        Prerequisite { name: "home".into(), found: home(&config.home) },
     ]
 }
 

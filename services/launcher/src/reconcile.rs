@@ -1,11 +1,14 @@
 //! Removing what dead launchers left (invariant 10).
 
+mod rescue;
+
 use base::clock::Clock;
 use base::id::Slug;
 use bus::layout::{BOTTLES, REMEMBERED};
 use bus::message::record::BottleState;
 use bus::{Bus, BusError, Value};
 
+use self::rescue::{Rescued, rescue};
 use crate::backend::Backend;
 use crate::config::LauncherConfig;
 use crate::gitgate;
@@ -32,6 +35,8 @@ pub enum ReconcileError {
 pub struct Reconciled {
     /// Bottles whose remains on this host were removed.
     pub removed: Vec<Slug>,
+    /// Bottles whose transcripts were stored before that.
+    pub transcripts: Vec<Slug>,
     /// Bottles whose record was live and is now `lost`.
     pub lost: Vec<Slug>,
     /// What could not be removed and why, one sentence each; it is tried again the next time.
@@ -59,8 +64,12 @@ pub async fn reconcile(
         }
     }
     for bottle in left {
-        match remove(config, backend, &bottle).await {
-            Ok(()) => done.removed.push(bottle),
+        match remove(config, backend, bus, &bottle).await {
+            Ok(Rescued::Never) => {}
+            Ok(rescued) => {
+                done.transcripts.extend((rescued == Rescued::Stored).then(|| bottle.clone()));
+                done.removed.push(bottle);
+            }
             Err(reason) => done.remains.push(reason),
         }
     }
@@ -76,14 +85,24 @@ pub async fn reconcile(
     Ok(done)
 }
 
-async fn remove(config: &LauncherConfig, backend: &dyn Backend, bottle: &Slug) -> Result<(), String> {
+async fn remove(
+    config: &LauncherConfig,
+    backend: &dyn Backend,
+    bus: Option<(&Bus, &Clock)>,
+    bottle: &Slug,
+) -> Result<Rescued, String> {
     // Whatever the forge says, no process of the bottle stays.
     let revoked = gitgate::revoke(backend, config, bottle).await;
     // The state holds the record of what was made: it goes last.
     backend.destroy(bottle).await.map_err(|error| base::error::chain(&error))?;
+    let state = config.state().of(bottle);
+    let rescued = rescue(bus, bottle, &state).await?;
     revoked?;
-    let removed = config.state().of(bottle).remove().await;
-    removed.map_err(|error| format!("cannot remove the state of {bottle}: {error}"))
+    if rescued == Rescued::Never {
+        return Ok(rescued);
+    }
+    let removed = state.remove().await;
+    removed.map(|()| rescued).map_err(|error| format!("cannot remove the state of {bottle}: {error}"))
 }
 
 /// Brings the registry up to date with what this home still has of its bottles: one that was live is `lost`, and one that
@@ -115,10 +134,14 @@ pub async fn update_registry(
             add_note(&mut value, "its launcher died");
             lost.push(value.bottle.clone());
         }
-        match has_state {
-            true => bucket.update(&key, &value, revision).await?,
-            false => bucket.update_for(&key, &value, revision, REMEMBERED).await?,
+        let written = match has_state {
+            true => bucket.update(&key, &value, revision).await,
+            false => bucket.update_for(&key, &value, revision, REMEMBERED).await,
         };
+        // Somebody just took the next turn of its session, or noted its launcher's death.
+        if !matches!(written, Err(BusError::Conflict { .. })) {
+            written?;
+        }
     }
     Ok(lost)
 }

@@ -73,6 +73,7 @@ impl Registered {
             updated_at: now,
             code: None,
             note: (!plan.notes.is_empty()).then(|| plan.notes.join("; ")),
+            session: plan.session.as_ref().map(|session| session.record(plan.resume.as_ref())),
         };
         let revision = bus.bucket(&BOTTLES).create(plan.bottle.as_str(), &record).await?;
         Ok(Self { bus: bus.clone(), clock: clock.clone(), record, revision })

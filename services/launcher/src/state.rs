@@ -112,6 +112,12 @@ impl StateDir {
         self.0.join(format!("{sidecar}.log"))
     }
 
+    /// What its session is, as long as that is to be stored; see [`crate::session`].
+    #[must_use]
+    pub fn session(&self) -> PathBuf {
+        self.0.join("session.json")
+    }
+
     /// Who launched this bottle; there as long as something of it may exist.
     #[must_use]
     pub fn owner(&self) -> PathBuf {

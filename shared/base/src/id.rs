@@ -105,6 +105,12 @@ id! {
     "^[A-Za-z0-9_-]{1,64}$"
 }
 id! {
+    /// A workspace that was uploaded for a start request.
+    WorkspaceId, "workspace id", is_token,
+    "1 to 64 of A-Z, a-z, 0-9, hyphen and underscore",
+    "^[A-Za-z0-9_-]{1,64}$"
+}
+id! {
     /// A proposal that waits for a person, or was answered.
     ProposalId, "proposal id", is_token,
     "1 to 64 of A-Z, a-z, 0-9, hyphen and underscore",
@@ -177,7 +183,7 @@ macro_rules! sortable {
         }
     )*};
 }
-sortable!(RequestId, LauncherId, ProposalId, ExchangeId, ClientId);
+sortable!(RequestId, LauncherId, WorkspaceId, ProposalId, ExchangeId, ClientId);
 
 #[cfg(test)]
 mod tests {

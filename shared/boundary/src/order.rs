@@ -5,6 +5,8 @@
 //! launcher ◀─ Bound ── init
 //! launcher ── Exec ──▶ init                       any number of times: the probe, provisioning
 //! launcher ◀─ Done ─── init
+//! launcher ── Unpack + archive ──▶ init           likewise: what an agent or a person packed becomes files
+//! launcher ◀─ Unpacked ── init
 //! launcher ── Run + stdin, stdout, stderr ──▶ init
 //! launcher ◀─ Started ── init                     and init takes no further order
 //!    or
@@ -44,6 +46,19 @@ pub enum Order {
         input: String,
         /// Milliseconds until it and its process group are killed.
         deadline_ms: u64,
+    },
+    /// Unpack the archive that is this frame's one descriptor, with the agent's rights: whoever made it has no others.
+    Unpack {
+        /// A directory inside the bottle, as an absolute path, that everything stays below.
+        root: String,
+        /// Below that, where the archive goes; made where it is missing. Empty for the directory itself.
+        into: String,
+        /// Whether symbolic links are made; otherwise one is a failure.
+        links: bool,
+        /// The most bytes that all files may have.
+        bytes: u64,
+        /// The most files, directories and links that there may be.
+        entries: u64,
     },
     /// Start the agent's program with the three descriptors of this frame as its standard streams.
     Run {
@@ -86,6 +101,13 @@ pub enum Answer {
         stdout: String,
         /// The beginning of its standard error, likewise.
         stderr: String,
+    },
+    /// The archive was unpacked whole.
+    Unpacked {
+        /// How many files it had.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
     },
     /// The agent's program runs.
     Started,

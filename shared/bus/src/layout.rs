@@ -179,8 +179,29 @@ pub const BUCKETS: &[BucketSpec] = &[
     BucketSpec { age: Some(DAY.saturating_mul(90)), ..BucketSpec::new("requests") },
 ];
 
-/// The object store of session transcripts.
+/// The object store of session transcripts, each under the bottle's name (L7). They stay as long as what happened can be
+/// looked up; the record of a bottle that has one stays at least as long.
 pub const TRANSCRIPTS: &str = "transcripts";
+/// The object store of workspaces that were uploaded for a start request (L9).
+pub const WORKSPACES: &str = "workspaces";
+
+/// An object store and what it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectsSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// How long an object stays.
+    pub age: Duration,
+    /// The size of the store; none is no limit. An object that does not fit any more is refused.
+    pub bytes: Option<i64>,
+}
+
+/// Every object store.
+pub const OBJECTS: &[ObjectsSpec] = &[
+    ObjectsSpec { name: TRANSCRIPTS, age: REMEMBERED, bytes: None },
+    // Whoever uploads one removes it once its run is over; what was left by somebody who could not goes by itself.
+    ObjectsSpec { name: WORKSPACES, age: DAY.saturating_mul(7), bytes: Some(2 * GIB) },
+];
 
 /// For how long a second publication with the same id is recognised.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(10 * 60);

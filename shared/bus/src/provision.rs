@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::connection::Bus;
 use crate::layout::{
-    BUCKETS, BucketSpec, DUPLICATE_WINDOW, Keep, Layout, Queue, STREAMS, StreamSpec, TRANSCRIPTS,
+    BUCKETS, BucketSpec, DUPLICATE_WINDOW, Keep, Layout, OBJECTS, ObjectsSpec, Queue, STREAMS, StreamSpec,
 };
 
 /// Why the streams are not what they should be.
@@ -55,7 +55,9 @@ pub async fn provision(bus: &Bus, layout: &Layout) -> Result<(), ProvisionError>
     for spec in BUCKETS {
         ensure_stream(&context, bucket(spec, copies)).await?;
     }
-    ensure_stream(&context, objects(TRANSCRIPTS, copies)).await?;
+    for spec in OBJECTS {
+        ensure_stream(&context, objects(spec, copies)).await?;
+    }
     for queue in &layout.queues {
         ensure_consumer(&context, queue, copies).await?;
     }
@@ -171,11 +173,14 @@ fn bucket(spec: &BucketSpec, copies: usize) -> Config {
     }
 }
 
-fn objects(name: &str, copies: usize) -> Config {
+fn objects(spec: &ObjectsSpec, copies: usize) -> Config {
+    let name = spec.name;
     Config {
+        max_age: spec.age,
         discard: DiscardPolicy::New,
         allow_rollup: true,
         allow_message_ttl: true,
+        max_bytes: spec.bytes.unwrap_or(-1),
         ..common(format!("OBJ_{name}"), vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")], copies)
     }
 }

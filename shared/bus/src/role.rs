@@ -12,7 +12,7 @@
 use std::fmt;
 
 use crate::layout::{
-    AUDIT, BUCKETS, DISPATCHER, EVENTS, LAUNCHERS, OUTPUT, PROPOSALS, Queue, STREAMS, TRANSCRIPTS,
+    AUDIT, BUCKETS, DISPATCHER, EVENTS, LAUNCHERS, OUTPUT, PROPOSALS, Queue, STREAMS, TRANSCRIPTS, WORKSPACES,
 };
 
 /// A role on the bus.
@@ -163,7 +163,7 @@ fn launcher() -> Template {
     .answers()
     .takes(&LAUNCHERS)
     .reads_buckets(&["bottles", "launchers", "requests"])
-    .reads_objects()
+    .reads_objects(&[TRANSCRIPTS, WORKSPACES])
 }
 
 fn dispatcher() -> Template {
@@ -176,12 +176,19 @@ fn dispatcher() -> Template {
 fn operator() -> Template {
     let buckets: Vec<&str> = BUCKETS.iter().map(|spec| spec.name).collect();
     Template::of(
-        &["bottle.start", "bottle.stop.*", "bottle.terminal.*", "policy.change", "proposal.decide"],
+        &[
+            "bottle.start",
+            "bottle.stop.*",
+            "bottle.terminal.*",
+            "policy.change",
+            "proposal.decide",
+            "$O.workspaces.>",
+        ],
         &["policy.changed.*", "policy.running.*"],
     )
     .hears(&[EVENTS, OUTPUT, PROPOSALS, AUDIT])
     .reads_buckets(&buckets)
-    .reads_objects()
+    .reads_objects(&[TRANSCRIPTS, WORKSPACES])
 }
 
 impl Template {
@@ -230,9 +237,11 @@ impl Template {
         self
     }
 
-    fn reads_objects(mut self) -> Self {
-        self.publish.push(format!("$JS.API.DIRECT.GET.OBJ_{TRANSCRIPTS}"));
-        self.subscribe.push(format!("$O.{TRANSCRIPTS}.>"));
+    fn reads_objects(mut self, stores: &[&str]) -> Self {
+        for store in stores {
+            self.publish.push(format!("$JS.API.DIRECT.GET.OBJ_{store}"));
+            self.subscribe.push(format!("$O.{store}.>"));
+        }
         self
     }
 }

@@ -100,4 +100,6 @@ pub struct Agent {
     pub prompt: String,
     /// Where `bottle` stands.
     pub bottle_at: Place,
+    /// Where `skills` stands in its file.
+    pub skills_at: Place,
 }

@@ -24,6 +24,7 @@ pub mod schema;
 mod semantics;
 pub mod settings;
 mod shape;
+pub mod skills;
 mod tree;
 
 pub use agent::{Agent, Origin};
@@ -36,7 +37,8 @@ pub use limits::{ByteSize, Cpus, Limits, WallTime};
 pub use load::{parse_agent, parse_bottle};
 pub use preflight::Preflight;
 pub use problem::{FileProblem, FileProblems, Place, Warning};
-pub use provider::{AgentProvider, Client, PromptMode, ProviderOptions};
+pub use provider::{AgentProvider, Client, PromptMode, ProviderOptions, SessionFiles};
 pub use report::Report;
 pub use resolve::{Claim, Claimant, EffectiveBottle, GitIdentity, ResolveError, Resolved, Selection};
 pub use settings::{ProposalLimits, Settings};
+pub use skills::{SKILL_RULES, Skill, SkillError};

@@ -52,7 +52,9 @@ pub fn parse_agent(name: AgentName, origin: Origin, path: &Path, text: &str) -> 
     let document = split(text).map_err(|error| FileProblems::whole(path, error.to_string()))?;
     let read = read::<AgentFile>(path, &document, &AGENT_SCHEMA, advise_agent, check_agent)?;
     let bottle_at = read.root.locate(&KeyPath::root().key("bottle"));
-    Ok(Agent { name, origin, file: read.file, prompt: document.body.to_owned(), bottle_at })
+    let skills_at = read.root.locate(&KeyPath::root().key("skills"));
+    let prompt = document.body.to_owned();
+    Ok(Agent { name, origin, file: read.file, prompt, bottle_at, skills_at })
 }
 
 /// Reads a bottle's kept grants. `path` is only named in problems.

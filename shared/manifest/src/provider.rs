@@ -45,9 +45,21 @@ pub struct ProviderOptions {
     /// For `command`: how the program gets what it is told; `stdin` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptMode>,
+    /// For `command`: what of the agent's home makes up a session that can be resumed; it cannot be unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionFiles>,
     /// The template's own options, each one text, number or truth; `docs/providers.md` lists those of the built-in ones.
     #[serde(flatten)]
     pub settings: BTreeMap<String, String>,
+}
+
+/// What of the agent's home makes up a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionFiles {
+    /// Files and directories of the agent's home, as relative paths; the agent finds them again when it is resumed.
+    #[schemars(length(min = 1, max = 16))]
+    pub paths: Vec<String>,
 }
 
 /// How a program gets what it is told: the agent's prompt, an empty line, and the task.
@@ -88,6 +100,7 @@ impl AgentProvider {
                 program: None,
                 argv: None,
                 prompt: None,
+                session: None,
                 settings: BTreeMap::new(),
             },
         }
@@ -99,6 +112,15 @@ impl AgentProvider {
         match self {
             Self::Template(_) => &[],
             Self::Options(options) => options.argv.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// What makes up a session, where the file says it.
+    #[must_use]
+    pub fn session(&self) -> Option<&SessionFiles> {
+        match self {
+            Self::Template(_) => None,
+            Self::Options(options) => options.session.as_ref(),
         }
     }
 }

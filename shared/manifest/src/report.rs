@@ -13,6 +13,7 @@ use crate::library::{Library, Reach};
 use crate::problem::{FileProblem, Place, Warning, inert_path};
 use crate::resolve::ResolveError;
 use crate::settings::Settings;
+use crate::skills::SkillError;
 
 /// What `config check` found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +57,7 @@ impl Report {
                 Ok(agent) => {
                     let path = agent_path(&library, agent);
                     report.problems.extend(agent_links(&library, agent, &path));
+                    report.problems.extend(agent_skills(&library, agent, &path));
                     report.files.push(path);
                 }
                 Err(broken) => {
@@ -64,6 +66,7 @@ impl Report {
                 }
             }
         }
+        report.problems.extend(broken_skills(library.home()));
         report
     }
 
@@ -115,6 +118,36 @@ fn agent_links(library: &Library, agent: &Agent, path: &Path) -> Option<FileProb
     );
     let message = format!("there is no bottle {name}; {advice}");
     Some(FileProblem { path: path.to_owned(), place: agent.bottle_at, key: "bottle".to_owned(), message })
+}
+
+/// Skills that it names and that are not there; what is wrong with one is said once, at its own directory.
+fn agent_skills(library: &Library, agent: &Agent, path: &Path) -> Vec<FileProblem> {
+    let missing = agent.file.skills.iter().filter_map(|name| match library.home().skill(name) {
+        Err(error @ SkillError::Unknown { .. }) => Some(error.to_string()),
+        _ => None,
+    });
+    let problem = |message| FileProblem {
+        path: path.to_owned(),
+        place: agent.skills_at,
+        key: "skills".to_owned(),
+        message,
+    };
+    missing.map(problem).collect()
+}
+
+fn broken_skills(home: &Home) -> Vec<FileProblem> {
+    let skills = home.skill_names().into_iter();
+    let broken = skills.filter_map(|name| match home.skill(&name) {
+        Err(SkillError::Broken { reason, .. }) => Some((name, reason)),
+        _ => None,
+    });
+    let problem = |(name, message): (String, String)| FileProblem {
+        path: home.skills().join(name),
+        place: Place::START,
+        key: String::new(),
+        message,
+    };
+    broken.map(problem).collect()
 }
 
 fn link_problems(error: ResolveError, path: &Path, key: &str, place: Place) -> Vec<FileProblem> {

@@ -1,6 +1,7 @@
 //! What a schema cannot say: names, addresses and keys that make sense, alone and together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
 
 use policy::problem::{KeyPath, Problems};
 use policy::token::is_env_name;
@@ -10,7 +11,7 @@ use crate::agent::AgentFile;
 use crate::bottle::BottleFile;
 use crate::env::EnvValue;
 use crate::git::{Repo, RepoKey};
-use crate::provider::{AgentProvider, Client, builtin, is_name};
+use crate::provider::{AgentProvider, Client, SessionFiles, builtin, is_name};
 
 mod git;
 
@@ -19,6 +20,7 @@ const VARIABLES: usize = 256;
 const VALUE: usize = 32 * 1024;
 const SKILLS: usize = 64;
 const ARGUMENTS: usize = 256;
+const SESSION_PATHS: usize = 16;
 
 pub(crate) fn check_bottle(file: &BottleFile, problems: &mut Problems) {
     let root = KeyPath::root();
@@ -92,6 +94,9 @@ fn check_provider(provider: &AgentProvider, at: &KeyPath, problems: &mut Problem
         let at = if matches!(provider, AgentProvider::Template(_)) { at.clone() } else { at.key("template") };
         problems.push(&at, "a template's name is a lower-case letter, then letters, digits and hyphens");
     }
+    if let Some(session) = provider.session() {
+        check_session(session, &at.key("session").key("paths"), problems);
+    }
     let argv = provider.argv();
     if argv.len() > ARGUMENTS || argv.iter().any(|argument| argument.contains('\0')) {
         let message = format!("at most {ARGUMENTS} arguments, without NUL characters");
@@ -101,6 +106,19 @@ fn check_provider(provider: &AgentProvider, at: &KeyPath, problems: &mut Problem
     if let Some(file) = builtin::get(name) {
         for problem in Client::of(file, &provider.options(), true).err().into_iter().flatten() {
             problems.push(&problem.at, problem.message);
+        }
+    }
+}
+
+fn check_session(session: &SessionFiles, at: &KeyPath, problems: &mut Problems) {
+    if session.paths.is_empty() || session.paths.len() > SESSION_PATHS {
+        problems.push(at, format!("a session has 1 to {SESSION_PATHS} paths"));
+    }
+    for (index, path) in session.paths.iter().enumerate().take(SESSION_PATHS) {
+        let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        if path.is_empty() || path.len() > 1024 || path.contains('\0') || !plain {
+            let message = "a path below the agent's home, without `..` and not beginning with a slash";
+            problems.push(&at.item(index), message);
         }
     }
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::home::{Home, Links, read};
-use crate::limits::WallTime;
+use crate::limits::{ByteSize, WallTime};
 use crate::load::parse_settings;
 use crate::problem::FileProblems;
 
@@ -24,6 +24,9 @@ pub struct Settings {
     /// How much a bottle may ask, and how long what it asks for waits.
     #[serde(skip_serializing_if = "ProposalLimits::is_default")]
     pub proposals: ProposalLimits,
+    /// The most that the transcript of one session may hold; `1G` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transcript_limit: Option<ByteSize>,
 }
 
 /// How much a bottle may ask a person; what is absent has the supervisor's own limit.

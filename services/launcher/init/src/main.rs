@@ -14,6 +14,7 @@ mod rights;
 mod serve;
 mod sys;
 mod terminal;
+mod unpack;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use boundary::order::{Answer, Order};
 use boundary::{Channel, ChannelError};
 
-use crate::{agent, bind, exec, rights, terminal};
+use crate::{agent, bind, exec, rights, terminal, unpack};
 
 /// How long the launcher may be silent. It normally says everything within milliseconds, but a person may be asked
 /// something between two orders; when it dies the channel closes at once.
@@ -53,6 +53,11 @@ fn serve_orders(channel: &mut Channel) -> Result<Child, ChannelError> {
                 let answer = exec::exec(&command, &input, deadline)
                     .unwrap_or_else(|e| Answer::Failed { reason: format!("cannot run a command: {e}") });
                 channel.send(&answer, &[])?;
+            }
+            Order::Unpack { root, into, links, bytes, entries } => {
+                let rules = unpack::Rules { root, into, links, bytes, entries };
+                let answer = unpack::unpack(&rules, descriptors);
+                channel.send(&answer.unwrap_or_else(|reason| Answer::Failed { reason }), &[])?;
             }
             Order::Run { command } => match start(&command, descriptors) {
                 Ok(agent) => {

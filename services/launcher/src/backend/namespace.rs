@@ -9,6 +9,7 @@ mod arguments;
 mod boundary;
 mod launch;
 mod owned;
+mod placing;
 mod seccomp;
 mod sidecar;
 mod sidecar_box;

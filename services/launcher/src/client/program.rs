@@ -7,6 +7,7 @@ use manifest::Client;
 use manifest::provider::client::Program;
 
 use crate::host::HostEnvironment;
+use crate::prerequisite::Missing;
 
 /// Where programs of the host that a bottle does not see otherwise are shown in it.
 const PROGRAMS: &str = "/opt/bot-bottle";
@@ -32,13 +33,15 @@ pub struct Found {
 /// Finds the program of a client.
 ///
 /// # Errors
-/// It is not there, or cannot be run; the text says what to do.
-pub fn find(client: &Client, host: &HostEnvironment) -> Result<Found, String> {
+/// It is not there, or cannot be run.
+pub fn find(client: &Client, host: &HostEnvironment) -> Result<Found, Missing> {
     let (name, path) = match &client.program {
         Program::Words(words) => return Ok(Found { words: words.clone(), mount: None }),
         Program::At(path) => {
-            let path = usable(path)
-                .map_err(|why| format!("the program of {}: {} {why}", client.provider, path.display()))?;
+            let problem = |why| format!("the program of {}: {} {why}", client.provider, path.display());
+            let cure = "name a program that everybody may read and run";
+            let path =
+                usable(path).map_err(|why| Missing { problem: problem(why), cure: cure.to_owned() })?;
             (client.provider.clone(), path)
         }
         Program::Named { name, install } => {
@@ -51,13 +54,18 @@ pub fn find(client: &Client, host: &HostEnvironment) -> Result<Found, String> {
     Ok(show(&name, &path))
 }
 
-fn missing(client: &Client, name: &str, install: Option<&str>) -> String {
-    let install = install.map_or_else(String::new, |install| format!(" (`{install}`)"));
-    format!(
-        "the provider {} needs the program {name}, which is in no directory of the launcher's PATH, nor in ~/.local/bin: \
-         install it{install}, or name it: `agent_provider: {{template: {}, program: /path/to/{name}}}`",
-        client.provider, client.provider
-    )
+fn missing(client: &Client, name: &str, install: Option<&str>) -> Missing {
+    let provider = &client.provider;
+    let install = install.map_or_else(String::new, |install| format!(" with `{install}`"));
+    Missing {
+        problem: format!(
+            "the provider {provider} needs the program {name}, which is in no directory of the launcher's PATH, nor in \
+             ~/.local/bin"
+        ),
+        cure: format!(
+            "install it{install}, or name it: `agent_provider: {{template: {provider}, program: /path/to/{name}}}`"
+        ),
+    }
 }
 
 /// Where programs are looked for, in order.
@@ -169,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_missing_or_private_is_said_with_its_cure() {
         let folder = tempfile::tempdir().unwrap();
-        let error = find(&client("claude"), &host(folder.path())).unwrap_err();
+        let error = find(&client("claude"), &host(folder.path())).unwrap_err().to_string();
         assert!(error.contains("needs the program claude") && error.contains("npm install"), "{error}");
         let private = folder.path().join("claude");
         file(&private, 0o700);
@@ -177,6 +185,6 @@ mod tests {
             &client(&format!("{{template: claude, program: {}}}", private.display())),
             &host(folder.path()),
         );
-        assert!(error.unwrap_err().contains("cannot be run by everybody"));
+        assert!(error.unwrap_err().to_string().contains("cannot be run by everybody"));
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn values(
     let instructions = plan.client.instructions.as_ref().map(|told| format!("{AGENT_HOME}/{}", told.file));
     let mut values = Values::new();
     for (name, value) in [
-        ("session", plan.conversation.id.clone().unwrap_or_default()),
+        ("session", plan.session.as_ref().and_then(|session| session.id.clone()).unwrap_or_default()),
         ("instructions", instructions.unwrap_or_default()),
         // By name: NO_PROXY has it.
         ("door", format!("http://supervise:{DOOR_PORT}/")),

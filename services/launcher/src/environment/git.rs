@@ -35,6 +35,14 @@ fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// Whether an address leads to the repository at `url` by way of the gate: with `.git` at its end or without, as the gate
+/// takes it.
+pub(crate) fn is_address_of(url: &str, address: &str) -> bool {
+    let bare = address.strip_suffix('/').unwrap_or(address);
+    let bare = bare.strip_suffix(".git").unwrap_or(bare);
+    forms(url).iter().any(|form| form == bare || form == address)
+}
+
 /// The ways in which people write one repository's address, each without `.git` at its end: git compares beginnings, and
 /// the gate takes the name with that ending and without.
 fn forms(url: &str) -> BTreeSet<String> {
@@ -86,6 +94,27 @@ impl<'a> Address<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_a_repositorys_or_not() {
+        let url = "ssh://git@forge.example.org:2222/team/tools.git";
+        for good in [url, "https://forge.example.org/team/tools", "git@forge.example.org:team/tools.git"] {
+            assert!(is_address_of(url, good), "{good}");
+        }
+        for bad in [
+            "https://forge.example.org/team/tools-private",
+            "https://forge.example.org/team/tools/../private",
+            "https://forge.example.org/team/tools.git/../private.git",
+            "https://forge.example.org:8443/team/tools",
+            "https://evil.example/team/tools",
+            "--upload-pack=x",
+            "file:///etc",
+            "ext::sh -c x",
+            "",
+        ] {
+            assert!(!is_address_of(url, bad), "{bad}");
+        }
+    }
 
     #[test]
     fn every_form_of_an_address_leads_to_the_gate() {

@@ -27,7 +27,7 @@ pub(super) struct Prepared {
 }
 
 impl Launch<'_> {
-    /// Step 6.
+    /// The middle of step 6: certificates, and the program's files.
     pub(super) async fn provision(
         &self,
         plan: &Plan,
@@ -46,8 +46,10 @@ impl Launch<'_> {
         let home =
             |path: &str, content| BottleFile { place: Place::Home, path: PathBuf::from(path), content };
         files.push(home(".gitconfig", git_config(plan).into_bytes()));
-        // The one file in it tells the agent where it is; the directory is what matters.
-        files.push(home("workspace/.keep", Vec::new()));
+        if plan.workspace.is_none() {
+            // The one file in it tells the agent where it is; the directory is what matters.
+            files.push(home("workspace/.keep", Vec::new()));
+        }
         files.extend(client::files(plan, &values).map_err(refused)?);
         let copied = boundary.copy_in(files).await;
         copied.map_err(|error| failed("putting files into the bottle", &error))?;
@@ -59,9 +61,20 @@ impl Launch<'_> {
                 env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
+        env.extend(plan.session.iter().flat_map(|session| session.environment(plan.is_resumed())));
         env.insert(canary.name.to_owned(), canary.value.expose().to_owned());
-        client::prepare(plan, &values, &env, boundary).await.map_err(refused)?;
         Ok(Prepared { values, env })
+    }
+
+    /// The last part of step 6: the program's own commands, with everything in its place.
+    pub(super) async fn set_up(
+        &self,
+        plan: &Plan,
+        Prepared { values, env }: &Prepared,
+        boundary: &mut Box<dyn Boundary>,
+    ) -> Result<(), LaunchError> {
+        let done = client::prepare(plan, values, env, boundary).await;
+        done.map_err(|reason| LaunchError::new(Step::Provision, FailureKind::Provision, reason))
     }
 
     /// Step 7.

@@ -9,6 +9,7 @@ use bus::message::{Message, Version};
 use bus::{BusError, Link};
 
 use super::live::Ended;
+use super::snapshot::keep_for;
 use super::{Launch, Running, made};
 use crate::client::{self, Ending};
 use crate::record::{Owner, add_note};
@@ -50,9 +51,18 @@ impl Launch<'_> {
             login: &plan.client.login,
         });
         let is_clean = ended.reason == ExitReason::Completed && ended.code == 0 && failure.is_none();
-        let state = match gone {
-            true => keep(&self.world.config.state().of(&plan.bottle), is_clean || ended.hand_back).await,
-            false => StateKept::Kept,
+        let told = said.answer.as_ref().and_then(|answer| answer.session.clone());
+        let session = plan.session.as_ref().and_then(|session| session.id.clone().or(told));
+        let transcript = self.snapshot(&plan, session.as_ref(), &mut registered).await;
+        let note = transcript.as_ref().err().map(|lost| base::error::chain(lost));
+        if let Some(note) = &note {
+            tracing::error!(bottle = %plan.bottle, reason = note, "a transcript was not stored; the state is kept");
+        }
+        let directory = self.world.config.state().of(&plan.bottle);
+        let state = match (gone, &transcript) {
+            (true, Ok(_)) => keep(&directory, is_clean || ended.hand_back).await,
+            (true, Err(lost)) => keep_for(lost, &directory),
+            (false, _) => StateKept::Kept,
         };
         let exited = Exited {
             v: Version,
@@ -60,16 +70,20 @@ impl Launch<'_> {
             request: self.request.id.clone(),
             reason: ended.reason,
             code: ended.code,
-            session: said.answer.as_ref().and_then(|answer| answer.session.clone()).or(plan.conversation.id),
-            transcript: None,
+            session,
+            transcript: transcript.unwrap_or_default(),
             result: said.result(),
             failure,
+            note: note.clone(),
             state,
             at: self.world.clock.now(),
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         };
         let recorded = registered.end(state, |record| {
             record.code = Some(ended.code);
+            if let Some(note) = &note {
+                add_note(record, note);
+            }
             record.state = if ended.hand_back { BottleState::Lost } else { BottleState::Exited };
             if ended.hand_back {
                 add_note(record, made::HANDED_BACK);
@@ -91,7 +105,7 @@ impl Launch<'_> {
 impl Launch<'_> {
     /// Waits for the bus, or for the launcher's stop: the last records of a bottle and its end are for the bus, and only
     /// a launcher that is to end cannot wait for it.
-    async fn bus_or_stop(&self) {
+    pub(super) async fn bus_or_stop(&self) {
         let mut link = self.bus.link();
         tokio::select! {
             // The sender lives as long as the connection, which this has.

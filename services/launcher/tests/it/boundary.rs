@@ -246,3 +246,38 @@ async fn descriptors_of_the_launcher_stay_outside() {
     let listing = exec(&mut bottle, &["ls", "-l", "/proc/self/fd"]).await.stdout;
     assert!(!listing.contains("hostname"), "{listing}");
 }
+
+#[tokio::test]
+async fn an_archive_is_unpacked_inside_as_the_agent() {
+    use std::io::{Seek as _, Write as _};
+    let host = Host::new();
+    let mut bottle = host.bottle("a-00000").await;
+    let from = tempfile::tempdir().unwrap();
+    std::fs::create_dir(from.path().join("d")).unwrap();
+    std::fs::write(from.path().join("d/run"), "#!/bin/sh\necho it runs; id -u; ls -A\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(from.path().join("d/run"), executable).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", from.path().join("link")).unwrap();
+    let limits = archive::Limits { bytes: 1000, entries: 10 };
+    let rules = archive::Rules { links: archive::Odd::Keep, specials: archive::Odd::Skip, limits };
+    let mut packed = tempfile::tempfile().unwrap();
+    archive::pack(from.path(), &["".into()], &rules, &packed).unwrap();
+    let how = |into: &str, links| launcher::backend::Unpacking { into: into.to_owned(), links, limits };
+    for (into, links, words) in [("x", false, "symbolic link"), ("../x", true, "not plain and relative")] {
+        packed.rewind().unwrap();
+        let refused = bottle.unpack(packed.try_clone().unwrap(), how(into, links)).await.unwrap_err();
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    packed.rewind().unwrap();
+    bottle.unpack(packed.try_clone().unwrap(), how("workspace/of/mine", true)).await.unwrap();
+    let done = exec(&mut bottle, &["/home/agent/workspace/of/mine/d/run"]).await;
+    assert!(done.stdout.starts_with("it runs\n1000\n"), "{done:?}");
+    let file = host.state.of(&"a-00000".parse().unwrap()).home().join("workspace/of/mine/d/run");
+    assert_ne!(std::os::unix::fs::MetadataExt::uid(&file.metadata().unwrap()), 0, "it is root's on the host");
+    // What is no archive is a failure, after which the bottle goes on.
+    packed.write_all(b"nonsense").unwrap();
+    packed.rewind().unwrap();
+    packed.set_len(100).unwrap();
+    assert!(bottle.unpack(packed, how("y", true)).await.is_err());
+    assert_eq!(run(bottle, &["true"]).await.0, RunEnd::Exited(0));
+}

@@ -45,6 +45,30 @@ pub struct BottleRecord {
     /// Why it is where it is, where that needs words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The session that its program runs or ran, if its provider has sessions (L3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionRecord>,
+}
+
+/// A bottle's part in a session. Each run of a session is a bottle of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionRecord {
+    /// The provider's template.
+    pub provider: String,
+    /// The session's id; absent until the program has told it. Untrusted text where the program chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Which run of the session this bottle is, from 1.
+    pub turns: u64,
+    /// The transcript's name in the object store `transcripts`, once it is there (L7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<String>,
+    /// The bottle whose transcript this one began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<Slug>,
+    /// The bottle that goes on with it, or went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_as: Option<Slug>,
 }
 
 /// A bottle's life: `starting → running → settling → exited`, or `failed`, or `lost` when its launcher died.

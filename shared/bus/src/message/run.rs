@@ -72,6 +72,9 @@ pub struct Exited {
     /// Why there is no answer, where the agent's program is one that gives answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailedRun>,
+    /// What did not go as it should when the bottle was put away: its transcript could not be stored, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Whether the bottle's state directory was kept, and by which rule (L6).
     pub state: StateKept,
     /// When it ended.
@@ -132,7 +135,7 @@ pub enum ExitReason {
 pub enum StateKept {
     /// Removed: the program ended by itself with exit code 0.
     Removed,
-    /// Kept under the home: the run failed or was stopped.
+    /// Kept under the home: the run failed or was stopped, or its transcript could not be stored.
     Kept,
 }
 
@@ -178,6 +181,8 @@ pub enum FailureKind {
     Probe,
     /// A required provisioning step failed.
     Provision,
+    /// The session cannot be resumed.
+    Session,
     /// The program could not be started.
     Run,
     /// The request was tried too often.

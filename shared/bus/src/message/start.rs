@@ -1,6 +1,6 @@
 //! Asking for a bottle, and asking one to end.
 
-use base::id::{AgentName, BottleName, RequestId, Slug};
+use base::id::{AgentName, BottleName, RequestId, Slug, WorkspaceId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub struct StartRequest {
     /// What the agent is told to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// A repository to check out through the git gate.
+    /// What is in the workspace before the agent starts; it is empty unless given (L9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Workspace>,
     /// A session to continue.
@@ -45,13 +45,31 @@ pub struct StartRequest {
     pub terminal: Option<Terminal>,
 }
 
+/// What a workspace is made of. It never names a directory of the launcher's host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Workspace {
+    /// A repository, cloned through the bottle's git gate.
+    Git(Checkout),
+    /// A directory that somebody packed and uploaded.
+    Archive(Upload),
+}
+
+/// A directory that was packed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upload {
+    /// Its name in the object store `workspaces`: a tar archive with GNU's long names, compressed with zstd.
+    pub archive: WorkspaceId,
+}
+
 /// A repository and what to check out of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Workspace {
+pub struct Checkout {
     /// A URL that the bottle's git gate knows.
     pub git: String,
-    /// Branch, tag or commit; the default branch unless given.
+    /// Branch, tag or commit (in full); the default branch unless given.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
@@ -62,8 +80,12 @@ pub struct Workspace {
 pub struct Resume {
     /// The bottle that ran it.
     pub bottle: Slug,
-    /// The provider's session id.
-    pub session: String,
+    /// The session's id, as that bottle's record has it; required unless the session is to be a fresh one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Whether a new session begins, with that bottle's agent and bottles.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 impl Message for StartRequest {

@@ -64,8 +64,9 @@ settled.
     text.push_str("| bucket | written by | kept | schema |\n|---|---|---|---|\n");
     rows(&mut text, &records());
     text.push_str(
-        "\nThe bucket `policy` holds what `policy.changed` carries, until the bottle is over. The object store `transcripts` holds session\n\
-         transcripts as NATS object stores do. Streams and their limits: `shared/bus/src/layout.rs`.\n",
+        "\nThe bucket `policy` holds what `policy.changed` carries, until the bottle is over. The object store `transcripts` holds\n\
+         session transcripts by bottle for 30 days, `workspaces` what was uploaded for a start request for 7 days, both as NATS object\n\
+         stores do. Streams and their limits: `shared/bus/src/layout.rs`.\n",
     );
     text
 }

@@ -32,6 +32,18 @@ fn bottle() {
         "bottle.start",
         r#"{"v":1,"id":"r1","agent":"reviewer","bottles":["gitea-dev"],"task":"Review PR 7","workspace":{"git":"ssh://git@forge.example/t.git","ref":"main"},"resume":{"bottle":"reviewer-x1y2z","session":"s1"},"label":"pr-7","color":"cyan","backend":"namespace","terminal":{"rows":24,"cols":80,"term":"xterm-256color","truecolor":true}}"#,
     );
+    for (part, ok) in [
+        (r#""workspace":{"archive":"w1"}"#, true),
+        (r#""workspace":{"git":"https://forge.example/t.git"}"#, true),
+        (r#""resume":{"bottle":"reviewer-x1y2z","fresh":true}"#, true),
+        // No message names a directory of the launcher's host, nor a whole path where a name belongs.
+        (r#""workspace":{"path":"/root"}"#, false),
+        (r#""workspace":{"archive":"../w1"}"#, false),
+        (r#""workspace":{"git":"https://forge.example/t.git","archive":"w1"}"#, false),
+    ] {
+        let text = format!(r#"{{"v":1,"id":"r1","agent":"reviewer",{part}}}"#);
+        assert_eq!(serde_json::from_str::<start::StartRequest>(&text).is_ok(), ok, "{text}");
+    }
     // Only the id and the agent are required.
     let short: start::StartRequest = serde_json::from_str(r#"{"id":"r1","agent":"reviewer"}"#).unwrap();
     assert_eq!(short, crate::support::start_request("r1"));
@@ -65,7 +77,7 @@ fn bottle() {
     );
     message::<run::Exited>(
         "bottle.exited.reviewer-x1y2z",
-        r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","reason":"completed","code":0,"session":"s1","transcript":"reviewer-x1y2z/s1","result":"done","state":"removed","at":"2026-11-21T12:00:00Z","duration_ms":12}"#,
+        r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","reason":"completed","code":0,"session":"s1","transcript":"reviewer-x1y2z","result":"done","note":"why not","state":"removed","at":"2026-11-21T12:00:00Z","duration_ms":12}"#,
     );
     message::<run::Failed>("bottle.failed.r1", FAILED);
     message::<run::Output>(

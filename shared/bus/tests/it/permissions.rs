@@ -116,6 +116,9 @@ $KV.launchers.l1                                --l--- --l-o-
 $KV.requests.r1                                 --l--- --l-o-
 $KV.pr_sessions.p1                              ---d-- ---do-
 $O.transcripts.M.eA==                           --l--- --l-o-
+$O.transcripts.C.x                              --l--- --l-o-
+$O.workspaces.M.eA==                            ----o- --l-o-
+$O.workspaces.C.x                               ----o- --l-o-
 $JS.API.STREAM.CREATE.X                         a----- ------
 $JS.API.STREAM.UPDATE.AUDIT                     a----- ------
 $JS.API.STREAM.DELETE.AUDIT                     a----- ------
@@ -134,6 +137,8 @@ $JS.API.DIRECT.GET.OUTPUT                       a---o- ------
 $JS.API.DIRECT.GET.AUDIT                        as--o- ------
 $JS.API.DIRECT.GET.KV_policy                    as--o- ------
 $JS.API.DIRECT.GET.KV_bottles                   asldo- ------
+$JS.API.DIRECT.GET.OBJ_transcripts              a-l-o- ------
+$JS.API.DIRECT.GET.OBJ_workspaces               a-l-o- ------
 $JS.ACK.START.launchers.1.1.1.1.0               --l--- ------
 $JS.ACK.START.other.1.1.1.1.0                   ------ ------
 $JS.ACK.PR.dispatcher.1.1.1.1.0                 ---d-- ------

@@ -7,13 +7,13 @@ use policy::Route;
 use policy::problem::{KeyPath, Problems};
 use serde_json::Value as Json;
 
-use super::ProviderOptions;
 use super::file::{
     DoorFile, InstructionsFile, LoginFile, ModeFile, OptionFile, OptionKind, Pieces, ProviderFile,
-    SessionFile, VerifyFile,
+    SessionFile, SessionId, VerifyFile,
 };
 use super::files::{self, Content, PlacedFile};
 use super::template::{self, Values};
+use super::{ProviderOptions, SessionFiles};
 
 mod options;
 
@@ -81,6 +81,9 @@ impl Client {
         let at = KeyPath::root().key("agent_provider");
         let given = options::read(file, said, &at, &mut problems);
         let program = program(file, said, &at, &mut problems);
+        if file.session.is_some() && said.session.is_some() {
+            problems.push(&at.key("session"), "this provider has sessions of its own; leave `session` out");
+        }
         let mut made = Made::default();
         let base = given.values.clone();
         made.add(&file.always, &base, &given.typed, &at, &mut problems);
@@ -127,7 +130,7 @@ impl Client {
             instructions: file.instructions.clone(),
             headless: mode(&file.headless),
             interactive: file.interactive.as_ref().map(mode),
-            session: file.session.clone(),
+            session: file.session.clone().or_else(|| said.session.as_ref().map(assigned)),
             register: command.as_deref().filter(|_| supervised).map(filled),
             skills: file.skills.clone(),
             verify: file.verify.clone(),
@@ -163,6 +166,11 @@ fn program(file: &ProviderFile, said: &ProviderOptions, at: &KeyPath, problems: 
         },
     }
     Program::Words(Vec::new())
+}
+
+/// A session whose files the bottle names.
+fn assigned(files: &SessionFiles) -> SessionFile {
+    SessionFile { id: SessionId::Assigned, paths: files.paths.clone() }
 }
 
 /// What the pieces make together.

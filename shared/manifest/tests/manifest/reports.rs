@@ -23,6 +23,9 @@ fn everything_is_reported_at_once() {
         ("agents/a.md", "---\nbottle: dve\n---\n"),
         ("agents/b.md", "---\nbottle: zzz\n---\n"),
         ("agents/c.md", "---\nbottle: bad\n---\n"),
+        ("agents/d.md", "---\nbottle: base\nskills: [wirte, half]\n---\n"),
+        ("skills/write/SKILL.md", "How to."),
+        ("skills/half/README.md", ""),
     ]);
     let repo = tempfile::tempdir().unwrap();
     write(
@@ -43,8 +46,10 @@ fn everything_is_reported_at_once() {
     HOME/bottles/token.md:1:1: env.T.from_host: together with what it extends: TOKEN holds a credential of this bottle; the agent must not have it
     HOME/agents/a.md:2:1: bottle: there is no bottle dve; did you mean dev?
     HOME/agents/b.md:2:1: bottle: there is no bottle zzz; write HOME/bottles/zzz.md
+    HOME/agents/d.md:3:1: skills: there is no skill wirte in HOME/skills; did you mean write?
     REPO/.bot-bottle/agents/r.md:2:1: botle: there is no such key here; did you mean `bottle`?
-    10 files, 10 problems
+    HOME/skills/half:1:1: it has no file SKILL.md
+    11 files, 12 problems
     "#);
 }
 

@@ -1,11 +1,10 @@
 //! One bottle's box with init in it.
 
-use std::fs;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
-use std::path::{Component, Path};
+use std::os::unix::fs::chown;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,14 +18,20 @@ use tokio::process::Child;
 use super::agent_box::{self, AgentBox};
 use super::launch::{self, BoxSpec, last_words};
 use super::owned::{Owned, Process};
+use super::placing::place;
 use super::spawner::Staged;
 use super::stage::StagedTree;
 use super::user::{Role, host_user};
 use super::{ANSWER, Namespace};
-use crate::backend::{BackendError, BottleFile, Boundary, BoundarySpec, INIT, Outcome, Place, RunEnd};
+use crate::backend::{
+    AGENT_HOME, BackendError, BottleFile, Boundary, BoundarySpec, INIT, Outcome, Place, RunEnd, Unpacking,
+};
 use crate::limits::{self, Enforcement};
 use crate::state::StateDir;
 use crate::sys::BeforeExec;
+
+/// How long an archive may take; the largest are some gigabytes.
+const UNPACKING: Duration = Duration::from_secs(10 * 60);
 
 /// A bottle that exists.
 pub(super) struct NamespaceBoundary {
@@ -256,6 +261,17 @@ impl Boundary for NamespaceBoundary {
         })
     }
 
+    fn unpack(&mut self, archive: File, how: Unpacking) -> BoxFuture<'_, Result<(), BackendError>> {
+        let Unpacking { into, links, limits: archive::Limits { bytes, entries } } = how;
+        let order = Order::Unpack { root: AGENT_HOME.to_owned(), into, links, bytes, entries };
+        Box::pin(async move {
+            match self.order(order, vec![archive.into()], UNPACKING).await? {
+                (Answer::Unpacked { .. }, _) => Ok(()),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
     fn exec(
         &mut self,
         command: Command,
@@ -313,36 +329,11 @@ impl Boundary for NamespaceBoundary {
 }
 
 impl NamespaceBoundary {
-    /// The agent has not run yet, so nothing in its directories is its doing.
     fn write(&self, file: &BottleFile) -> io::Result<()> {
         let (root, mode) = match file.place {
             Place::Home => (self.state.home(), 0o600),
             Place::Trust => (self.state.trust(), 0o444),
         };
-        let relative = checked(&file.path)?;
-        let mut directory = root;
-        for part in relative.parent().into_iter().flat_map(Path::components) {
-            directory.push(part);
-            match fs::DirBuilder::new().mode(0o700).create(&directory) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                Err(_) => {}
-                Ok(()) => self.give(&directory)?,
-            }
-        }
-        let path = directory.join(relative.file_name().ok_or(io::ErrorKind::InvalidInput)?);
-        let mut target = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
-        io::Write::write_all(&mut target, &file.content)?;
-        self.give(&path)
+        place(&root, &file.path, &file.content, mode, self.user)
     }
-
-    fn give(&self, path: &Path) -> io::Result<()> {
-        self.user.map_or(Ok(()), |user| chown(path, Some(user), Some(user)))
-    }
-}
-
-fn checked(path: &Path) -> io::Result<&Path> {
-    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    plain
-        .then_some(path)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path is not a plain relative one"))
 }

@@ -1,0 +1,40 @@
+//! `resume`
+
+use base::id::{RequestId, Slug};
+use clap::Args;
+
+use super::Services;
+
+/// `resume`
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The bottle that ran the session, as `list --all` shows it.
+    pub bottle: Slug,
+    /// What the agent is told to do next.
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// Ask nothing and run without a terminal; `--json` reports the result as one object.
+    #[arg(long)]
+    pub headless: bool,
+    /// Do not ask before starting.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Begin a new session instead, with the same agent and bottles.
+    #[arg(long)]
+    pub fresh: bool,
+    /// A name for lists, at most 64 printable bytes; the former one unless given.
+    #[arg(long, value_name = "TEXT", value_parser = launcher::plan::label)]
+    pub label: Option<String>,
+    /// The request's id; the same id twice starts one run.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<RequestId>,
+    /// Print one JSON object at the end instead of the program's output.
+    #[arg(long)]
+    pub json: bool,
+    /// The terminal.
+    #[command(flatten)]
+    pub terminal: super::terminal::AtTerminal,
+    /// Services.
+    #[command(flatten)]
+    pub services: Services,
+}

@@ -1,0 +1,81 @@
+//! `resume`: go on with the session of a bottle that is over (L3).
+
+use base::id::RequestId;
+use base::inert;
+use bus::message::record::BottleRecord;
+use bus::message::start::{Resume as Wanted, StartRequest};
+use manifest::Resolved;
+
+use super::{info, list, start};
+use crate::args::Resume;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::host::{Options, Services};
+
+/// Runs the agent once more where it left off, and waits for its end.
+///
+/// # Errors
+/// There is no such bottle, or nothing could be started; the failure says at which step.
+pub async fn run(context: &Context, args: Resume) -> Result<Exit, Failure> {
+    let options = Options { port: None, probe: args.services.probe };
+    // The record is on the bus.
+    let services = Services::ensure(context, &options).await?;
+    let how = start::How { json: args.json, key: args.terminal.detach_key };
+    match prepare(context, &args).await {
+        Ok(Some(request)) => start::perform(context, request, how, &options, services).await,
+        Ok(None) => services.release(context).await.map(|()| Exit::Ok),
+        Err(failure) => {
+            services.release(context).await?;
+            Err(failure)
+        }
+    }
+}
+
+/// The request, if the person agrees. Whether the session may go on is the launcher's decision.
+async fn prepare(context: &Context, args: &Resume) -> Result<Option<StartRequest>, Failure> {
+    let record = list::known(&context.operator().await?, &args.bottle).await?;
+    let resolved = info::resolve(context, &record.agent, &record.bottles)?;
+    let session = record.session.as_ref().and_then(|session| session.id.clone());
+    let asking = start::Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: false };
+    if !asking.ask(context, &resolved, &[goes_on(&record, args, &resolved)])? {
+        return Ok(None);
+    }
+    Ok(Some(StartRequest {
+        v: Default::default(),
+        id: args.id.clone().unwrap_or_else(RequestId::random),
+        agent: record.agent,
+        bottles: record.bottles,
+        task: args.prompt.clone(),
+        workspace: None,
+        resume: Some(Wanted {
+            bottle: record.bottle,
+            session: session.filter(|_| !args.fresh),
+            fresh: args.fresh,
+        }),
+        label: args.label.clone().or(Some(record.label)),
+        color: record.color,
+        backend: None,
+        terminal: args.terminal.here(args.headless || args.json),
+    }))
+}
+
+fn goes_on(record: &BottleRecord, args: &Resume, resolved: &Resolved) -> (&'static str, String) {
+    let bottle = &record.bottle;
+    let session = match &record.session {
+        _ if args.fresh => {
+            format!("a fresh one, with the agent {} and the bottles of {bottle}", resolved.agent)
+        }
+        Some(session) => {
+            let id = session.id.as_deref().map_or_else(|| "one without an id".to_owned(), |id| inert(id, 80));
+            format!("{id}, turn {}, from {bottle}", session.turns.saturating_add(1))
+        }
+        None => format!("none that {bottle} told of"),
+    };
+    ("session", session)
+}
+
+/// What a person can do with the session of a bottle that is over.
+#[must_use]
+pub fn advice(bottle: &base::id::Slug, is_stored: bool) -> String {
+    if is_stored { format!("; go on with `bot-bottle resume {bottle}`") } else { String::new() }
+}
