@@ -2,13 +2,16 @@
 
 use base::id::{RequestId, Slug};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::Services;
+use crate::commands::completions;
 
 /// `resume`
 #[derive(Debug, Args)]
 pub struct Resume {
     /// The bottle that ran the session, as `list --all` shows it.
+    #[arg(add = ArgValueCompleter::new(completions::started))]
     pub bottle: Slug,
     /// What the agent is told to do next.
     #[arg(short, long, value_name = "TEXT")]

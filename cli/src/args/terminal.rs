@@ -5,7 +5,9 @@ use std::io::IsTerminal as _;
 use base::id::Slug;
 use bus::message::terminal::Terminal;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
+use crate::commands::completions;
 use crate::terminal::{self, DetachKey};
 
 /// How a person is at a program.
@@ -34,6 +36,7 @@ pub fn is_here() -> bool {
 #[derive(Debug, Args)]
 pub struct Attach {
     /// The bottle, as `list` shows it.
+    #[arg(add = ArgValueCompleter::new(completions::started))]
     pub bottle: Slug,
     /// The terminal.
     #[command(flatten)]

@@ -10,6 +10,7 @@ use bus::message::start::StartRequest;
 use manifest::Resolved;
 
 use self::choose::Looks;
+pub(super) use self::choose::line;
 pub(super) use self::run::How;
 use self::run::Run;
 use super::info;
@@ -148,7 +149,7 @@ fn agreed() -> Result<bool, Failure> {
             anyhow!("there is no terminal to ask on: add --yes or --headless to start without asking");
         return Err(Failure::new(Exit::Usage, error));
     }
-    Ok(matches!(choose::line("start it? [y/N] ")?.as_str(), "y" | "Y" | "yes"))
+    Ok(matches!(line("start it? [y/N] ")?.as_str(), "y" | "Y" | "yes"))
 }
 
 fn request(args: &Start, agent: AgentName, looks: Looks) -> StartRequest {

@@ -75,7 +75,7 @@ fn ask(question: &str, check: impl Fn(&str) -> Result<String, String>) -> Result
 ///
 /// # Errors
 /// The terminal cannot be used.
-pub(super) fn line(question: &str) -> Result<String, Failure> {
+pub(in crate::commands) fn line(question: &str) -> Result<String, Failure> {
     let mut terminal = std::io::stderr();
     write!(terminal, "{question}").and_then(|()| terminal.flush()).context("cannot ask")?;
     let mut answer = String::new();
