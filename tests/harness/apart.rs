@@ -92,6 +92,30 @@ impl Apart {
         assert_eq!(killed, Some(Ok(())), "the bus cannot be killed");
     }
 
+    /// Asks the launcher to end, and waits until it has.
+    ///
+    /// # Panics
+    /// When it ends badly, or had ended before.
+    pub async fn stop_launcher(&mut self) {
+        end(&mut self.launcher, Role::Launcher).await;
+    }
+
+    /// Starts a launcher in the home again, after [`Apart::stop_launcher`].
+    pub fn start_launcher(&mut self) {
+        self.launcher = start(&self.home, &self.url, Role::Launcher);
+    }
+
+    /// Starts it in another home instead, which has the same keys: another host on the same bus.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_launcher_in(&mut self, home: &Home) {
+        let keys = Keys::load(home.path()).unwrap_or_else(|error| panic!("no keys: {error}"));
+        let credentials = keys.mint(Role::Launcher, None).unwrap_or_else(|error| panic!("{error}"));
+        write_private(&credentials_of(home, Role::Launcher), credentials.to_file().expose());
+        self.launcher = start(home, &self.url, Role::Launcher);
+    }
+
     /// Takes the bus away, until it is started again.
     pub async fn stop_bus(&mut self) {
         if let Some(server) = self.server.take() {
@@ -131,14 +155,8 @@ impl Apart {
     /// # Panics
     /// When one ends badly, or had ended before.
     pub async fn down(mut self) -> Home {
-        for (role, child) in [(Role::Launcher, &mut self.launcher), (Role::Supervisor, &mut self.supervisor)]
-        {
-            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-            let told = pid.map(|pid| kill_process(pid, Signal::TERM));
-            assert_eq!(told, Some(Ok(())), "the {role} had ended before");
-            let ended = soon("a service's end", child.wait()).await;
-            assert!(ended.is_ok_and(|status| status.success()), "the {role} ended badly");
-        }
+        end(&mut self.launcher, Role::Launcher).await;
+        end(&mut self.supervisor, Role::Supervisor).await;
         self.stop_bus().await;
         self.home
     }
@@ -165,6 +183,14 @@ fn start(home: &Home, url: &str, role: Role) -> Child {
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(log);
     command.kill_on_drop(true);
     command.spawn().unwrap_or_else(|error| panic!("cannot run the {role}: {error}"))
+}
+
+async fn end(child: &mut Child, role: Role) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let told = pid.map(|pid| kill_process(pid, Signal::TERM));
+    assert_eq!(told, Some(Ok(())), "the {role} had ended before");
+    let ended = soon("a service's end", child.wait()).await;
+    assert!(ended.is_ok_and(|status| status.success()), "the {role} ended badly");
 }
 
 fn credentials_of(home: &Home, role: Role) -> std::path::PathBuf {

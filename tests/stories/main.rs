@@ -1,6 +1,7 @@
 //! Stories that cross the services, told with the real programs.
 #![expect(clippy::unwrap_used, reason = "a story ends where something is not as it should be")]
 
+mod agents;
 mod asking;
 mod bus_away;
 mod crash;
@@ -17,7 +18,9 @@ mod operator;
 mod pages;
 mod proposals;
 mod pushing;
+mod resuming;
 mod scanning;
 mod starting;
 mod surviving;
 mod traces;
+mod workspaces;

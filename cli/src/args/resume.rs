@@ -5,6 +5,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::Services;
+use super::workspace::Workspace;
 use crate::commands::completions;
 
 /// `resume`
@@ -16,6 +17,9 @@ pub struct Resume {
     /// What the agent is told to do next.
     #[arg(short, long, value_name = "TEXT")]
     pub prompt: Option<String>,
+    /// Its workspace; what was in the former one is not part of a session.
+    #[command(flatten)]
+    pub workspace: Workspace,
     /// Ask nothing and run without a terminal; `--json` reports the result as one object.
     #[arg(long)]
     pub headless: bool,

@@ -6,6 +6,7 @@ use bus::message::record::BottleRecord;
 use bus::message::start::{Resume as Wanted, StartRequest};
 use manifest::Resolved;
 
+use super::workspace::{self, Copied};
 use super::{info, list, start};
 use crate::args::Resume;
 use crate::context::Context;
@@ -22,7 +23,7 @@ pub async fn run(context: &Context, args: Resume) -> Result<Exit, Failure> {
     let services = Services::ensure(context, &options).await?;
     let how = start::How { json: args.json, key: args.terminal.detach_key };
     match prepare(context, &args).await {
-        Ok(Some(request)) => start::perform(context, request, how, &options, services).await,
+        Ok(Some(wanted)) => start::perform(context, wanted, how, &options, services).await,
         Ok(None) => services.release(context).await.map(|()| Exit::Ok),
         Err(failure) => {
             services.release(context).await?;
@@ -32,21 +33,27 @@ pub async fn run(context: &Context, args: Resume) -> Result<Exit, Failure> {
 }
 
 /// The request, if the person agrees. Whether the session may go on is the launcher's decision.
-async fn prepare(context: &Context, args: &Resume) -> Result<Option<StartRequest>, Failure> {
+async fn prepare(
+    context: &Context,
+    args: &Resume,
+) -> Result<Option<(StartRequest, Option<Copied>)>, Failure> {
     let record = list::known(&context.operator().await?, &args.bottle).await?;
     let resolved = info::resolve(context, &record.agent, &record.bottles)?;
     let session = record.session.as_ref().and_then(|session| session.id.clone());
     let asking = start::Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: false };
-    if !asking.ask(context, &resolved, &[goes_on(&record, args, &resolved)])? {
+    let copied = Copied::survey(context, &args.workspace).await?;
+    let mut rows = vec![goes_on(&record, args, &resolved)];
+    rows.extend(workspace::rows(copied.as_ref(), &args.workspace));
+    if !asking.ask(context, &resolved, &rows)? {
         return Ok(None);
     }
-    Ok(Some(StartRequest {
+    let request = StartRequest {
         v: Default::default(),
         id: args.id.clone().unwrap_or_else(RequestId::random),
         agent: record.agent,
         bottles: record.bottles,
         task: args.prompt.clone(),
-        workspace: None,
+        workspace: workspace::checkout(&args.workspace),
         resume: Some(Wanted {
             bottle: record.bottle,
             session: session.filter(|_| !args.fresh),
@@ -56,7 +63,8 @@ async fn prepare(context: &Context, args: &Resume) -> Result<Option<StartRequest
         color: record.color,
         backend: None,
         terminal: args.terminal.here(args.headless || args.json),
-    }))
+    };
+    Ok(Some((request, copied)))
 }
 
 fn goes_on(record: &BottleRecord, args: &Resume, resolved: &Resolved) -> (&'static str, String) {

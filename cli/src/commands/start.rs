@@ -5,7 +5,6 @@ mod run;
 
 use anyhow::anyhow;
 use base::id::{AgentName, RequestId};
-use base::inert;
 use bus::message::start::StartRequest;
 use manifest::Resolved;
 
@@ -38,52 +37,37 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     info::must_be_own(context, &resolved)?;
     let looks = Looks::of(&args, &agent)?;
     let copied = Copied::survey(context, &args.workspace).await?;
-    let more: Vec<_> = copied.iter().map(Copied::row).chain(checked_out(&args)).collect();
+    let more = workspace::rows(copied.as_ref(), &args.workspace);
     let asking = Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: args.dry_run };
     if !asking.ask(context, &resolved, &more)? {
         return Ok(Exit::Ok);
     }
     let options = Options { port: None, probe: args.services.probe };
     let services = Services::ensure(context, &options).await?;
-    let mut request = request(&args, agent, looks);
-    if let Some(copied) = copied {
-        let uploaded = async { copied.upload(&context.operator().await?).await };
-        match uploaded.await {
-            Ok(workspace) => request.workspace = Some(workspace),
-            Err(failure) => {
-                services.release(context).await?;
-                return Err(failure);
-            }
-        }
-    }
     let how = How { json: args.json, key: args.terminal.detach_key };
-    perform(context, request, how, &options, services).await
+    perform(context, (request(&args, agent, looks), copied), how, &options, services).await
 }
 
-fn checked_out(args: &Start) -> Option<(&'static str, String)> {
-    let url = args.workspace.git.as_deref()?;
-    let reference = args.workspace.reference.as_deref().map(|name| format!(" at {}", inert(name, 255)));
-    Some(("workspace", format!("{}{}", inert(url, 200), reference.unwrap_or_default())))
-}
-
-/// Makes a request, and waits for the end of its run.
+/// Makes a request, with a directory that is copied first if there is one, and waits for the end of its run.
 ///
 /// # Errors
 /// Nothing could be started; the failure says at which step.
 pub(super) async fn perform(
     context: &Context,
-    request: StartRequest,
+    (mut request, copied): (StartRequest, Option<Copied>),
     how: How,
     options: &Options,
     mut services: Services,
 ) -> Result<Exit, Failure> {
-    let outcome = match context.operator().await {
-        Ok(bus) => {
-            let run = Run::new(context, bus, request, how, services.outlive_this());
-            Box::pin(follow(run, options, &mut services)).await
+    let running = async {
+        let bus = context.operator().await?;
+        if let Some(copied) = copied {
+            request.workspace = Some(copied.upload(&bus).await?);
         }
-        Err(failure) => Err(failure),
+        let run = Run::new(context, bus, request, how, services.outlive_this());
+        Box::pin(follow(run, options, &mut services)).await
     };
+    let outcome = running.await;
     services.release(context).await?;
     outcome
 }

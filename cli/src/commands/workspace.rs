@@ -105,6 +105,17 @@ impl Copied {
     }
 }
 
+/// What a person sees of a workspace before anything starts.
+#[must_use]
+pub fn rows(copied: Option<&Copied>, args: &args::workspace::Workspace) -> Vec<(&'static str, String)> {
+    let reference = args.reference.as_deref().map(|name| format!(" at {}", base::inert(name, 255)));
+    let cloned = args
+        .git
+        .as_deref()
+        .map(|url| ("workspace", format!("{}{}", base::inert(url, 200), reference.unwrap_or_default())));
+    copied.map(Copied::row).into_iter().chain(cloned).collect()
+}
+
 /// The workspace of a request that names a repository.
 #[must_use]
 pub fn checkout(args: &args::workspace::Workspace) -> Option<Workspace> {

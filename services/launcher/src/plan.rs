@@ -47,8 +47,6 @@ pub struct Plan {
     pub wall: Duration,
     /// The environment that the operator's files give the agent.
     pub env: BTreeMap<String, String>,
-    /// The terminal that the program is started at; none for a headless run.
-    pub terminal: Option<Terminal>,
     /// What is in the workspace; it is empty unless given.
     pub workspace: Option<WorkspacePlan>,
     /// What is copied from the home's skills folder.
@@ -59,6 +57,8 @@ pub struct Plan {
     pub session: Option<SessionPlan>,
     /// The session that goes on, or that is left for a fresh one.
     pub resume: Option<ResumePlan>,
+    /// The terminal that the program is started at; none for a headless run.
+    pub terminal: Option<Terminal>,
     /// What the operator asked for and does not get, one sentence each.
     pub notes: Vec<String>,
 }
@@ -121,12 +121,12 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
         limits: limits(&resolved.bottle.limits),
         wall: resolved.bottle.limits.wall_time.map_or(limits::WALL, manifest::WallTime::duration),
         notes: notes(&resolved),
-        terminal: request.terminal.clone(),
         workspace: workspace.transpose().map_err(wrong)?,
         skills: skills.map_err(|error| wrong(error.to_string()))?,
         skills_into: client.skills.clone().unwrap_or_else(|| SKILLS_INTO.to_owned()),
         session: SessionPlan::of(&client),
         resume: None,
+        terminal: request.terminal.clone(),
         color,
         label,
         client,

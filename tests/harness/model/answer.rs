@@ -30,7 +30,25 @@ pub(super) struct Use {
     /// Where its name is looked up, if the client gave it one.
     pub(super) namespace: Option<String>,
     pub(super) name: String,
-    pub(super) arguments: Value,
+    pub(super) input: Input,
+}
+
+/// What a tool is given.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
+    Arguments(Value),
+    /// A program in the language of the tool.
+    Source(String),
+}
+
+impl Use {
+    /// Its arguments, where it has any.
+    pub(super) fn arguments(&self) -> &Value {
+        match &self.input {
+            Input::Arguments(arguments) => arguments,
+            Input::Source(_) => &Value::Null,
+        }
+    }
 }
 
 /// How the events of a stream are let out.

@@ -9,7 +9,7 @@ pub(super) fn events(content: &Content, model: &Value, id: &str) -> Vec<String> 
     let (delta, reason) = match content {
         Content::Text(text) => (json!({ "content": text }), "stop"),
         Content::Use(tool) => {
-            let function = json!({ "name": tool.name, "arguments": tool.arguments.to_string() });
+            let function = json!({ "name": tool.name, "arguments": tool.arguments().to_string() });
             let call =
                 json!({ "index": 0, "id": format!("call_{id}"), "type": "function", "function": function });
             (json!({ "tool_calls": [call] }), "tool_calls")

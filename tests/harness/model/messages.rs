@@ -13,7 +13,7 @@ pub(super) fn events(content: &Content, model: &Value, id: &str) -> Vec<String> 
         }
         Content::Use(tool) => (
             json!({ "type": "tool_use", "id": format!("toolu_{id}"), "name": tool.name, "input": {} }),
-            json!({ "type": "input_json_delta", "partial_json": tool.arguments.to_string() }),
+            json!({ "type": "input_json_delta", "partial_json": tool.arguments().to_string() }),
         ),
     };
     let mut message = message(model, id);
@@ -37,7 +37,7 @@ pub(super) fn whole(content: &Content, model: &Value, id: &str) -> Value {
     let block = match content {
         Content::Text(text) => json!({ "type": "text", "text": text }),
         Content::Use(tool) => {
-            json!({ "type": "tool_use", "id": format!("toolu_{id}"), "name": tool.name, "input": tool.arguments })
+            json!({ "type": "tool_use", "id": format!("toolu_{id}"), "name": tool.name, "input": tool.arguments() })
         }
     };
     let mut message = message(model, id);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{Content, event};
+use super::answer::{Content, Input, event};
 use super::script::Failure;
 
 /// The answer as a stream.
@@ -44,10 +44,15 @@ fn item(content: &Content, id: &str) -> Value {
             "content": [{ "type": "output_text", "text": text, "annotations": [] }],
         }),
         Content::Use(tool) => {
-            let mut item = json!({
-                "type": "function_call", "id": format!("fc_{id}"), "call_id": format!("call_{id}"), "name": tool.name,
-                "arguments": tool.arguments.to_string(), "status": "completed",
-            });
+            let mut item =
+                json!({ "call_id": format!("call_{id}"), "name": tool.name, "status": "completed" });
+            let (kind, key, given) = match &tool.input {
+                Input::Arguments(arguments) => ("function_call", "arguments", arguments.to_string()),
+                Input::Source(source) => ("custom_tool_call", "input", source.clone()),
+            };
+            item["type"] = kind.into();
+            item["id"] = format!("call_item_{id}").into();
+            item[key] = given.into();
             if let Some(namespace) = &tool.namespace {
                 item["namespace"] = namespace.as_str().into();
             }
@@ -62,6 +67,7 @@ fn begun(item: &Value) -> Value {
     begun["status"] = "in_progress".into();
     match begun["type"].as_str() {
         Some("message") => begun["content"] = json!([]),
+        Some("custom_tool_call") => begun["input"] = "".into(),
         _ => begun["arguments"] = "".into(),
     }
     begun

@@ -89,6 +89,8 @@ impl Reading {
         let ResultFile { text, session, failed, .. } = &self.result;
         if let Some(Json::String(found)) = pick(document, text) {
             self.answer.text = Some(cut(found, TEXT));
+            // What failed before was tried again.
+            self.answer.failed = None;
         }
         let id = session.as_ref().and_then(|pick_id| pick(document, pick_id)).and_then(Json::as_str);
         if let Some(id) = id.filter(|id| self.answer.session.is_none() && is_id(id)) {
@@ -161,6 +163,18 @@ mod tests {
         let claude = r#"{"type":"result","is_error":true,"result":"no","session_id":"a-b"}"#;
         let answer = read("claude", claude, 5);
         assert_eq!((answer.text.as_deref(), answer.failed.as_deref()), (Some("no"), Some("")));
+    }
+
+    #[test]
+    fn an_answer_after_a_failure_takes_it_back() {
+        let failed = r#"{"type":"message_end","message":{"stopReason":"error","errorMessage":"busy"}}"#;
+        let told = concat!(
+            r#"{"type":"message_end","message":{"role":"assistant","stopReason":"stop","#,
+            r#""content":[{"type":"text","text":"yes"}]}}"#,
+        );
+        let answer = read("pi", &format!("{failed}\n{told}\n"), 9);
+        assert_eq!((answer.text.as_deref(), answer.failed), (Some("yes"), None));
+        assert_eq!(read("pi", &format!("{told}\n{failed}\n"), 9).failed.as_deref(), Some("busy"));
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Launch<'_> {
         let limits = session::limits(self.world.config.transcript);
         let unpacked = unpack(boundary, transcript, "", (false, limits)).await;
         unpacked.map_err(|error| {
-            LaunchError::caused(Step::Provision, FailureKind::Session, "unpacking the transcript", &error)
+            let reason = format!("{}; begin a fresh session with --fresh", base::error::chain(&error));
+            failed(FailureKind::Session, "unpacking the transcript", &reason)
         })
     }
 

@@ -55,13 +55,13 @@ impl Launch<'_> {
         copied.map_err(|error| failed("putting files into the bottle", &error))?;
         let own = plan.client.env.iter().map(|(name, value)| (name.clone(), fill(value, &values))).collect();
         let mut env = environment(&plan.bottle, own, &plan.env);
+        env.extend(plan.session.iter().flat_map(|session| session.environment(plan.is_resumed())));
         if let Some(terminal) = &plan.terminal {
             let truecolor = terminal.truecolor.then_some(("COLORTERM", "truecolor"));
             for (name, value) in [("TERM", terminal.term.as_str())].into_iter().chain(truecolor) {
                 env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
-        env.extend(plan.session.iter().flat_map(|session| session.environment(plan.is_resumed())));
         env.insert(canary.name.to_owned(), canary.value.expose().to_owned());
         Ok(Prepared { values, env })
     }

@@ -86,7 +86,8 @@ async fn what_of_one_bottle_cannot_be_removed_stands_in_nobodys_way() {
     world.end().await;
 }
 
-fn kill_at(step: Step, world: &World) {
+/// Runs a launcher until it reaches a step, and kills it there.
+pub(crate) fn kill_at(step: Step, world: &World) {
     let (output, writer) = std::io::pipe().unwrap();
     let mut victim = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "crash::victim", "--nocapture"])

@@ -14,6 +14,7 @@ mod limits;
 mod probe;
 mod registry;
 mod seccomp;
+mod sessions;
 mod sidecar;
 mod stopping;
 mod support;
