@@ -9,6 +9,7 @@
 //! ```
 
 mod apart;
+pub mod clients;
 mod forge;
 mod home;
 mod model;

@@ -1,6 +1,7 @@
 //! Stories that cross the services, told with the real programs.
 #![expect(clippy::unwrap_used, reason = "a story ends where something is not as it should be")]
 
+mod agents;
 mod asking;
 mod bus_away;
 mod crash;

@@ -64,6 +64,8 @@ pub enum Program {
         name: String,
         /// How a person gets it.
         install: Option<String>,
+        /// What it only starts, below its `node_modules`.
+        native: Vec<String>,
     },
     /// At this path of the host.
     At(PathBuf),
@@ -153,7 +155,8 @@ fn program(file: &ProviderFile, said: &ProviderOptions, at: &KeyPath, problems: 
         }
         (Some(_), Some(path), None) => return Program::At(path.clone()),
         (Some(name), None, None) => {
-            return Program::Named { name: name.clone(), install: file.install.clone() };
+            let (install, native) = (file.install.clone(), file.native.clone());
+            return Program::Named { name: name.clone(), install, native };
         }
         (None, None, argv) => match argv {
             Some(argv) if argv.first().is_some_and(|program| !program.is_empty()) => {
