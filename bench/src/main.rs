@@ -4,11 +4,13 @@
 //! The programs that are measured run as processes of their own. Build them first, in the same profile:
 //! `make build`; `make bench` does.
 
+mod agent;
 mod audit;
 mod bottle;
 mod decisions;
 mod egress;
 mod gate;
+mod host;
 mod report;
 mod scan;
 mod screen;
@@ -28,6 +30,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     let mut report = Report::new(std::env::var("ONLY").ok())?;
+    agent::run(&mut report).await.context("measuring agents' programs")?;
     audit::run(&mut report).context("measuring the audit trail")?;
     bottle::run(&mut report).await.context("measuring the bottle")?;
     Box::pin(decisions::run(&mut report)).await.context("measuring decisions")?;

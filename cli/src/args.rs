@@ -4,13 +4,17 @@ pub mod audit;
 pub mod grants;
 pub mod proposals;
 pub mod resume;
+pub mod terminal;
 pub mod workspace;
 
 use std::path::PathBuf;
 
 use base::id::{AgentName, BottleName, RequestId, Slug};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use launcher::probe::ProbeReach;
+
+use crate::commands::completions;
 
 pub use resume::Resume;
 
@@ -44,6 +48,8 @@ pub enum Command {
     Start(Start),
     /// Go on with the session of a bottle that is over, on any host.
     Resume(Resume),
+    /// Join a running bottle at this terminal; a headless one is only shown.
+    Attach(terminal::Attach),
     /// List bottles.
     List(List),
     /// End a running bottle.
@@ -64,6 +70,8 @@ pub enum Command {
     Audit(audit::Audit),
     /// Show what starting an agent would do: bottles, routes, environment names, identity.
     Info(Info),
+    /// Edit an agent's or a bottle's file in `$VISUAL` or `$EDITOR`, and check it.
+    Edit(Edit),
     /// Show or change the routes of a running bottle.
     #[command(subcommand)]
     Routes(Routes),
@@ -79,6 +87,8 @@ pub enum Command {
     Doctor(Json),
     /// Remove what dead launchers left behind.
     Cleanup(Cleanup),
+    /// Print what a shell needs to complete command lines: `source <(bot-bottle completions bash)`.
+    Completions(Completions),
     /// Show the main job end to end, with evidence, touching nothing outside a temporary folder.
     Demo(Demo),
 }
@@ -150,18 +160,19 @@ pub struct Up {
 /// `start`
 #[derive(Debug, Args)]
 pub struct Start {
-    /// The agent, by the name of its file.
-    pub agent: AgentName,
+    /// The agent, by the name of its file; picked from a list unless given.
+    #[arg(add = ArgValueCompleter::new(completions::agents))]
+    pub agent: Option<AgentName>,
     /// What the agent is told to do.
     #[arg(short, long, value_name = "TEXT")]
     pub prompt: Option<String>,
     /// Bottle to use instead of the agent's own; repeat to merge several, left to right.
-    #[arg(short, long = "bottle", value_name = "NAME")]
+    #[arg(short, long = "bottle", value_name = "NAME", add = ArgValueCompleter::new(completions::bottles))]
     pub bottles: Vec<BottleName>,
     /// Its workspace.
     #[command(flatten)]
     pub workspace: workspace::Workspace,
-    /// Ask nothing; `--json` reports the result as one object.
+    /// Ask nothing and run without a terminal; `--json` reports the result as one object.
     #[arg(long)]
     pub headless: bool,
     /// Do not ask before starting.
@@ -185,6 +196,9 @@ pub struct Start {
     /// Print one JSON object at the end instead of the program's output.
     #[arg(long)]
     pub json: bool,
+    /// The terminal.
+    #[command(flatten)]
+    pub terminal: terminal::AtTerminal,
     /// Services.
     #[command(flatten)]
     pub services: Services,
@@ -205,6 +219,7 @@ pub struct List {
 #[derive(Debug, Args)]
 pub struct Stop {
     /// The bottle, as `list` shows it.
+    #[arg(add = ArgValueCompleter::new(completions::started))]
     pub bottle: Slug,
     /// Seconds before it is killed.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
@@ -215,6 +230,7 @@ pub struct Stop {
 #[derive(Debug, Args)]
 pub struct Logs {
     /// The bottle, as `list --all` shows it.
+    #[arg(add = ArgValueCompleter::new(completions::started))]
     pub bottle: Slug,
     /// Go on until the bottle ends.
     #[arg(short, long)]
@@ -251,7 +267,7 @@ pub struct Info {
     /// The agent; or a bottle, as `list --all` shows it.
     pub agent: AgentName,
     /// Bottle to use instead of the agent's own; repeat to merge several.
-    #[arg(short, long = "bottle", value_name = "NAME")]
+    #[arg(short, long = "bottle", value_name = "NAME", add = ArgValueCompleter::new(completions::bottles))]
     pub bottles: Vec<BottleName>,
     /// Format.
     #[command(flatten)]
@@ -361,6 +377,43 @@ pub enum Direction {
     Out,
     /// Into a bottle: instructions to the agent are looked for.
     In,
+}
+
+/// `edit`
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// The agent, or with `--bottle` the bottle, by the name of its file.
+    #[arg(add = ArgValueCompleter::new(completions::manifests))]
+    pub name: AgentName,
+    /// A bottle's file, not an agent's.
+    #[arg(long)]
+    pub bottle: bool,
+    /// Make a new one.
+    #[arg(long)]
+    pub new: bool,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: CompletedShell,
+}
+
+/// The shells that can be told.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CompletedShell {
+    /// bash
+    Bash,
+    /// elvish
+    Elvish,
+    /// fish
+    Fish,
+    /// powershell
+    Powershell,
+    /// zsh
+    Zsh,
 }
 
 /// `cleanup`

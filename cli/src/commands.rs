@@ -1,11 +1,14 @@
 //! One module a command.
 
+pub mod attach;
 pub mod audit;
 pub mod cleanup;
+pub mod completions;
 pub mod config;
 pub mod credentials;
 pub mod doctor;
 pub mod down;
+pub mod edit;
 pub mod egress;
 pub mod events;
 pub mod grants;
@@ -41,6 +44,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(&context, args.into()).await,
         Command::Start(args) => start::run(&context, args).await,
         Command::Resume(args) => resume::run(&context, args).await,
+        Command::Attach(args) => Box::pin(attach::run(&context, &args)).await,
         Command::List(args) => list::run(&context, &args).await,
         Command::Stop(args) => stop::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
@@ -50,6 +54,8 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Grants(args) => grants::run(&context, args),
         Command::Audit(args) => audit::run(&context, args).await,
         Command::Info(args) => info::run(&context, &args).await,
+        Command::Edit(args) => edit::run(&context, &args).await,
+        Command::Completions(args) => completions::run(&args),
         Command::Routes(args) => routes::run(&context, args).await,
         Command::Config(crate::args::Config::Check(args)) => config::run(&context, args.into()),
         Command::Egress(args) => egress::run(&context, args).await,

@@ -33,11 +33,16 @@ impl Interrupts {
 
     /// Waits for the next one. Dropping the wait loses nothing.
     pub async fn next(&mut self) {
+        self.which().await;
+    }
+
+    /// Waits for the next one, and says which it was. Dropping the wait loses nothing.
+    pub async fn which(&mut self) -> SignalKind {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = terminate.recv() => SignalKind::terminate(),
+            _ = hangup.recv() => SignalKind::hangup(),
         }
     }
 }

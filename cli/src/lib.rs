@@ -10,6 +10,7 @@ pub mod host;
 pub mod interrupt;
 pub mod learn;
 pub mod output;
+pub mod picker;
 pub mod supervise;
 pub mod terminal;
 pub mod words;

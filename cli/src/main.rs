@@ -3,11 +3,14 @@
 use std::process::ExitCode;
 
 use bot_bottle_cli::args::Cli;
+use bot_bottle_cli::commands::completions::VARIABLE;
 use bot_bottle_cli::exit::Exit;
 use bot_bottle_cli::{commands, output};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::CompleteEnv;
 
 fn main() -> ExitCode {
+    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -116,6 +116,23 @@ pub fn paint(paint: Paint, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
+/// Text in a bottle's colour (L5), one of the 16 ANSI names, if standard error is a terminal and `NO_COLOR` is not set.
+#[must_use]
+pub fn tint(color: Option<&str>, text: &str) -> String {
+    const NAMES: [&str; 8] = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
+    let is_plain =
+        !io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let named = |name: &str| NAMES.iter().position(|known| *known == name);
+    let code = color.and_then(|color| match color.strip_prefix("bright-") {
+        Some(bright) => named(bright).map(|place| 90 + place),
+        None => named(color).map(|place| 30 + place),
+    });
+    match code.filter(|_| !is_plain) {
+        Some(code) => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        None => text.to_owned(),
+    }
+}
+
 /// Whether a person is at the other end of both standard input and standard error.
 #[must_use]
 pub fn is_interactive() -> bool {

@@ -14,6 +14,7 @@ mod forge;
 mod home;
 mod model;
 mod process;
+mod pty;
 mod ran;
 mod world;
 
@@ -23,6 +24,7 @@ pub use forge::{FakeForge, TOKEN};
 pub use home::Home;
 pub use model::{Asked, Failure, Gate, Model, Turn};
 pub use process::{all_ended, below, marked, mentioning, program};
+pub use pty::Pty;
 pub use ran::Ran;
 pub use world::World;
 

@@ -9,6 +9,7 @@ mod deciding;
 mod deploy_keys;
 mod forge_keys;
 mod held;
+mod interactive;
 mod isolation;
 mod malformed;
 mod metrics;

@@ -2,14 +2,17 @@
 
 use base::id::{RequestId, Slug};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::Services;
 use super::workspace::Workspace;
+use crate::commands::completions;
 
 /// `resume`
 #[derive(Debug, Args)]
 pub struct Resume {
     /// The bottle that ran the session, as `list --all` shows it.
+    #[arg(add = ArgValueCompleter::new(completions::started))]
     pub bottle: Slug,
     /// What the agent is told to do next.
     #[arg(short, long, value_name = "TEXT")]
@@ -17,7 +20,7 @@ pub struct Resume {
     /// Its workspace; what was in the former one is not part of a session.
     #[command(flatten)]
     pub workspace: Workspace,
-    /// Ask nothing; `--json` reports the result as one object.
+    /// Ask nothing and run without a terminal; `--json` reports the result as one object.
     #[arg(long)]
     pub headless: bool,
     /// Do not ask before starting.
@@ -35,6 +38,9 @@ pub struct Resume {
     /// Print one JSON object at the end instead of the program's output.
     #[arg(long)]
     pub json: bool,
+    /// The terminal.
+    #[command(flatten)]
+    pub terminal: super::terminal::AtTerminal,
     /// Services.
     #[command(flatten)]
     pub services: Services,

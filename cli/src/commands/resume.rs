@@ -21,8 +21,9 @@ pub async fn run(context: &Context, args: Resume) -> Result<Exit, Failure> {
     let options = Options { port: None, probe: args.services.probe };
     // The record is on the bus.
     let services = Services::ensure(context, &options).await?;
+    let how = start::How { json: args.json, key: args.terminal.detach_key };
     match prepare(context, &args).await {
-        Ok(Some(wanted)) => start::perform(context, wanted, args.json, &options, services).await,
+        Ok(Some(wanted)) => start::perform(context, wanted, how, &options, services).await,
         Ok(None) => services.release(context).await.map(|()| Exit::Ok),
         Err(failure) => {
             services.release(context).await?;
@@ -60,8 +61,8 @@ async fn prepare(
         }),
         label: args.label.clone().or(Some(record.label)),
         color: record.color,
-        terminal: None,
         backend: None,
+        terminal: args.terminal.here(args.headless || args.json),
     };
     Ok(Some((request, copied)))
 }

@@ -52,6 +52,12 @@ impl Services {
         }
     }
 
+    /// Whether they go on when this command has ended.
+    #[must_use]
+    pub fn outlive_this(&self) -> bool {
+        matches!(self.whose, Whose::Standing)
+    }
+
     /// Completes when they are gone: with `Ok` if this command is to look for others, and with an error if it is not
     /// its business to bring up any.
     ///

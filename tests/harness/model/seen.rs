@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// How much of a body's end is shown of a request.
@@ -18,6 +19,8 @@ pub struct Asked {
     pub headers: Vec<(String, String)>,
     /// Its body, decoded.
     pub body: String,
+    /// When it had arrived, whole.
+    pub at: Timestamp,
     /// Whether it took a turn of the script.
     pub took_turn: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use base::clock::Clock;
 use base::lifecycle::Lifecycle;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -65,6 +66,7 @@ impl Model {
                 })
                 .collect(),
             body: String::from_utf8_lossy(&body).into_owned(),
+            at: Clock::System.now(),
             took_turn: false,
         };
         let path = head.uri.path();

@@ -44,11 +44,11 @@ pub fn find(client: &Client, host: &HostEnvironment) -> Result<Found, Missing> {
                 usable(path).map_err(|why| Missing { problem: problem(why), cure: cure.to_owned() })?;
             (client.provider.clone(), path)
         }
-        Program::Named { name, install } => {
+        Program::Named { name, install, native } => {
             let found =
                 directories(host).into_iter().find_map(|directory| usable(&directory.join(name)).ok());
             let path = found.ok_or_else(|| missing(client, name, install.as_deref()))?;
-            (name.clone(), path)
+            (name.clone(), itself(&path, native).unwrap_or(path))
         }
     };
     Ok(show(&name, &path))
@@ -89,6 +89,12 @@ fn usable(path: &Path) -> Result<PathBuf, &'static str> {
         return Err("cannot be run by everybody, and the agent is a user of its own");
     }
     Ok(real)
+}
+
+/// The program that a script of a package of Node only starts.
+fn itself(script: &Path, native: &[String]) -> Option<PathBuf> {
+    let packages = packages(script)?;
+    native.iter().find_map(|path| usable(&packages.join(path)).ok())
 }
 
 /// What is below `/usr` a bottle sees anyway. A program out of a package of Node comes with the packages around it, which it
@@ -156,6 +162,21 @@ mod tests {
             inside: "/opt/bot-bottle/claude/node_modules".into(),
         };
         assert_eq!(found.mount, Some(mount));
+    }
+
+    #[test]
+    fn a_script_that_only_starts_the_program_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let packages = root.join("node_modules");
+        file(&packages.join("@anthropic-ai/claude-code/claude"), 0o755);
+        file(&packages.join("@anthropic-ai/claude-code-linux-x64/claude"), 0o755);
+        let path = packages.join("@anthropic-ai/claude-code");
+        let found = find(&client("claude"), &host(&path)).unwrap();
+        assert_eq!(
+            found.words,
+            ["/opt/bot-bottle/claude/node_modules/@anthropic-ai/claude-code-linux-x64/claude"]
+        );
     }
 
     #[test]

@@ -49,7 +49,7 @@ async fn a_launcher_killed_before_the_snapshot_loses_no_transcript() {
     assert_eq!(record(&world, &first.bottle).await.session.unwrap().transcript, None);
 
     let launcher = world.launcher().await;
-    assert_eq!(launcher.reconciled.transcripts, [first.bottle.clone()]);
+    assert_eq!(launcher.reconciled.transcripts, std::slice::from_ref(&first.bottle));
     let lost = record(&world, &first.bottle).await;
     assert_eq!(lost.state, BottleState::Lost);
     let place = transcript(&world, &lost.session.as_ref().unwrap().transcript.clone().unwrap()).await;

@@ -15,6 +15,9 @@ pub(crate) fn check(file: &ProviderFile, problems: &mut Problems) {
     if file.program.as_ref().is_some_and(|program| program.is_empty() || program.contains('/')) {
         problems.push(&root.key("program"), "the name of the program alone, such as claude");
     }
+    if file.native.iter().any(|path| !is_below(path)) {
+        problems.push(&root.key("native"), "paths below node_modules, without ..");
+    }
     let known = Known::of(file);
     for (name, option) in &file.options {
         let at = root.key("options").key(name);

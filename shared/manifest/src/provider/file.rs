@@ -23,6 +23,10 @@ pub struct ProviderFile {
     /// The program, by the name that is looked up on the host; absent where the bottle's `argv` gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
+    /// Where the program itself is below the `node_modules` that the one found belongs to, if that one only starts it: the
+    /// first that is there is run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub native: Vec<String>,
     /// How a person gets the program; shown where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install: Option<String>,

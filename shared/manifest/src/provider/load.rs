@@ -25,7 +25,7 @@ pub(crate) fn directory(home: &Home) -> PathBuf {
 
 pub(crate) fn load(home: &Home, warnings: &mut Vec<Warning>) -> Providers {
     let mut warn = |path: &Path, message: &str| {
-        warnings.push(Warning { path: path.to_owned(), message: message.to_owned() })
+        warnings.push(Warning { path: path.to_owned(), message: message.to_owned() });
     };
     let mut paths: Vec<PathBuf> = match std::fs::read_dir(directory(home)) {
         Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect(),
