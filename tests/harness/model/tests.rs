@@ -1,5 +1,4 @@
 //! The model asked by plain requests.
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
