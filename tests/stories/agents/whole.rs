@@ -2,7 +2,7 @@
 
 use base::id::ExchangeId;
 use base::lifecycle::Lifecycle;
-use harness::{Asked, Model, Turn, World, soon};
+use harness::{Asked, Home, Model, Turn, World, soon};
 use serde_json::{Value, json};
 
 use super::bottle::Client;
@@ -27,6 +27,11 @@ async fn codex_is_refused_asks_and_goes_on() {
 }
 
 #[tokio::test]
+async fn codex_by_device_login_is_refused_asks_and_goes_on() {
+    tell(Client::codex_by_device_login()).await;
+}
+
+#[tokio::test]
 async fn opencode_is_refused_asks_and_goes_on() {
     tell(Client::opencode()).await;
 }
@@ -36,7 +41,12 @@ async fn tell(client: Client) {
     let lifecycle = Lifecycle::new();
     let model = Model::start(script(&client, &token, &secret), &lifecycle).await;
     let (port, _origin) = origin().await;
-    let world = World::up_with(&[("STORY_TOKEN", &token)]).await;
+    let home = Home::empty();
+    // The host's own login of codex, for the client that is to use it.
+    let login = json!({ "auth_mode": "chatgpt", "tokens": { "access_token": token } });
+    home.write_file(".codex/auth.json", &login.to_string());
+    let folder = home.path().display().to_string();
+    let world = World::up_in(home, &[("STORY_TOKEN", &token), ("HOME", &folder)]).await;
     client.write(&world.home, &model, port);
     let mut operator = Operator::of(&world).await;
 
@@ -90,7 +100,10 @@ echo "tokens=$(count $token) placeholders=$(count $placeholder)"
 fn the_agent_saw(steps: &[Asked]) {
     let last = steps.last().unwrap();
     for told in ["new=403 other=403", "tokens=0 placeholders=", "again=200"] {
-        assert!(last.body.contains(told), "{told}: {last:#?}");
+        let word = told.split('=').next().unwrap();
+        let around: Vec<&str> =
+            last.body.split(word).skip(1).map(|rest| &rest[..rest.floor_char_boundary(80)]).collect();
+        assert!(last.body.contains(told), "{told}: {around:#?}");
     }
     assert!(!last.body.contains("placeholders=0"), "what looks for a token finds nothing: {last:#?}");
     assert!(steps[0].body.contains("You are the worker of a story."), "{:#?}", steps[0]);
