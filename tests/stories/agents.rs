@@ -2,4 +2,5 @@
 
 mod bottle;
 mod failing;
+mod resumed;
 mod whole;

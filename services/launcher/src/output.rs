@@ -21,7 +21,7 @@ use bus::message::Version;
 use bus::message::run::{Output, OutputStream};
 use manifest::provider::file::ResultFile;
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -53,6 +53,8 @@ pub(crate) struct Pumps {
     tails: [Arc<Mutex<Tail>>; 2],
     /// What the standard output means, where it has a form.
     reading: Option<Arc<Mutex<Reading>>>,
+    /// The id of the conversation, as soon as the program tells it.
+    session: watch::Sender<Option<String>>,
     /// Bytes of both streams that may still be published.
     left: Arc<AtomicU64>,
 }
@@ -73,6 +75,7 @@ impl Pumps {
             tasks: JoinSet::new(),
             tails: Default::default(),
             reading: result.map(|result| Arc::new(Mutex::new(Reading::new(result)))),
+            session: watch::Sender::new(None),
             left: Arc::new(most.into()),
         };
         let stdout = pumps.add(bus, bottle, OutputStream::Stdout)?;
@@ -82,8 +85,13 @@ impl Pumps {
 
     /// Starts pumping what a program writes to its terminal, `most` bytes at once and more as time goes on.
     pub(crate) fn at_terminal(bus: &Bus, bottle: &Slug, most: u64, terminal: Arc<Master>) -> Self {
-        let mut pumps =
-            Self { tasks: JoinSet::new(), tails: Default::default(), reading: None, left: Arc::default() };
+        let mut pumps = Self {
+            tasks: JoinSet::new(),
+            tails: Default::default(),
+            reading: None,
+            session: watch::Sender::new(None),
+            left: Arc::default(),
+        };
         let (pieces, queue) = mpsc::channel(WAITING);
         pumps.tasks.spawn(read_terminal(Source::Terminal(terminal), pieces, Allowance::of(most)));
         pumps.tasks.spawn(publish(bus.clone(), bottle.clone(), OutputStream::Stdout, queue));
@@ -96,10 +104,15 @@ impl Pumps {
         let (pieces, queue) = mpsc::channel(WAITING);
         let tail = self.tails[usize::from(stream == OutputStream::Stderr)].clone();
         let reading = self.reading.clone().filter(|_| stream == OutputStream::Stdout);
-        let heard = Heard { tail, reading, left: self.left.clone() };
+        let heard = Heard { tail, reading, session: self.session.clone(), left: self.left.clone() };
         self.tasks.spawn(read(Source::Pipe(reader), pieces, heard));
         self.tasks.spawn(publish(bus.clone(), bottle.clone(), stream, queue));
         Ok(writer.into())
+    }
+
+    /// Says the conversation's id as soon as the program has told it.
+    pub(crate) fn session(&self) -> watch::Receiver<Option<String>> {
+        self.session.subscribe()
     }
 
     /// Waits until everything was published, not for ever; returns what the program said. A screen says nothing.
@@ -139,6 +152,7 @@ impl Said {
 struct Heard {
     tail: Arc<Mutex<Tail>>,
     reading: Option<Arc<Mutex<Reading>>>,
+    session: watch::Sender<Option<String>>,
     left: Arc<AtomicU64>,
 }
 
@@ -148,7 +162,11 @@ async fn read(mut pipe: Source, pieces: mpsc::Sender<Vec<u8>>, heard: Heard) {
     while let Some(mut piece) = collect(&mut pipe, PATIENCE).await {
         lock(&heard.tail).push(&piece);
         if let Some(reading) = &heard.reading {
-            lock(reading).push(&piece);
+            let mut reading = lock(reading);
+            reading.push(&piece);
+            if let Some(id) = reading.session().filter(|_| heard.session.borrow().is_none()) {
+                heard.session.send_replace(Some(id.clone()));
+            }
         }
         if !spend(&heard.left, piece.len() as u64) {
             if cut {

@@ -116,7 +116,7 @@ pub(crate) async fn exited(world: &World, bottle: &str) -> Value {
 }
 
 /// One that no detector knows by its looks.
-fn token() -> String {
+pub(crate) fn token() -> String {
     format!("story-{}-{}", ExchangeId::random(), ExchangeId::random())
 }
 

@@ -71,6 +71,11 @@ impl Reading {
         }
     }
 
+    /// The id of the conversation, once it was told.
+    pub(crate) fn session(&self) -> Option<&String> {
+        self.answer.session.as_ref()
+    }
+
     /// What was read, at the end of the output.
     pub(crate) fn finish(mut self) -> Answer {
         let rest = std::mem::take(&mut self.buffer);

@@ -62,6 +62,7 @@ impl Launch<'_> {
         let mut note = None;
         let (boundary, sidecars) = (&mut running.boundary, &mut running.sidecars);
         let has_terminal = running.terminal.is_some();
+        let (plan, mut session) = (&running.plan, running.pumps.session());
         let end = async {
             let mut ending: Option<Ending> = None;
             let (mut hang_up, mut hung_up) = (None, false);
@@ -95,6 +96,7 @@ impl Launch<'_> {
                         ending = Some(Ending::limited(ExitReason::DiskLimit, self.world.config.grace));
                         boundary.signal(Signal::TERM);
                     }
+                    Ok(()) = session.changed() => self.learn_session(plan, session.borrow_and_update().clone()),
                     () = reached(hang_up), if hang_up.is_some() && !hung_up => {
                         hung_up = true;
                         boundary.signal(Signal::HUP);

@@ -25,6 +25,15 @@ impl Launch<'_> {
         }
     }
 
+    /// Notes the session's id, which the program has just told, for whoever finds the bottle after the launcher's death.
+    pub(super) fn learn_session(&self, plan: &Plan, id: Option<String>) {
+        let Some(mut note) = self.session_note(plan) else { return };
+        note.session.id = note.session.id.or(id);
+        if let Err(error) = note.store(&self.world.config.state().of(&plan.bottle)) {
+            tracing::warn!(bottle = %plan.bottle, error = base::error::chain(&error), "the session's id was not noted");
+        }
+    }
+
     fn session_note(&self, plan: &Plan) -> Option<SessionNote> {
         let session = plan.session.clone()?;
         Some(SessionNote { session, limit: self.world.config.transcript })

@@ -45,6 +45,7 @@ pub(super) async fn rescue(
             let stored = |record: &mut BottleRecord| {
                 if let Some(session) = &mut record.session {
                     session.transcript = Some(name.clone());
+                    session.id = session.id.take().or_else(|| note.session.id.clone());
                 }
             };
             amend((bus, clock), bottle, stored).await.map_err(failed)?;

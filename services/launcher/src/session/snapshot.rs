@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use archive::{Odd, PackError, Rules};
 use base::id::Slug;
@@ -46,7 +46,7 @@ pub(crate) async fn store(
 ) -> Result<String, Lost> {
     let (home, scratch) = (state.home(), state.path().to_owned());
     let (paths, limit) = (note.session.paths.clone(), note.limit);
-    let packing = tokio::task::spawn_blocking(move || pack(home, scratch, &paths, limit));
+    let packing = tokio::task::spawn_blocking(move || pack(&home, &scratch, &paths, limit));
     let archive = packing.await.unwrap_or_else(|panic| Err(Lost::Host(io::Error::other(panic))))?;
     let archive = tokio::fs::File::from_std(archive);
     bus.objects(TRANSCRIPTS).put(bottle.as_str(), archive).await.map_err(Lost::NotYet)?;
@@ -54,11 +54,11 @@ pub(crate) async fn store(
 }
 
 /// The archive is a file without a name: whatever happens, nothing of it stays.
-fn pack(home: PathBuf, scratch: PathBuf, paths: &[PathBuf], limit: u64) -> Result<File, Lost> {
+fn pack(home: &Path, scratch: &Path, paths: &[PathBuf], limit: u64) -> Result<File, Lost> {
     let mut archive = tempfile::tempfile_in(scratch).map_err(Lost::Host)?;
     // An agent's links would lead a host astray that is not as careful as this one.
     let rules = Rules { links: Odd::Skip, specials: Odd::Skip, limits: limits(limit) };
-    let contents = archive::pack(&home, paths, &rules, &archive).map_err(Lost::Unpackable)?;
+    let contents = archive::pack(home, paths, &rules, &archive).map_err(Lost::Unpackable)?;
     if contents.skipped > 0 {
         tracing::info!(skipped = contents.skipped, "links and the like are not part of a transcript");
     }

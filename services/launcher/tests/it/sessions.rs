@@ -49,7 +49,7 @@ async fn a_launcher_killed_before_the_snapshot_loses_no_transcript() {
     assert_eq!(record(&world, &first.bottle).await.session.unwrap().transcript, None);
 
     let launcher = world.launcher().await;
-    assert_eq!(launcher.reconciled.transcripts, [first.bottle.clone()]);
+    assert_eq!(launcher.reconciled.transcripts, std::slice::from_ref(&first.bottle));
     let lost = record(&world, &first.bottle).await;
     assert_eq!(lost.state, BottleState::Lost);
     let place = transcript(&world, &lost.session.as_ref().unwrap().transcript.clone().unwrap()).await;
@@ -162,6 +162,50 @@ async fn of_two_who_take_a_turn_at_once_one_gets_it() {
     assert_eq!((next.turns, next.resumed_from), (2, Some(first.bottle.clone())));
     let last = record(&world, &first.bottle).await;
     assert_eq!(last.session.unwrap().resumed_as, Some(started.bottle));
+    launcher.stop().await;
+    world.end().await;
+}
+
+/// A provider whose program chooses the id tells it in its output, and nobody else knows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_the_program_told_outlives_its_launcher() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    world.agent_with(&["true"], "", "");
+    let write = |path: &str, text: &str| {
+        let path = world.home.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let program = write(
+        "teller",
+        "#!/bin/sh\necho '{\"id\":\"told-1\"}'; mkdir -p ../.state; echo '{\"text\":\"done\"}'\n",
+    );
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write(
+        "contrib/teller/provider.yaml",
+        "v: 1\nabout: Tells.\nprogram: teller\nsupervise: {}\nsession: {id: reported, paths: [.state]}\n\
+         headless: {start: [], resume: [], result: {format: lines, text: {take: /text}, session: {take: /id}}}\n",
+    );
+    write(
+        "bottles/dev.md",
+        &format!(
+            "---\nagent_provider: {{template: teller, program: {}}}\nsupervise: false\n---\n",
+            program.display()
+        ),
+    );
+    let mut events = world.events().await;
+    world.operator.publish(&StartRequest { task: Some("Tell.".to_owned()), ..request("r1") }).await.unwrap();
+    kill_at(Step::Settle, &world);
+    let first = events.started().await;
+
+    let launcher = world.launcher().await;
+    assert_eq!(launcher.reconciled.transcripts, [first.bottle.clone()]);
+    let session = record(&world, &first.bottle).await.session.unwrap();
+    assert_eq!((session.id.as_deref(), session.turns), (Some("told-1"), 1));
+    let again = events.exited_of("r1").await;
+    assert_eq!((again.session.as_deref(), again.result.as_deref()), (Some("told-1"), Some("done")));
     launcher.stop().await;
     world.end().await;
 }

@@ -12,7 +12,7 @@ use super::file::{
     SessionFile, SessionId, VerifyFile,
 };
 use super::files::{self, Content, PlacedFile};
-use super::template::{self, Values};
+use super::template;
 use super::{ProviderOptions, SessionFiles};
 
 mod options;
@@ -87,34 +87,33 @@ impl Client {
             problems.push(&at.key("session"), "this provider has sessions of its own; leave `session` out");
         }
         let mut made = Made::default();
-        let base = given.values.clone();
-        made.add(&file.always, &base, &given.typed, &at, &mut problems);
+        made.add(&file.always, &given, &at, &mut problems);
         for (name, option) in &file.options {
             if given.is_on(name, option) {
-                let values = options::with_value(&base, name, option, &given);
-                made.add(&option.adds, &values, &given.typed, &at.key(name), &mut problems);
+                made.add(&option.adds, &given.with_value(name, option), &at.key(name), &mut problems);
             }
         }
         if supervised {
-            made.add(&file.supervise.adds, &base, &given.typed, &at, &mut problems);
+            made.add(&file.supervise.adds, &given, &at, &mut problems);
         }
         let known = given.login.iter().flat_map(|login| login.values.keys());
         made.check_filled(&known.map(String::as_str).collect::<Vec<_>>(), &at, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self::assemble(file, said, (program, made, &base), supervised, &given))
+        Ok(Self::assemble(file, said, (program, made), supervised, &given))
     }
 
     fn assemble(
         file: &ProviderFile,
         said: &ProviderOptions,
-        (program, made, base): (Program, Made, &Values),
+        (program, made): (Program, Made),
         supervised: bool,
         given: &Given,
     ) -> Self {
-        let filled =
-            |texts: &[String]| texts.iter().map(|text| template::fill(text, base)).collect::<Vec<_>>();
+        let filled = |texts: &[String]| {
+            texts.iter().map(|text| template::fill(text, &given.values)).collect::<Vec<_>>()
+        };
         let mode = |mode: &ModeFile| ModeFile {
             start: filled(&mode.start),
             resume: mode.resume.as_deref().map(filled),
@@ -186,14 +185,8 @@ struct Made {
 }
 
 impl Made {
-    fn add(
-        &mut self,
-        pieces: &Pieces,
-        values: &Values,
-        typed: &BTreeMap<String, Json>,
-        at: &KeyPath,
-        problems: &mut Problems,
-    ) {
+    fn add(&mut self, pieces: &Pieces, given: &Given, at: &KeyPath, problems: &mut Problems) {
+        let Given { values, typed, .. } = given;
         let fill = |text: &String| template::fill(text, values);
         self.arguments.extend(pieces.arguments.iter().map(fill));
         self.env.extend(pieces.env.iter().map(|(name, value)| (name.clone(), fill(value))));

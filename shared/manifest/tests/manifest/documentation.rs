@@ -97,3 +97,19 @@ fn collect(schema: &serde_json::Value, keys: &mut Vec<String>) {
         _ => {}
     }
 }
+
+/// The folder of examples is a home like any other.
+#[test]
+fn every_example_is_right_and_has_its_program() {
+    let home = manifest::Home::at(docs().join("../examples"));
+    let report = manifest::Report::of(home.clone(), None);
+    assert!(report.is_clean(), "{report}");
+    let library = manifest::Library::of_home(home);
+    let mut providers = BTreeSet::new();
+    for name in library.bottles().keys() {
+        let bottle = library.resolve_bottles(std::slice::from_ref(name)).unwrap();
+        providers.insert(bottle.client.unwrap().provider);
+    }
+    let known: BTreeSet<_> = manifest::provider::builtin::names().map(str::to_owned).collect();
+    assert_eq!(providers, known, "there is an example of each provider");
+}

@@ -109,18 +109,26 @@ fn number(text: &str) -> Json {
     text.parse::<u64>().map_or(Json::Null, Json::from)
 }
 
-/// All values, and `value` for this option's; `login` for the token of the host's login.
-pub(super) fn with_value(base: &Values, name: &str, option: &OptionFile, given: &Given) -> Values {
-    let mut values = base.clone();
-    for (key, value) in &given.values {
-        if let Some(part) = key.strip_prefix(name).filter(|part| part.is_empty() || part.starts_with('.')) {
-            values.insert(format!("value{part}"), value.clone());
+impl Given {
+    /// The same, and `value` for this option's; `login` for the token of the host's login.
+    pub(super) fn with_value(&self, name: &str, option: &OptionFile) -> Self {
+        let mut values = aliased(&self.values, name);
+        if let Some(login) = &option.login {
+            values.insert("login".to_owned(), format!("json:{}#{}", login.file, login.token));
         }
+        Self { values, typed: aliased(&self.typed, name), login: self.login.clone() }
     }
-    if let Some(login) = &option.login {
-        values.insert("login".to_owned(), format!("json:{}#{}", login.file, login.token));
-    }
-    values
+}
+
+/// With `value` and `value.part` for `name` and `name.part`.
+fn aliased<T: Clone>(named: &BTreeMap<String, T>, name: &str) -> BTreeMap<String, T> {
+    let part_of = |key: &str| {
+        let part = key.strip_prefix(name).filter(|part| part.is_empty() || part.starts_with('.'))?;
+        Some(format!("value{part}"))
+    };
+    let aliases = named.iter().filter_map(|(key, value)| Some((part_of(key)?, value.clone())));
+    let aliases: Vec<_> = aliases.collect();
+    named.clone().into_iter().chain(aliases).collect()
 }
 
 /// A URL's scheme, host, port and path.

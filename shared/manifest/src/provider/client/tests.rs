@@ -35,7 +35,7 @@ fn pieces_of_the_options_that_are_set_are_added() {
     assert_eq!(client.env["TOOL_KEY"], "${placeholder}");
     assert_eq!((client.env["A"].as_str(), client.env["DOOR"].as_str()), ("${label}", "${door}"));
     assert_eq!(client.routes[0].auth.as_ref().unwrap().token_ref, "TOOL_TOKEN");
-    let json = serde_json::json!({"trusted": true, "model": "small", "size": "65536", "window": 65536});
+    let json = serde_json::json!({"trusted": true, "model": "small", "size": 65536, "window": 65536});
     assert_eq!(client.files, [PlacedFile { path: ".tool/c.json".into(), content: Content::Json(json) }]);
     assert_eq!(client.register.unwrap(), ["mcp", "add", "${door}"]);
 }

@@ -1,0 +1,57 @@
+//! A real client goes on with its conversation in another bottle: its model is told what was said before (L3, L7).
+
+use base::lifecycle::Lifecycle;
+use harness::{Model, Turn, World};
+use serde_json::Value;
+
+use super::bottle::Client;
+use super::whole::{exited, token};
+use crate::deciding::origin;
+
+const FIRST: &str = "The password of the garden is heliotrope.";
+const SECOND: &str = "I still know it.";
+
+#[tokio::test]
+async fn claude_goes_on_where_it_left_off() {
+    tell(Client::claude()).await;
+}
+
+#[tokio::test]
+async fn codex_goes_on_where_it_left_off() {
+    tell(Client::codex()).await;
+}
+
+#[tokio::test]
+async fn opencode_goes_on_where_it_left_off() {
+    tell(Client::opencode()).await;
+}
+
+async fn tell(client: Client) {
+    let token = token();
+    let lifecycle = Lifecycle::new();
+    let model = Model::start([Turn::say(FIRST), Turn::say(SECOND)], &lifecycle).await;
+    let (port, _origin) = origin().await;
+    let world = World::up_with(&[("STORY_TOKEN", &token)]).await;
+    client.write(&world.home, &model, port);
+
+    let start = ["start", "worker", "--headless", "--json", "--prompt", "Remember the garden."];
+    let first = world.run(&start).await.expect_code(0).json();
+    let bottle = first["bottle"].as_str().unwrap();
+    let resume = ["resume", bottle, "--headless", "--json", "--prompt", "What do you remember?"];
+    let second = world.run(&resume).await.expect_code(0).json();
+    assert_eq!((&first["result"], &second["result"]), (&Value::from(FIRST), &Value::from(SECOND)));
+    assert_eq!(first["session"], second["session"], "it is the same conversation");
+    let next = second["bottle"].as_str().unwrap();
+    assert_ne!(bottle, next);
+    assert_eq!(exited(&world, next).await["session"], first["session"]);
+
+    let steps = model.steps();
+    let (told, asked) = (&steps[0], steps.last().unwrap());
+    assert!(!told.body.contains("heliotrope"), "{told:#?}");
+    for earlier in ["Remember the garden.", "heliotrope", "What do you remember?"] {
+        assert!(asked.body.contains(earlier), "{earlier} is missing: {asked:#?}");
+    }
+    assert_eq!(asked.header(client.header), Some(client.shown(&token).as_str()));
+    lifecycle.stop();
+    world.down().await;
+}
