@@ -91,7 +91,7 @@ async fn join(
             }
             // Whoever ends this command leaves; the bottle is not theirs alone.
             () = interrupts.next() => break,
-        }
+        };
     }
     let lost = session.close().await;
     output::note(&terminal::parting(args.bottle.as_str(), lost));
