@@ -11,7 +11,7 @@ use manifest::provider::files::Content;
 use manifest::provider::template::{Values, fill, fill_json, without};
 
 use super::{has_instructions, told, way};
-use crate::backend::{AGENT_WORKSPACE, BottleFile, Boundary, Place};
+use crate::backend::{AGENT_HOME, BottleFile, Boundary, Place};
 use crate::environment::PROMPT_FILE;
 use crate::plan::Plan;
 
@@ -87,7 +87,8 @@ async fn run(
     let mut argv = plan.program.words.clone();
     argv.extend(arguments.iter().map(|text| fill(text, values)));
     let shown = base::inert(&argv.join(" "), 200);
-    let command = Command { argv, env: env.clone(), cwd: AGENT_WORKSPACE.to_owned() };
+    // Not in the workspace: what lies there is settings to such programs.
+    let command = Command { argv, env: env.clone(), cwd: AGENT_HOME.to_owned() };
     let done = boundary.exec(command, String::new(), COMMAND).await;
     let done = done.map_err(|error| base::error::chain(&error))?;
     let said = if done.stderr.trim().is_empty() { &done.stdout } else { &done.stderr };
