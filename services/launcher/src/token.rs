@@ -127,7 +127,7 @@ pub(crate) async fn find_place(file: &Path, pointer: &str) -> Result<Option<Stri
 async fn read_login(file: &Path, pointer: &str) -> Result<Secret, String> {
     let token = Secret::new(read_place(file, pointer).await?);
     match expiry(token.expose()) {
-        Some(at) if at <= jiff::Timestamp::now() => {
+        Some(at) if at <= base::clock::Clock::System.now() => {
             Err(format!("the login in {} ended at {at}; log in again on the host", file.display()))
         }
         _ => Ok(token),

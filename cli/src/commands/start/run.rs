@@ -65,7 +65,20 @@ impl<'a> Run<'a> {
         let printer = Printer::new(Raw::where_no_terminal_is());
         let since = Since::Time(context.clock.now());
         let (session, bottle) = (None, None);
-        Self { context, url, bus, request, how, session, stays, since, printer, bottle, answers: false, stops: 0 }
+        Self {
+            context,
+            url,
+            bus,
+            request,
+            how,
+            session,
+            stays,
+            since,
+            printer,
+            bottle,
+            answers: false,
+            stops: 0,
+        }
     }
 
     /// Makes the request. Its events are followed before it is published, so that none falls between.

@@ -201,7 +201,7 @@ async fn an_id_that_the_program_told_outlives_its_launcher() {
     let first = events.started().await;
 
     let launcher = world.launcher().await;
-    assert_eq!(launcher.reconciled.transcripts, [first.bottle.clone()]);
+    assert_eq!(launcher.reconciled.transcripts, std::slice::from_ref(&first.bottle));
     let session = record(&world, &first.bottle).await.session.unwrap();
     assert_eq!((session.id.as_deref(), session.turns), (Some("told-1"), 1));
     let again = events.exited_of("r1").await;
