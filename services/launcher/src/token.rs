@@ -252,7 +252,7 @@ mod tests {
             match (outcome(&place).await, words) {
                 (Ok(read), Ok(())) => assert_eq!(read, access),
                 (Err(error), Err(words)) => {
-                    assert!(error.contains(words) && !error.contains(&access), "{error}")
+                    assert!(error.contains(words) && !error.contains(&access), "{error}");
                 }
                 (other, _) => panic!("{other:?}"),
             }
