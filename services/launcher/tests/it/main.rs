@@ -12,6 +12,7 @@ mod gitgate;
 mod launch;
 mod limits;
 mod probe;
+mod providers;
 mod registry;
 mod seccomp;
 mod sessions;
