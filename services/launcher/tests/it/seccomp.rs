@@ -1,6 +1,6 @@
 //! System calls that a real bottle refuses, made for real. Needs bubblewrap, user namespaces and Python.
 
-use crate::support::{Host, python};
+use crate::support::{Host, on_each_backend, python};
 
 /// Makes each call and prints its error number; 0 means that it worked.
 const CALLS: &str = "
@@ -51,9 +51,13 @@ for name, request in (('TIOCSTI', 0x5412), ('TIOCLINUX', 0x541c)):
     except OSError as e: print(name, errno.errorcode[e.errno])
 ";
 
-#[tokio::test]
-async fn what_opens_the_kernel_is_refused() {
-    let host = Host::new();
+on_each_backend!(
+    what_opens_the_kernel_is_refused,
+    callers_of_another_interface_are_killed,
+    ordinary_programs_work
+);
+
+async fn what_opens_the_kernel_is_refused(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     insta::assert_snapshot!(python(&mut bottle, CALLS).await, @r#"
     add_key EPERM
@@ -92,9 +96,7 @@ async fn what_opens_the_kernel_is_refused() {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[tokio::test]
-async fn callers_of_another_interface_are_killed() {
-    let host = Host::new();
+async fn callers_of_another_interface_are_killed(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     // getpid under its x32 number.
     let script = "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39)";
@@ -102,9 +104,7 @@ async fn callers_of_another_interface_are_killed() {
     assert_eq!(outcome.code, Some(128 + 31), "{outcome:?}");
 }
 
-#[tokio::test]
-async fn ordinary_programs_work() {
-    let host = Host::new();
+async fn ordinary_programs_work(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     let script = "
 import threading, subprocess, multiprocessing, tempfile, ssl, sqlite3

@@ -10,7 +10,10 @@ use boundary::probe::{Check, Finding, ProbePlan};
 /// More directory entries than a bottle has before anything was copied into it.
 const ENTRY_LIMIT: usize = 20_000;
 /// Directories that hold programs of the host, read-only, or the kernel's own files.
-const NOT_SEARCHED: [&str; 2] = ["usr", "proc"];
+const NOT_SEARCHED: [&str; 3] = ["usr", "proc", "sys"];
+
+/// Where the kernel's own file systems are, with whatever covers parts of them.
+const KERNEL: [&str; 3] = ["/proc/", "/dev/", "/sys/"];
 
 /// Everything that is not as it must be.
 pub(super) fn check(plan: &ProbePlan) -> Vec<Finding> {
@@ -62,7 +65,7 @@ fn resolver() -> Option<Finding> {
 
 /// A mount is expected when it was asked for, or belongs to the kernel's file systems that every bottle has.
 fn is_expected(point: &str, asked: &[String]) -> bool {
-    asked.iter().any(|a| a == point) || ["/proc/", "/dev/"].iter().any(|prefix| point.starts_with(prefix))
+    asked.iter().any(|a| a == point) || KERNEL.iter().any(|prefix| point.starts_with(prefix))
 }
 
 /// Unix sockets are reachable through the file system from any network namespace.
