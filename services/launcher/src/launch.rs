@@ -112,7 +112,7 @@ impl<'a> Launch<'a> {
             works.map_err(|error| no_backend(&error))?;
             Ok(plan)
         };
-        self.step(Step::Resolve, None, resolving).await
+        self.step(Step::Resolve, None, Box::pin(resolving)).await
     }
 
     /// Steps 2 to 8: from the plan to nothing. A launch that has come to nothing when its launcher stops is handed

@@ -36,10 +36,11 @@ pub struct Settings {
 }
 
 /// The isolation backends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendName {
     /// bubblewrap boxes.
+    #[default]
     Namespace,
     /// Containers of this host's Docker engine.
     Docker,

@@ -172,6 +172,24 @@ async fn what_cannot_be_made_is_said_and_nothing_is_left() {
     refused(host.try_bottle("a-00001").await.err().unwrap(), "did not connect");
     host.backend.destroy(&"a-00001".parse().unwrap()).await.unwrap();
     emptied(engine, home.path()).await;
+    // Somebody inside who is faster than init does not get to speak for it.
+    let script = home.path().join("first");
+    let text = "#!/usr/bin/python3
+import os, socket, time
+if os.fork() == 0:
+    way = socket.socket(socket.AF_UNIX)
+    way.connect('/.bot-bottle/way/init')
+time.sleep(60)
+";
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let host = Host::docker_with(home.path(), |config| {
+        config.engine = EngineAddress::of(Some(&format!("unix://{}", engine.socket().display())));
+        config.init = script;
+    });
+    refused(host.try_bottle("a-00002").await.err().unwrap(), "somebody else connected");
+    host.backend.destroy(&"a-00002".parse().unwrap()).await.unwrap();
+    emptied(engine, home.path()).await;
     let nowhere = home.path().join("nowhere.sock");
     for (address, words) in [
         (format!("unix://{}", nowhere.display()), "nothing listens there"),
@@ -245,4 +263,16 @@ for path in ('/tmp/x', '/var/tmp/x', '/dev/shm/x'):
     ");
     let hog = exec(&mut bottle, &["/usr/bin/python3", "-c", "x = bytearray(256 << 20); print(len(x))"]).await;
     assert_eq!((hog.code, hog.stdout.as_str()), (Some(128 + 9), ""));
+}
+
+/// What is mounted in an image is looked through, and a socket there is found.
+#[tokio::test]
+async fn a_socket_that_is_shown_is_found() {
+    let Some(host) = Host::docker() else { return };
+    let mut bottle = host.bottle("a-00000").await;
+    let path = host.state.of(&"a-00000".parse().unwrap()).home().join("deep/agent.sock");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let refused = probe(&mut bottle, &ProbeTargets::canaries_only()).await.unwrap_err().to_string();
+    assert!(refused.contains("a Unix socket at /home/agent/deep/agent.sock"), "{refused}");
 }

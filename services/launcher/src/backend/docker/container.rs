@@ -1,7 +1,7 @@
 //! The agent's container: what the engine is told.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::id::{LauncherId, Slug};
 use bollard::models::{
@@ -143,16 +143,16 @@ fn temporary(spec: &AgentContainer<'_>) -> HashMap<String, String> {
 
 fn mounts(spec: &AgentContainer<'_>) -> Vec<Mount> {
     let mut mounts = vec![
-        mount(spec.home.clone(), AGENT_HOME.to_owned(), false),
-        mount(spec.trust.clone(), TRUST.to_owned(), true),
-        mount(spec.init.clone(), INIT.to_owned(), true),
-        mount(spec.way.clone(), way::INSIDE.to_owned(), true),
+        mount(&spec.home, AGENT_HOME.to_owned(), false),
+        mount(&spec.trust, TRUST.to_owned(), true),
+        mount(&spec.init, INIT.to_owned(), true),
+        mount(&spec.way, way::INSIDE.to_owned(), true),
     ];
-    mounts.extend(spec.shown.iter().map(|(host, inside)| mount(host.clone(), inside.clone(), true)));
+    mounts.extend(spec.shown.iter().map(|(host, inside)| mount(host, inside.clone(), true)));
     mounts
 }
 
-fn mount(host: PathBuf, inside: String, read_only: bool) -> Mount {
+fn mount(host: &Path, inside: String, read_only: bool) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
         source: Some(host.to_string_lossy().into_owned()),
