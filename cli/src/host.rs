@@ -7,7 +7,6 @@ mod services;
 mod users;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -17,7 +16,7 @@ use bus::keys::{BottleMinter, Keys};
 use bus::role::Role;
 use bus::server::{self, Server, ServerError};
 use bus::{Bus, Connect, layout, provision};
-use launcher::backend::namespace::Namespace;
+use launcher::backends::Backends;
 use launcher::probe::ProbeReach;
 use launcher::{Deps, Launcher, LauncherConfig};
 use manifest::{Home, Settings};
@@ -125,7 +124,7 @@ impl Host {
         let deps = Deps {
             bus: Bus::connect(self.identity(context, Role::Launcher)?).await.or_bus()?,
             minter: BottleMinter::load(&context.home).context("cannot load the key that signs bottles")?,
-            backend: Arc::new(Namespace::new(config.namespace())?),
+            backends: Backends::of(&config)?,
             clock: context.clock.clone(),
             observer: launcher::world::nobody(),
         };

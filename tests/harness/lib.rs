@@ -20,6 +20,7 @@ mod world;
 
 pub use apart::{Apart, Part};
 pub use cli::demo::origin::{Forge, Origin};
+pub use engine::{BASE_IMAGE, Engine};
 pub use forge::{FakeForge, TOKEN};
 pub use home::Home;
 pub use model::{Asked, Failure, Gate, Model, Turn};

@@ -5,6 +5,7 @@
 //! isolates a bottle is behind [`backend::Backend`]. The launcher never interprets what an agent wrote.
 
 pub mod backend;
+pub mod backends;
 mod canary;
 pub mod client;
 pub mod config;

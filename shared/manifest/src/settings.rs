@@ -27,6 +27,34 @@ pub struct Settings {
     /// The most that the transcript of one session may hold; `1G` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript_limit: Option<ByteSize>,
+    /// What isolates a bottle whose start names no backend; `namespace` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendName>,
+    /// The image that bottles of the `docker` backend are made of; `debian:bookworm-slim` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// The isolation backends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendName {
+    /// bubblewrap boxes.
+    #[default]
+    Namespace,
+    /// Containers of this host's Docker engine.
+    Docker,
+}
+
+impl BackendName {
+    /// As in a start request.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::Docker => "docker",
+        }
+    }
 }
 
 /// How much a bottle may ask a person; what is absent has the supervisor's own limit.
@@ -135,7 +163,7 @@ mod tests {
         insta::assert_snapshot!(problems, @r#"
         settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
         settings.yaml:1:9: notify: `run me` is a single value; give a list
-        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit
+        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, image
         settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
         settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
         settings.yaml:1:1: this is a list; give a map of keys

@@ -7,6 +7,7 @@
 
 mod boundary;
 mod crash;
+mod docker;
 mod door;
 mod gitgate;
 mod launch;
