@@ -124,8 +124,12 @@ async fn a_bottle_ends_with_its_launcher_and_leaves_no_container() {
     start(&mut bottle, &["sh", "-c", "trap '' TERM HUP IO; setsid sleep 1000 & sleep 1000"], writer.into())
         .await;
     drop(bottle);
-    let mut all = String::new();
-    std::io::Read::read_to_string(&mut output, &mut all).unwrap();
+    // The pipe ends only when every process that holds it is gone.
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        tell.send(std::io::Read::read_to_string(&mut output, &mut String::new()).is_ok())
+    });
+    assert_eq!(told.recv_timeout(LIMIT), Ok(true), "processes are left");
     emptied(engine, home.path()).await;
 }
 
