@@ -9,6 +9,7 @@ mod boundary;
 mod crash;
 mod door;
 mod gitgate;
+mod images;
 mod launch;
 mod limits;
 mod probe;
