@@ -206,22 +206,13 @@ impl Images {
         let options =
             BuildImageOptionsBuilder::default().dockerfile(DOCKERFILE).rm(true).forcerm(true).build();
         let mut stream = self.docker.build_image(options, None, Some(bollard::body_full(packed.into())));
-        let (mut lines, mut id) = (VecDeque::new(), None);
+        let (mut lines, mut id) = (Lines::default(), None);
         while let Some(piece) = stream.next().await {
-            let piece = piece.map_err(|error| failed(&lines, &error))?;
+            let piece = piece.map_err(|error| failed(lines.end(told), &error))?;
             id = piece.aux.and_then(|aux| aux.id).or(id);
-            for line in
-                piece.stream.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty())
-            {
-                let line = base::inert(line.trim_end(), LINE);
-                told(&line);
-                lines.push_back(line);
-                if lines.len() > LAST_LINES {
-                    lines.pop_front();
-                }
-            }
+            lines.take(piece.stream.as_deref().unwrap_or_default(), told);
         }
-        id.ok_or_else(|| ImageError::Build(lines.into()))
+        id.ok_or_else(|| ImageError::Build(lines.end(told)))
     }
 
     async fn find(&self, name: &str) -> Result<Option<ImageInspect>, ImageError> {
@@ -266,8 +257,51 @@ fn read(path: &Path) -> Result<(Dockerfile, Context), ImageError> {
     Ok((dockerfile, context))
 }
 
+/// What a build says, in lines: the engine sends it as it comes.
+#[derive(Default)]
+struct Lines {
+    last: VecDeque<String>,
+    open: String,
+}
+
+impl Lines {
+    /// The most of a line that is kept until it ends.
+    const OPEN: usize = 64 << 10;
+
+    fn take(&mut self, text: &str, told: &Told<'_>) {
+        let mut parts = text.split('\n');
+        self.open.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            self.close(told);
+            self.open.push_str(part);
+        }
+        if self.open.len() > Self::OPEN {
+            self.close(told);
+        }
+    }
+
+    fn close(&mut self, told: &Told<'_>) {
+        let line = std::mem::take(&mut self.open);
+        if line.trim().is_empty() {
+            return;
+        }
+        let line = base::inert(line.trim_end(), LINE);
+        told(&line);
+        self.last.push_back(line);
+        if self.last.len() > LAST_LINES {
+            self.last.pop_front();
+        }
+    }
+
+    /// The last of them.
+    fn end(&mut self, told: &Told<'_>) -> Vec<String> {
+        self.close(told);
+        std::mem::take(&mut self.last).into()
+    }
+}
+
 /// What a failed build comes to.
-fn failed(lines: &VecDeque<String>, error: &Error) -> ImageError {
+fn failed(mut lines: Vec<String>, error: &Error) -> ImageError {
     let said = said(error);
     if said.contains("no space left on device")
         || lines.iter().any(|line| line.contains("No space left on device"))
@@ -277,6 +311,29 @@ fn failed(lines: &VecDeque<String>, error: &Error) -> ImageError {
     if said.contains("exec: \"/bin/sh\"") {
         return ImageError::NoShell("that the Dockerfile builds on".to_owned());
     }
-    let last = base::inert(&said, LINE);
-    ImageError::Build(lines.iter().cloned().chain([last]).collect())
+    lines.push(base::inert(&said, LINE));
+    ImageError::Build(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_told_when_it_is_whole() {
+        let told = Mutex::new(Vec::new());
+        let tell = |line: &str| told.lock().unwrap().push(line.to_owned());
+        let mut lines = Lines::default();
+        for piece in ["one\ntw", "o\r\n\n", "th", "ree"] {
+            lines.take(piece, &tell);
+        }
+        assert_eq!(*told.lock().unwrap(), ["one", "two"]);
+        assert_eq!(lines.end(&tell), ["one", "two", "three"]);
+        lines.take(&"x".repeat(Lines::OPEN + 1), &tell);
+        assert!(lines.open.is_empty());
+        (0..100).for_each(|number| lines.take(&format!("{number}\n"), &tell));
+        assert_eq!(lines.end(&tell).len(), LAST_LINES);
+    }
 }

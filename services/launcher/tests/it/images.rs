@@ -9,6 +9,7 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsB
 use bollard::{API_DEFAULT_VERSION, Docker};
 use engine::{BASE_IMAGE, Engine, Options};
 use launcher::image::{AgentImage, ExtraAuthority, ImageError, Images, OWNER, Source};
+use launcher::prerequisite::{Need, docker};
 
 const AGENT: u32 = 1000;
 
@@ -59,7 +60,7 @@ async fn the_same_is_built_once_and_anything_else_again() {
     let Some(engine) = Engine::shared() else { return };
     let kitchen = Kitchen::on(engine, "once").await;
     let images = kitchen.images();
-    kitchen.write("greeting", "hello");
+    kitchen.write("greeting", "hello\n");
     let text = format!(
         "FROM {BASE_IMAGE}\nCOPY greeting /greeting\nRUN cat /greeting; printf '\\033[2J\\n'\nVOLUME /cache\n"
     );
@@ -250,4 +251,18 @@ async fn an_engine_that_is_full_or_gone_is_named() {
     let error = kitchen.build(&images, &text).await.unwrap_err();
     assert!(matches!(error, ImageError::Engine { .. }), "{error}");
     assert!(!Path::new(engine.socket()).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_knows_a_good_engine_and_none() {
+    let Some(engine) = Engine::shared() else { return };
+    let host = format!("unix://{}", engine.socket().display());
+    let found = docker(Some(&host), Need::Wanted).await;
+    let names: Vec<&str> = found.iter().map(|one| one.name.as_ref()).collect();
+    assert_eq!(names, ["docker engine", "docker storage", "docker limits", "docker runtime"]);
+    assert!(found.iter().all(|one| one.found.is_ok()), "{found:?}");
+    let none = docker(Some("unix:///nonexistent/docker.sock"), Need::Wanted).await;
+    let problem = none[0].found.clone().unwrap_err();
+    assert!(problem.problem.contains("/nonexistent/docker.sock"), "{problem}");
+    assert!(docker(Some("tcp://127.0.0.1:1"), Need::Optional).await[0].found.is_ok());
 }
