@@ -156,6 +156,8 @@ mod tests {
         std::os::unix::fs::symlink("../../secret", place.path().join("d/e/link")).unwrap();
         let error = read(place.path(), &["d"]).unwrap_err();
         assert!(matches!(&error, ContextError::Unreadable { path, .. } if path == "d/e/link"), "{error}");
+        std::os::unix::fs::symlink("d", place.path().join("by")).unwrap();
+        assert!(matches!(read(place.path(), &["by/e/f"]), Err(ContextError::Unreadable { .. })));
         assert!(matches!(read(place.path(), &["none"]), Err(ContextError::Unreadable { .. })));
     }
 
