@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod doctor;
+pub mod edit;
 pub mod grants;
 pub mod proposals;
 pub mod resume;
@@ -72,7 +73,7 @@ pub enum Command {
     /// Show what starting an agent would do: bottles, routes, environment names, identity.
     Info(Info),
     /// Edit an agent's or a bottle's file in `$VISUAL` or `$EDITOR`, and check it.
-    Edit(Edit),
+    Edit(edit::Edit),
     /// Show or change the routes of a running bottle.
     #[command(subcommand)]
     Routes(Routes),
@@ -89,7 +90,7 @@ pub enum Command {
     /// Remove what dead launchers left behind.
     Cleanup(Cleanup),
     /// Print what a shell needs to complete command lines: `source <(bot-bottle completions bash)`.
-    Completions(Completions),
+    Completions(edit::Completions),
     /// Show the main job end to end, with evidence, touching nothing outside a temporary folder.
     Demo(Demo),
 }
@@ -378,43 +379,6 @@ pub enum Direction {
     Out,
     /// Into a bottle: instructions to the agent are looked for.
     In,
-}
-
-/// `edit`
-#[derive(Debug, Args)]
-pub struct Edit {
-    /// The agent, or with `--bottle` the bottle, by the name of its file.
-    #[arg(add = ArgValueCompleter::new(completions::manifests))]
-    pub name: AgentName,
-    /// A bottle's file, not an agent's.
-    #[arg(long)]
-    pub bottle: bool,
-    /// Make a new one.
-    #[arg(long)]
-    pub new: bool,
-}
-
-/// `completions`
-#[derive(Debug, Args)]
-pub struct Completions {
-    /// The shell.
-    #[arg(value_enum)]
-    pub shell: CompletedShell,
-}
-
-/// The shells that can be told.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CompletedShell {
-    /// bash
-    Bash,
-    /// elvish
-    Elvish,
-    /// fish
-    Fish,
-    /// powershell
-    Powershell,
-    /// zsh
-    Zsh,
 }
 
 /// `cleanup`

@@ -156,6 +156,11 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// Prints text from an agent: as it is for a program, inert on a terminal.
+pub fn untrusted(text: &str) {
+    if io::stdout().is_terminal() { line(&inert_lines(text)) } else { line(text) }
+}
+
 /// Text of several lines from an agent, inert but for its line ends and tabs.
 #[must_use]
 pub fn inert_lines(text: &str) -> String {

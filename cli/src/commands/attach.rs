@@ -78,20 +78,18 @@ async fn join(
         args.bottle
     ));
     let mut session = Session::open(seat, &label, key, past)?;
-    loop {
-        tokio::select! {
-            happening = session.next(&mut pieces) => match happening? {
-                Happening::Detach | Happening::Gone => break,
-            },
-            ended = end.next() => {
-                let ended = ended.or_bus()?.message;
-                session.drain(&mut pieces).await?;
-                session.close().await;
-                return Ok(over(ended));
-            }
-            // Whoever ends this command leaves; the bottle is not theirs alone.
-            () = interrupts.next() => break,
+    tokio::select! {
+        happening = session.next(&mut pieces) => match happening? {
+            Happening::Detach | Happening::Gone => {}
+        },
+        ended = end.next() => {
+            let ended = ended.or_bus()?.message;
+            session.drain(&mut pieces).await?;
+            session.close().await;
+            return Ok(over(ended));
         }
+        // Whoever ends this command leaves; the bottle is not theirs alone.
+        () = interrupts.next() => {}
     }
     let lost = session.close().await;
     output::note(&terminal::parting(args.bottle.as_str(), lost));

@@ -11,7 +11,7 @@ use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 use manifest::{Home, Library, Reach};
 
-use crate::args::Completions;
+use crate::args::edit::Completions;
 use crate::exit::{Exit, Failure};
 use crate::output;
 

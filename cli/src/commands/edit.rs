@@ -10,7 +10,7 @@ use base::id::{AgentName, BottleName};
 use manifest::{Home, Library, Reach, Selection};
 
 use super::init;
-use crate::args::Edit;
+use crate::args::edit::Edit;
 use crate::context::Context;
 use crate::deciding::Editor;
 use crate::exit::{Exit, Failure, OrExit as _};

@@ -26,7 +26,13 @@ fn screen(picker: &mut Picker) -> String {
 #[test]
 fn it_is_filtered_walked_through_and_picked_from() {
     let mut picker = Picker::new(entries());
-    insta::assert_snapshot!(screen(&mut picker), @r#""#);
+    insta::assert_snapshot!(screen(&mut picker), @r#"
+    "start which agent?                                "
+    "> reviewer  Reviews pull requests.                "
+    "  broken    broken: 3:1: unknown key              "
+    "  writer    Writes                                "
+    "type to look for one   ↓ ↑ Enter   Esc leaves     "
+    "#);
     assert_eq!(picker.press(Key::Down), Step::Stay);
     assert_eq!(picker.press(Key::Enter), Step::Stay);
     assert!(screen(&mut picker).contains("it is broken"));

@@ -155,7 +155,7 @@ fn gather(first: Stroke, mut more: impl FnMut() -> Option<Stroke>, ahead: &mut O
     while let Some(next) = more() {
         match (&mut all, next) {
             (Stroke::Keys(all), Stroke::Keys(next)) if all.len() + next.len() <= INPUT_LIMIT => {
-                all.extend(next)
+                all.extend(next);
             }
             (Stroke::Resize(all), Stroke::Resize(next)) => *all = next,
             (_, next) => {

@@ -183,7 +183,9 @@ pub(crate) async fn limited<T>(step: impl Future<Output = T>) -> T {
 pub(crate) async fn readable(descriptor: OwnedFd) -> OwnedFd {
     let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
     let wait = move || {
-        let ready = poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)).unwrap();
+        let ready =
+            rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)))
+                .unwrap();
         assert_eq!(ready, 1, "something happens within twenty seconds");
         descriptor
     };

@@ -55,7 +55,9 @@ pub(crate) async fn until(directory: &Path, mut is_so: impl FnMut() -> bool) {
 async fn readable(descriptor: OwnedFd) -> OwnedFd {
     let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
     let wait = move || {
-        let ready = poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)).unwrap();
+        let ready =
+            rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)))
+                .unwrap();
         assert_eq!(ready, 1, "something happens in time");
         descriptor
     };

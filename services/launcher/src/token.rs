@@ -107,19 +107,27 @@ async fn read(reference: &str, host: &HostEnvironment) -> Result<Secret, String>
 /// # Errors
 /// The file cannot be read, or has no such text; the reason never shows what was read.
 pub(crate) async fn read_place(file: &Path, pointer: &str) -> Result<String, String> {
+    let found = find_place(file, pointer).await?;
+    found.ok_or_else(|| format!("{} has no text at {}", file.display(), base::inert(pointer, 100)))
+}
+
+/// The same, where there may be none.
+///
+/// # Errors
+/// The file cannot be read; the reason never shows what was read.
+pub(crate) async fn find_place(file: &Path, pointer: &str) -> Result<Option<String>, String> {
     let text = read_text(file, LIMIT).await?;
     let shown = file.display();
     let json: serde_json::Value =
         serde_json::from_str(&text).map_err(|_| format!("{shown} is not a JSON document"))?;
-    let found = json.pointer(pointer).and_then(serde_json::Value::as_str);
-    found.map(str::to_owned).ok_or_else(|| format!("{shown} has no text at {}", base::inert(pointer, 100)))
+    Ok(json.pointer(pointer).and_then(serde_json::Value::as_str).map(str::to_owned))
 }
 
 /// The token of another program's login, which must not be over.
 async fn read_login(file: &Path, pointer: &str) -> Result<Secret, String> {
     let token = Secret::new(read_place(file, pointer).await?);
     match expiry(token.expose()) {
-        Some(at) if at <= jiff::Timestamp::now() => {
+        Some(at) if at <= base::clock::Clock::System.now() => {
             Err(format!("the login in {} ended at {at}; log in again on the host", file.display()))
         }
         _ => Ok(token),
@@ -244,7 +252,7 @@ mod tests {
             match (outcome(&place).await, words) {
                 (Ok(read), Ok(())) => assert_eq!(read, access),
                 (Err(error), Err(words)) => {
-                    assert!(error.contains(words) && !error.contains(&access), "{error}")
+                    assert!(error.contains(words) && !error.contains(&access), "{error}");
                 }
                 (other, _) => panic!("{other:?}"),
             }

@@ -10,8 +10,8 @@ pub(crate) struct Client {
     /// Its provider.
     pub(crate) provider: &'static str,
     program: PathBuf,
-    /// The option that says where its token is.
-    option: &'static str,
+    /// The option that says where its token is, and its value.
+    option: (&'static str, &'static str),
     host: &'static str,
     /// The header that its token comes in.
     pub(crate) header: &'static str,
@@ -25,7 +25,7 @@ impl Client {
         Self {
             provider: "claude",
             program: clients::claude(),
-            option: "auth_token",
+            option: ("auth_token", "STORY_TOKEN"),
             host: "api.anthropic.com",
             header: "authorization",
             scheme: "Bearer ",
@@ -35,7 +35,7 @@ impl Client {
 
     pub(crate) fn claude_with_a_key() -> Self {
         Self {
-            option: "api_key",
+            option: ("api_key", "STORY_TOKEN"),
             header: "x-api-key",
             scheme: "",
             placeholder: "placeholder-of-a-key",
@@ -45,6 +45,15 @@ impl Client {
 
     pub(crate) fn codex() -> Self {
         Self { provider: "codex", program: clients::codex(), host: "api.openai.com", ..Self::claude() }
+    }
+
+    pub(crate) fn codex_by_device_login() -> Self {
+        Self {
+            option: ("forward_host_credentials", "true"),
+            host: "chatgpt.com",
+            placeholder: "placeholder-for-a-token",
+            ..Self::codex()
+        }
     }
 
     pub(crate) fn opencode() -> Self {
@@ -75,7 +84,7 @@ impl Client {
             "allow_private": ["127.0.0.0/8"], "matches": [{ "paths": [{ "type": "exact", "value": "/nothing" }] }],
         });
         let bottle = json!({
-            "agent_provider": { "template": self.provider, "program": self.program, self.option: "STORY_TOKEN" },
+            "agent_provider": { "template": self.provider, "program": self.program, self.option.0: self.option.1 },
             "env": { "STORY": home.marker },
             "egress": { "routes": [model, new] },
         });

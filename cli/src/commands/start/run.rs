@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use base::id::Slug;
 use base::inert;
 use bus::message::event::Event;
-use bus::message::run::{Exited, Failed, FailureKind, Output, Started, StateKept};
+use bus::message::run::{Exited, Failed, FailureKind, Output, OutputStream, Started, StateKept};
 use bus::message::start::{StartRequest, StopRequest};
 use bus::message::terminal::Size;
 use bus::{Bus, Follow, Link, Since, layout};
@@ -36,6 +36,8 @@ pub(super) struct Run<'a> {
     since: Since,
     printer: Printer,
     bottle: Option<Slug>,
+    /// Whether the answer is taken out of what the program writes.
+    answers: bool,
     stops: u32,
 }
 
@@ -63,7 +65,20 @@ impl<'a> Run<'a> {
         let printer = Printer::new(Raw::where_no_terminal_is());
         let since = Since::Time(context.clock.now());
         let (session, bottle) = (None, None);
-        Self { context, url, bus, request, how, session, stays, since, printer, bottle, stops: 0 }
+        Self {
+            context,
+            url,
+            bus,
+            request,
+            how,
+            session,
+            stays,
+            since,
+            printer,
+            bottle,
+            answers: false,
+            stops: 0,
+        }
     }
 
     /// Makes the request. Its events are followed before it is published, so that none falls between.
@@ -151,6 +166,7 @@ impl<'a> Run<'a> {
                 }
                 *pieces = Some(logs::follow(&self.bus, &started.bottle).await.or_bus()?);
                 self.bottle = Some(started.bottle.clone());
+                self.answers = started.answers;
                 if let Some(terminal) = &self.request.terminal {
                     let size = terminal.size();
                     self.sit_down(&started, size).await?;
@@ -234,7 +250,10 @@ impl<'a> Run<'a> {
     }
 
     fn show(&mut self, piece: Result<Output, bus::Malformed>) -> Result<(), Failure> {
-        if !self.how.json {
+        // Documents are for programs: a person gets the answer in them.
+        let is_document =
+            self.answers && piece.as_ref().is_ok_and(|piece| piece.stream == OutputStream::Stdout);
+        if !self.how.json && !is_document {
             self.printer.print(piece)?;
         }
         Ok(())
@@ -288,7 +307,9 @@ impl<'a> Run<'a> {
         if self.how.json {
             output::json(&*exited).context("cannot print the result")?;
         } else {
-            if let Some(mut pieces) = pieces {
+            if self.answers {
+                exited.result.as_deref().inspect(|answer| output::untrusted(answer));
+            } else if let Some(mut pieces) = pieces {
                 logs::drain(&mut pieces, &mut self.printer).await?;
             }
             self.printer.finish();

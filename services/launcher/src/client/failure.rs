@@ -60,9 +60,9 @@ fn failed(kind: RunFailure, ending: &Ending<'_>) -> FailedRun {
 mod tests {
     use super::*;
 
-    fn kind(reason: ExitReason, code: i32, answer: Answer, stderr: &str) -> Option<RunFailure> {
+    fn kind(reason: ExitReason, code: i32, answer: &Answer, stderr: &str) -> Option<RunFailure> {
         let login = ["Not logged in".to_owned()];
-        let ending = Ending { reason, code, answer: Some(&answer), tails: ["", stderr], login: &login };
+        let ending = Ending { reason, code, answer: Some(answer), tails: ["", stderr], login: &login };
         failure(&ending).map(|failed| failed.kind)
     }
 
@@ -86,7 +86,7 @@ mod tests {
             (TimeLimit, 143, text("done"), "", None),
         ] {
             assert_eq!(
-                kind(reason, code, answer.clone(), stderr),
+                kind(reason, code, &answer, stderr),
                 expected,
                 "{reason:?} {code} {answer:?} {stderr}"
             );

@@ -8,10 +8,10 @@ use std::time::Duration;
 use boundary::order::Command;
 use manifest::PromptMode;
 use manifest::provider::files::Content;
-use manifest::provider::template::{Values, fill, fill_json};
+use manifest::provider::template::{Values, fill, fill_json, without};
 
 use super::{has_instructions, told, way};
-use crate::backend::{AGENT_WORKSPACE, BottleFile, Boundary, Place};
+use crate::backend::{AGENT_HOME, BottleFile, Boundary, Place};
 use crate::environment::PROMPT_FILE;
 use crate::plan::Plan;
 
@@ -28,11 +28,15 @@ pub(crate) fn files(plan: &Plan, values: &Values) -> Result<Vec<BottleFile>, Str
     let mut files = Vec::new();
     let mut place =
         |path: PathBuf, content: Vec<u8>| files.push(BottleFile { place: Place::Home, path, content });
+    // What the host's login does not have.
+    let named = plan.client.host_login.iter().flat_map(|login| login.values.keys());
+    let gone: Vec<&str> = named.map(String::as_str).filter(|name| !values.contains_key(*name)).collect();
+    let document = |json| fill_json(&without(json, &gone), values, &BTreeMap::new());
     for file in &plan.client.files {
         let content = match &file.content {
             Content::Text(text) => Content::Text(fill(text, values)),
-            Content::Json(json) => Content::Json(fill_json(json, values, &BTreeMap::new())),
-            Content::Toml(json) => Content::Toml(fill_json(json, values, &BTreeMap::new())),
+            Content::Json(json) => Content::Json(document(json)),
+            Content::Toml(json) => Content::Toml(document(json)),
         };
         let bytes = content.bytes().map_err(|why| format!("writing {}: {why}", file.path.display()))?;
         place(file.path.clone(), bytes);
@@ -83,7 +87,8 @@ async fn run(
     let mut argv = plan.program.words.clone();
     argv.extend(arguments.iter().map(|text| fill(text, values)));
     let shown = base::inert(&argv.join(" "), 200);
-    let command = Command { argv, env: env.clone(), cwd: AGENT_WORKSPACE.to_owned() };
+    // Not in the workspace: what lies there is settings to such programs.
+    let command = Command { argv, env: env.clone(), cwd: AGENT_HOME.to_owned() };
     let done = boundary.exec(command, String::new(), COMMAND).await;
     let done = done.map_err(|error| base::error::chain(&error))?;
     let said = if done.stderr.trim().is_empty() { &done.stdout } else { &done.stderr };

@@ -46,9 +46,9 @@ pub(crate) async fn values(
     if let Some(login) = &plan.client.host_login {
         let file = host.expand(Path::new(&login.file));
         for (name, place) in &login.values {
-            let value = token::read_place(&file, place).await;
+            let value = token::find_place(&file, place).await;
             let value = value.map_err(|reason| format!("{reason}; renew it with `{}`", login.renew))?;
-            values.insert(name.clone(), value);
+            values.extend(value.map(|value| (name.clone(), value)));
         }
     }
     Ok(values)

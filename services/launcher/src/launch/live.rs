@@ -129,6 +129,7 @@ impl Launch<'_> {
             attempt: self.attempt,
             label: running.plan.label.clone(),
             color: running.plan.color.clone(),
+            answers: running.plan.terminal.is_none() && running.plan.client.headless.result.is_some(),
             at: self.world.clock.now(),
             steps: std::mem::take(&mut *self.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
         }

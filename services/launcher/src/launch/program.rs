@@ -41,8 +41,9 @@ impl Launch<'_> {
         let refused = |reason| LaunchError::new(Step::Provision, FailureKind::Provision, reason);
         let values = client::values(plan, &self.world.config.environment, self.world.clock.now()).await;
         let values = values.map_err(refused)?;
-        let mut files =
-            trust_files(certificate).map_err(|error| failed("reading the certificate", &error))?;
+        // The launcher's own come last: they take the place of what a provider may have put there.
+        let mut files = client::files(plan, &values).map_err(refused)?;
+        files.extend(trust_files(certificate).map_err(|error| failed("reading the certificate", &error))?);
         let home =
             |path: &str, content| BottleFile { place: Place::Home, path: PathBuf::from(path), content };
         files.push(home(".gitconfig", git_config(plan).into_bytes()));
@@ -50,7 +51,6 @@ impl Launch<'_> {
             // The one file in it tells the agent where it is; the directory is what matters.
             files.push(home("workspace/.keep", Vec::new()));
         }
-        files.extend(client::files(plan, &values).map_err(refused)?);
         let copied = boundary.copy_in(files).await;
         copied.map_err(|error| failed("putting files into the bottle", &error))?;
         let own = plan.client.env.iter().map(|(name, value)| (name.clone(), fill(value, &values))).collect();

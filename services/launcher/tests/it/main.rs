@@ -13,6 +13,7 @@ mod images;
 mod launch;
 mod limits;
 mod probe;
+mod providers;
 mod registry;
 mod seccomp;
 mod sessions;

@@ -31,6 +31,9 @@ pub struct Started {
     /// An ANSI colour name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
+    /// Whether its output is documents, out of which its answer is taken; a person sees that at its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answers: bool,
     /// When the agent's program was started.
     #[schemars(schema_with = "time_schema")]
     pub at: Timestamp,

@@ -99,6 +99,22 @@ pub fn fill_json(json: &Json, values: &Values, typed: &BTreeMap<String, Json>) -
     }
 }
 
+/// The document without the members whose value is one of these names alone.
+#[must_use]
+pub fn without(json: &Json, names: &[&str]) -> Json {
+    let is_named = |value: &Json| {
+        let alone = value.as_str().and_then(|text| text.strip_prefix("${")?.strip_suffix('}'));
+        alone.is_some_and(|name| names.contains(&name))
+    };
+    match json {
+        Json::Object(map) => {
+            let kept = map.iter().filter(|(_, value)| !is_named(value));
+            kept.map(|(key, value)| (key.clone(), without(value, names))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 /// Every text of a document.
 pub fn texts<'j>(json: &'j Json, found: &mut Vec<&'j str>) {
     match json {
@@ -128,6 +144,15 @@ mod tests {
             assert_eq!(fill(text, &values), filled, "{text}");
         }
         assert_eq!(names("${a} and ${b.c}").collect::<Vec<_>>(), ["a", "b.c"]);
+    }
+
+    #[test]
+    fn members_that_stand_for_nothing_are_left_out() {
+        let json =
+            serde_json::json!({ "a": "${gone}", "b": { "c": "${gone}", "d": "${here}" }, "e": "x ${gone}" });
+        let kept = serde_json::json!({ "b": { "d": "${here}" }, "e": "x ${gone}" });
+        assert_eq!(without(&json, &["gone"]), kept);
+        assert_eq!(without(&json, &[]), json);
     }
 
     proptest! {

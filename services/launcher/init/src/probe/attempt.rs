@@ -49,7 +49,10 @@ fn judge(target: &Target, attempt: Spawned<'_>) -> Option<Finding> {
 fn reached(target: &Target, limit: Duration) -> Result<bool, String> {
     let internet = || target.address.parse::<SocketAddr>().map_err(|e| e.to_string());
     Ok(match target.kind {
-        TargetKind::Tcp => TcpStream::connect_timeout(&internet()?, limit).is_ok(),
+        TargetKind::Tcp => {
+            let stream = TcpStream::connect_timeout(&internet()?, limit);
+            stream.is_ok_and(|stream| !is_itself(stream.local_addr(), stream.peer_addr()))
+        }
         TargetKind::Udp => datagram(internet()?, DATAGRAM, limit).unwrap_or(false),
         TargetKind::Dns => datagram(internet()?, QUESTION, limit).unwrap_or(false),
         TargetKind::Unix => UnixStream::connect(&target.address).is_ok(),
@@ -58,6 +61,11 @@ fn reached(target: &Target, limit: Duration) -> Result<bool, String> {
             UnixStream::connect_addr(&address).is_ok()
         }
     })
+}
+
+/// Whether a socket was given the very port that it wants to reach, and so has reached itself.
+fn is_itself(local: io::Result<SocketAddr>, peer: io::Result<SocketAddr>) -> bool {
+    matches!((local, peer), (Ok(local), Ok(peer)) if local == peer)
 }
 
 /// A datagram that leaves for another host is an escape even when nobody answers.
@@ -69,7 +77,40 @@ fn datagram(to: SocketAddr, text: &[u8], limit: Duration) -> io::Result<bool> {
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(to)?;
+    if is_itself(socket.local_addr(), Ok(to)) {
+        // The second socket is given another port, since the first still has this one.
+        return datagram(to, text, limit);
+    }
     socket.set_read_timeout(Some(limit))?;
     socket.send(text)?;
     Ok(!to.ip().is_loopback() || socket.recv(&mut [0; 512]).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_reaches_itself_has_reached_nobody() {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let own = socket.local_addr().unwrap();
+        socket.connect(own).unwrap();
+        assert!(is_itself(socket.local_addr(), socket.peer_addr()));
+        let other = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(!is_itself(other.local_addr(), Ok(own)));
+    }
+
+    #[test]
+    fn who_answers_is_reached() {
+        let host = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = host.local_addr().unwrap();
+        let answering = std::thread::spawn(move || {
+            let (_, from) = host.recv_from(&mut [0; 64]).unwrap();
+            host.send_to(b"here", from).unwrap();
+        });
+        assert!(datagram(address, DATAGRAM, Duration::from_secs(10)).unwrap());
+        answering.join().unwrap();
+        let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(!datagram(silent.local_addr().unwrap(), DATAGRAM, Duration::from_millis(20)).unwrap());
+    }
 }
