@@ -17,5 +17,7 @@ pub use self::failure::ImageError;
 
 /// The label that holds the identity of the home that an image or a container belongs to.
 pub const OWNER: &str = "bot-bottle.owner";
+/// The label that holds the name of the bottle that a container belongs to.
+pub const BOTTLE: &str = "bot-bottle.bottle";
 /// The repository of the images of agents; the tag says what one was made of.
 pub const AGENT_IMAGES: &str = "bot-bottle/agent";

@@ -109,7 +109,7 @@ impl Images {
                     return built;
                 }
                 // What failed is the news, not that its traces are still there.
-                match (tidy(&self.docker, &self.owner, fit::LOOK).await, &built) {
+                match (tidy(&self.docker, &self.owner).await, &built) {
                     (Err(error), Ok(_)) => Err(error),
                     _ => built,
                 }
@@ -123,7 +123,7 @@ impl Images {
     /// The engine fails.
     pub async fn remove_unused(&self, keep: &HashSet<String>) -> Result<Vec<String>, ImageError> {
         let _turn = self.turn.lock().await;
-        tidy(&self.docker, &self.owner, fit::LOOK).await?;
+        tidy(&self.docker, &self.owner).await?;
         let mut removed = Vec::new();
         for image in images(&self.docker, &self.owner, None).await? {
             for name in image.repo_tags.iter().filter(|name| name.starts_with(AGENT_IMAGES)) {

@@ -11,8 +11,8 @@ use bollard::query_parameters::{
     RemoveImageOptionsBuilder,
 };
 
-use super::OWNER;
 use super::failure::{ImageError, is_absent};
+use super::{BOTTLE, OWNER};
 
 /// For what needs little work.
 pub(super) const QUICK: Duration = Duration::from_secs(60);
@@ -37,13 +37,13 @@ pub(super) async fn ask<T>(
 }
 
 /// Removes what earlier builds of this owner left: containers of steps, and layers that no image needs.
-pub(super) async fn tidy(docker: &Docker, owner: &str, container: &str) -> Result<(), ImageError> {
+pub(super) async fn tidy(docker: &Docker, owner: &str) -> Result<(), ImageError> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{OWNER}={owner}")])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     for found in ask("list what builds left", docker.list_containers(Some(options))).await? {
-        // A step's container has no other label; a bottle's has its name.
-        let labels = found.labels.unwrap_or_default();
-        if labels.keys().all(|key| key == OWNER || key == container) {
+        // Steps run on layers, by their ids. A bottle's container has its name as a label, a person's an image by name.
+        let is_step = found.image.is_some_and(|image| image.starts_with("sha256:"));
+        if is_step && !found.labels.unwrap_or_default().contains_key(BOTTLE) {
             remove_container(docker, &found.id.unwrap_or_default()).await?;
         }
     }

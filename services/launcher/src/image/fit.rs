@@ -12,13 +12,11 @@ use super::OWNER;
 use super::engine::{answer, ask, remove_container};
 use super::failure::{ImageError, is_absent};
 
-/// The label of the containers that are made to look into an image, and are never started.
-pub(super) const LOOK: &str = "bot-bottle.look";
 const SHELL: &str = "/bin/sh";
 const USERS: &str = "/etc/passwd";
 const LARGEST_USERS: usize = 1 << 20;
 
-/// Looks into an image, without running anything of it. `name` is for people.
+/// Looks into an image by way of a container that is never started, so that nothing of it runs. `name` is for people.
 ///
 /// # Errors
 /// It has no shell, is made for another user, or the engine fails.
@@ -28,10 +26,9 @@ pub(super) async fn check(
     owner: &str,
     agent: u32,
 ) -> Result<(), ImageError> {
-    let labels = [(OWNER, owner), (LOOK, "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     let body = ContainerCreateBody {
         image: Some(id.to_owned()),
-        labels: Some(HashMap::from(labels)),
+        labels: Some(HashMap::from([(OWNER.to_owned(), owner.to_owned())])),
         cmd: Some(vec![SHELL.to_owned()]),
         network_disabled: Some(true),
         ..ContainerCreateBody::default()

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use engine::{BASE_IMAGE, Engine, Options};
@@ -79,10 +80,25 @@ async fn the_same_is_built_once_and_anything_else_again() {
     assert!(kitchen.told.lock().unwrap().is_empty());
 
     kitchen.write("greeting", "good morning");
+    let body = ContainerCreateBody { image: Some(first.name.clone()), ..ContainerCreateBody::default() };
+    let options = None::<bollard::query_parameters::CreateContainerOptions>;
+    let container = kitchen.docker.create_container(options, body).await.unwrap().id;
+    // What a build that was cut off leaves: a container of a layer.
+    let body = ContainerCreateBody { image: Some(first.id.clone()), ..ContainerCreateBody::default() };
+    let options = None::<bollard::query_parameters::CreateContainerOptions>;
+    kitchen.docker.create_container(options, body).await.unwrap();
     let other = kitchen.build(&images, &text).await.unwrap();
+    assert_eq!(kitchen.left().await.1, 1);
     assert!(other.built && other.name != first.name, "{other:?}");
 
     let keep = HashSet::from([other.id.clone()]);
+    assert_eq!(
+        images.remove_unused(&keep).await.unwrap(),
+        Vec::<String>::new(),
+        "a person's container uses it"
+    );
+    let options = None::<bollard::query_parameters::RemoveContainerOptions>;
+    kitchen.docker.remove_container(&container, options).await.unwrap();
     assert_eq!(images.remove_unused(&keep).await.unwrap(), [first.name]);
     assert_eq!(images.remove_unused(&HashSet::new()).await.unwrap(), [other.name]);
     assert_eq!(kitchen.left().await, (vec![], 0));
