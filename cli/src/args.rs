@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod audit;
+pub mod doctor;
 pub mod edit;
 pub mod grants;
 pub mod proposals;
@@ -85,7 +86,7 @@ pub enum Command {
     /// Say what the detectors find in a file, and where; never what it is. Asks nobody.
     Scan(Scan),
     /// Check what this machine must provide, and print the cure for what is missing.
-    Doctor(Json),
+    Doctor(doctor::Doctor),
     /// Remove what dead launchers left behind.
     Cleanup(Cleanup),
     /// Print what a shell needs to complete command lines: `source <(bot-bottle completions bash)`.

@@ -60,7 +60,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Config(crate::args::Config::Check(args)) => config::run(&context, args.into()),
         Command::Egress(args) => egress::run(&context, args).await,
         Command::Scan(args) => scan::run(&args),
-        Command::Doctor(args) => doctor::run(&context, args.into()),
+        Command::Doctor(args) => doctor::run(&context, &args).await,
         Command::Cleanup(args) => cleanup::run(&context, &args).await,
         Command::Demo(args) => crate::demo::run(&args).await,
     }

@@ -19,6 +19,7 @@ use handover::Channel;
 use rustix::process::Signal;
 
 use crate::client::program::ProgramMount;
+use crate::image::Source;
 use crate::limits::{self, Limits};
 
 /// Where the agent lives inside a bottle.
@@ -95,6 +96,8 @@ pub struct BoundarySpec {
     pub ports: Vec<std::net::SocketAddr>,
     /// Programs of the host that are shown in it.
     pub programs: Vec<ProgramMount>,
+    /// What it is made of, where that is an image and the bottle or its provider says one.
+    pub image: Option<Source>,
 }
 
 /// A file that is put into the bottle before the agent runs.

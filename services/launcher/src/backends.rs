@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::id::Slug;
 
-use crate::backend::docker::{self, AgentUser, Docker, DockerConfig, Images};
+use crate::backend::docker::{self, AgentUser, Docker, DockerConfig};
 use crate::backend::namespace::Namespace;
 use crate::backend::{Backend, BackendError};
 use crate::config::LauncherConfig;
@@ -36,7 +36,7 @@ impl Backends {
             init: config.init(),
             state: config.state(),
             owner,
-            images: Images::new(config.image.as_deref()),
+            images: config.images.clone(),
             user: AgentUser::Ordinary,
         };
         let docker: Arc<dyn Backend> = Arc::new(Docker::new(docker, namespace.clone())?);

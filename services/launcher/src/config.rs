@@ -6,9 +6,7 @@ use std::time::Duration;
 use manifest::{ByteSize, Home, Settings};
 use telemetry::{Endpoint, UnusableEndpoint};
 
-#[cfg(doc)]
-use crate::backend::docker::Images;
-use crate::backend::docker::{EngineAddress, RemoteEngine};
+use crate::backend::docker::{EngineAddress, ImageChoice, RemoteEngine};
 use crate::backend::namespace::NamespaceConfig;
 use crate::host::HostEnvironment;
 use crate::probe::ProbeTargets;
@@ -26,8 +24,8 @@ pub struct LauncherConfig {
     pub bubblewrap: PathBuf,
     /// The backend of who asks for none; `namespace` unless given.
     pub backend: Option<String>,
-    /// The image that bottles of the `docker` backend are made of; see [`Images::new`].
-    pub image: Option<String>,
+    /// What bottles of the `docker` backend are made of.
+    pub images: ImageChoice,
     /// Where the sidecars find the bus: `nats://host:port`.
     pub bus_url: String,
     /// After how long of silence the bus gives a start request to somebody else; as in the queue's own settings.
@@ -67,7 +65,7 @@ impl LauncherConfig {
             programs,
             bubblewrap: PathBuf::from("/usr/bin/bwrap"),
             backend: None,
-            image: None,
+            images: ImageChoice::default(),
             bus_url,
             ack_wait: bus::layout::LAUNCHERS.ack_wait,
             heartbeat: Duration::from_secs(5),
@@ -86,7 +84,8 @@ impl LauncherConfig {
     pub fn with(mut self, settings: &Settings) -> Self {
         self.transcript = settings.transcript_limit.map_or(self.transcript, ByteSize::bytes);
         self.backend = settings.backend.map(|backend| backend.as_str().to_owned()).or(self.backend);
-        self.image = settings.image.clone().or(self.image);
+        self.images.usual = settings.image.clone().or(self.images.usual);
+        self.images.extra_ca = settings.images.extra_ca(&self.home).or(self.images.extra_ca);
         self
     }
 

@@ -26,6 +26,7 @@ use self::made::Made;
 use self::revision::first_revision;
 use crate::backend::{Backend, BackendError, Boundary, BoundarySpec};
 use crate::canary::Canary;
+use crate::image::Source;
 use crate::output::Pumps;
 use crate::plan::{Plan, plan};
 use crate::probe;
@@ -239,6 +240,7 @@ impl<'a> Launch<'a> {
             limits: plan.limits,
             ports: ports(Wanted::of(&plan.resolved.bottle)),
             programs: plan.program.mount.iter().cloned().collect(),
+            image: plan.resolved.bottle.image.as_ref().map(Source::from),
         };
         let made = self.backend(plan)?.create(spec).await;
         made.map_err(|e| LaunchError::caused(Step::Boundary, FailureKind::Boundary, "making the bottle", &e))

@@ -16,6 +16,7 @@ pub mod environment;
 mod gitgate;
 pub mod host;
 pub mod identity;
+pub mod image;
 mod launch;
 pub mod limits;
 mod metrics;

@@ -155,7 +155,8 @@ fn advise_bottle(at: &KeyPath, key: &str) -> Option<String> {
 }
 
 fn advise_agent(at: &KeyPath, key: &str) -> Option<String> {
-    const OF_A_BOTTLE: [&str; 6] = ["extends", "env", "agent_provider", "egress", "supervise", "limits"];
+    const OF_A_BOTTLE: [&str; 7] =
+        ["extends", "env", "agent_provider", "image", "egress", "supervise", "limits"];
     let root = at.steps().is_empty() && OF_A_BOTTLE.contains(&key);
     let repos = at.to_string() == "git-gate" && key == "repos";
     (root || repos).then(|| {

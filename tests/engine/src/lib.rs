@@ -34,7 +34,7 @@ pub struct Options {
     pub base: bool,
     /// More of `daemon.json`, as a JSON object.
     pub settings: Option<String>,
-    /// How much its data may take, such as `300m`; any amount unless given.
+    /// How much its data may take, such as `300m`; `6g` unless given. It is in memory.
     pub size: Option<String>,
 }
 

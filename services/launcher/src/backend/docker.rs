@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 
 pub use self::address::{EngineAddress, RemoteEngine};
 use self::engine::Engine;
-pub use self::images::Images;
+pub use self::images::ImageChoice;
 use super::namespace::Namespace;
 use super::{Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
 use crate::state::StateRoot;
@@ -42,7 +42,7 @@ pub struct DockerConfig {
     /// The home's lasting identity; containers are labelled with it.
     pub owner: LauncherId,
     /// What bottles are made of.
-    pub images: Images,
+    pub images: ImageChoice,
     /// Who the agent is inside.
     pub user: AgentUser,
 }
@@ -72,6 +72,7 @@ impl AgentUser {
 pub struct Docker {
     config: DockerConfig,
     engine: Engine,
+    images: images::Store,
     /// An engine passes over calls that its library does not know by name, so that init loads the filter once more.
     seccomp: Vec<Vec<u8>>,
     /// Runs the sidecars.
@@ -87,7 +88,13 @@ impl Docker {
         let seccomp = seccomp::programs()
             .map_err(std::io::Error::other)
             .map_err(BackendError::system("compile the seccomp filter for this machine"))?;
-        Ok(Self { engine: Engine::at(config.engine.clone()), config, seccomp, sidecars })
+        Ok(Self {
+            engine: Engine::at(config.engine.clone()),
+            images: images::Store::default(),
+            config,
+            seccomp,
+            sidecars,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use engine::{Engine, Options};
 use launcher::backend::RunEnd;
-use launcher::backend::docker::{AgentUser, EngineAddress, Images};
+use launcher::backend::docker::{AgentUser, EngineAddress, ImageChoice};
 use launcher::probe::{ProbeError, ProbeTargets, probe};
 
 use crate::support::{Host, LIMIT, exec, python, run, start};
@@ -163,7 +163,7 @@ async fn what_cannot_be_made_is_said_and_nothing_is_left() {
     let home = tempfile::tempdir().unwrap();
     let host = Host::docker_with(home.path(), |config| {
         config.engine = EngineAddress::of(Some(&format!("unix://{}", engine.socket().display())));
-        config.images = Images::new(Some("nobody/has-this:1"));
+        config.images = ImageChoice { usual: Some("nobody/has-this:1".to_owned()), extra_ca: None };
     });
     let refused = |error: launcher::backend::BackendError, words: &str| {
         assert!(error.to_string().contains(words), "{error}");

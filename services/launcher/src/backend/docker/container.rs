@@ -9,10 +9,10 @@ use bollard::models::{
     MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::images::Image;
 use super::owned::{BOTTLE, OWNER};
 use super::way::{self, Way};
 use crate::backend::{AGENT_HOME, INIT, TRUST};
+use crate::image::AgentImage;
 use crate::limits::{Limits, NO_CORE};
 
 /// The size of each temporary file system unless a limit says otherwise; what is in them counts as memory too.
@@ -41,7 +41,7 @@ const READ_ONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"]
 pub(super) struct AgentContainer<'a> {
     pub(super) bottle: &'a Slug,
     pub(super) owner: &'a LauncherId,
-    pub(super) image: &'a Image,
+    pub(super) image: &'a AgentImage,
     pub(super) user: u32,
     pub(super) limits: &'a Limits,
     /// Of the host.
@@ -173,7 +173,12 @@ mod tests {
     #[test]
     fn nothing_that_isolates_is_left_to_the_engine() {
         let (bottle, owner) = ("reviewer-x1y2z".parse().unwrap(), "l1".parse().unwrap());
-        let image = Image { id: "sha256:1".to_owned(), volumes: vec!["/data".to_owned()] };
+        let image = AgentImage {
+            id: "sha256:1".to_owned(),
+            name: "a".to_owned(),
+            volumes: vec!["/data".to_owned()],
+            built: false,
+        };
         let limits = Limits {
             memory: Some(1 << 30),
             cpu_millis: Some(1500),

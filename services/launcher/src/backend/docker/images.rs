@@ -1,56 +1,52 @@
-//! What containers are made of.
+//! What containers are made of: the image of the bottle or of its provider, or the usual one.
 
-use bollard::models::ImageInspect;
+use std::path::PathBuf;
 
-use super::engine::{self, Engine};
+use tokio::sync::OnceCell;
+
+use super::engine::Engine;
 use crate::backend::BackendError;
+use crate::image::{AgentImage, ExtraAuthority, Images, Source};
 
 /// The image of a bottle whose operator names none.
 const USUAL: &str = "debian:bookworm-slim";
 
 /// Which images are used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
-    agent: String,
-}
-
-/// An image that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Image {
-    /// Its content's id.
-    pub(super) id: String,
-    /// Where it wants volumes.
-    pub(super) volumes: Vec<String>,
+pub struct ImageChoice {
+    /// The image of bottles that name none; [`USUAL`] unless given.
+    pub usual: Option<String>,
+    /// Certificates that builds trust.
+    pub extra_ca: Option<PathBuf>,
 }
 
-impl Images {
-    /// Bottles are made of this image, or of the usual one.
-    #[must_use]
-    pub fn new(agent: Option<&str>) -> Self {
-        Self { agent: agent.unwrap_or(USUAL).to_owned() }
-    }
+/// The images of one engine, found and built one at a time.
+#[derive(Default)]
+pub(super) struct Store(OnceCell<Images>);
 
-    /// The image for an agent. Nothing is fetched from anywhere.
+impl Store {
+    /// The image for an agent. Nothing is fetched; what is built tells its lines to the log.
     ///
     /// # Errors
-    /// It is not there.
-    pub(super) async fn agent(&self, engine: &Engine) -> Result<Image, BackendError> {
-        let doing = format!("find the image {}", base::inert(&self.agent, 100));
-        let found = engine.connected().await?.inspect_image(&self.agent);
-        match engine.answer(&doing, engine::QUICK, found).await? {
-            Ok(found) => Ok(Image::from(found)),
-            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-                let reason = "the engine does not have it: pull or build it, or name another as `image` in settings.yaml";
-                Err(BackendError::Engine { doing, reason: reason.to_owned() })
-            }
-            Err(error) => Err(engine::failed(doing, &error)),
-        }
-    }
-}
-
-impl From<ImageInspect> for Image {
-    fn from(found: ImageInspect) -> Self {
-        let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
-        Self { id: found.id.unwrap_or_default(), volumes: volumes.into_iter().collect() }
+    /// It is not there, cannot be built, or no agent can live in it.
+    pub(super) async fn agent(
+        &self,
+        engine: &Engine,
+        (choice, owner, user): (&ImageChoice, &str, u32),
+        source: Option<&Source>,
+    ) -> Result<AgentImage, BackendError> {
+        let failed =
+            |reason: String| BackendError::Engine { doing: "find the bottle's image".to_owned(), reason };
+        let docker = engine.connected().await?.clone();
+        let make = async || {
+            let authority = choice.extra_ca.as_deref().map(ExtraAuthority::read).transpose();
+            let authority = authority.map_err(|error| failed(base::error::chain(&error)))?;
+            Ok::<_, BackendError>(Images::new(docker, owner, user).trusting(authority))
+        };
+        let images = self.0.get_or_try_init(make).await?;
+        let usual = || Source::Name(choice.usual.clone().unwrap_or_else(|| USUAL.to_owned()));
+        let source = source.cloned().unwrap_or_else(usual);
+        let told = |line: &str| tracing::info!(line, "building an image");
+        images.agent(&source, &told).await.map_err(|error| failed(base::error::chain(&error)))
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use base::id::Slug;
 use boundary::order::Command;
 use engine::Engine;
-use launcher::backend::docker::{AgentUser, Docker, DockerConfig, EngineAddress, Images};
+use launcher::backend::docker::{AgentUser, Docker, DockerConfig, EngineAddress, ImageChoice};
 use launcher::backend::namespace::{Namespace, NamespaceConfig};
 use launcher::backend::{AGENT_HOME, Backend, BackendError, Boundary, BoundarySpec, Outcome, RunEnd};
 use launcher::limits::Limits;
@@ -97,7 +97,7 @@ impl Host {
             init: init_program(),
             state: state.clone(),
             owner: launcher::identity::lasting(home).unwrap(),
-            images: Images::new(None),
+            images: ImageChoice::default(),
             user: AgentUser::Ordinary,
         };
         change(&mut config);
@@ -125,7 +125,7 @@ impl Host {
         let bottle: Slug = name.parse().unwrap();
         self.state.of(&bottle).create().unwrap();
         let ports = vec![SocketAddr::from(([127, 0, 0, 1], 9099))];
-        let spec = BoundarySpec { bottle, limits, ports, programs: Vec::new() };
+        let spec = BoundarySpec { bottle, limits, ports, programs: Vec::new(), image: None };
         self.backend.create(spec).await
     }
 }
