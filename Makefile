@@ -58,7 +58,7 @@ build: tools
 	$(CARGO) build --locked --release
 	$(call static_init,--release,release)
 
-PROGRAMS := $(addprefix bot-bottle-,launcher egress supervisor door gitgate deploy-keys)
+PROGRAMS := $(addprefix bot-bottle-,launcher egress supervisor dispatcher door gitgate deploy-keys)
 TOOLS := nats-server gitleaks
 install: build
 	install -d $(PREFIX)/bin $(PREFIX)/libexec/bot-bottle/static

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod audit;
+pub mod dispatch;
 pub mod doctor;
 pub mod edit;
 pub mod grants;
@@ -70,6 +71,9 @@ pub enum Command {
     /// Show, verify and export the trail of decisions.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Show what pull requests started, and try what one would start.
+    #[command(subcommand)]
+    Dispatch(dispatch::Dispatch),
     /// Show what starting an agent would do: bottles, routes, environment names, identity.
     Info(Info),
     /// Edit an agent's or a bottle's file in `$VISUAL` or `$EDITOR`, and check it.
@@ -141,6 +145,8 @@ pub enum HolderRole {
     Launcher,
     /// Owns policies.
     Supervisor,
+    /// Starts agents for pull requests.
+    Dispatcher,
     /// Creates the streams.
     Admin,
 }

@@ -6,6 +6,7 @@ pub mod cleanup;
 pub mod completions;
 pub mod config;
 pub mod credentials;
+pub mod dispatch;
 pub mod doctor;
 pub mod down;
 pub mod edit;
@@ -53,6 +54,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Proposals(args) => proposals::run(&context, args).await,
         Command::Grants(args) => grants::run(&context, args),
         Command::Audit(args) => audit::run(&context, args).await,
+        Command::Dispatch(args) => Box::pin(dispatch::run(&context, args)).await,
         Command::Info(args) => info::run(&context, &args).await,
         Command::Edit(args) => edit::run(&context, &args).await,
         Command::Completions(args) => completions::run(&args),

@@ -15,6 +15,7 @@ mod home;
 mod model;
 mod process;
 mod pty;
+mod pulls;
 mod ran;
 mod world;
 
@@ -26,6 +27,7 @@ pub use home::Home;
 pub use model::{Asked, Failure, Gate, Model, Turn};
 pub use process::{all_ended, below, marked, mentioning, program};
 pub use pty::Pty;
+pub use pulls::{ACCOUNT, Comment, PullForge, Pulls};
 pub use ran::Ran;
 pub use world::World;
 

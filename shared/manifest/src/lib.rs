@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod bottle;
+pub mod dispatch;
 mod document;
 pub mod env;
 pub mod git;
@@ -30,6 +31,7 @@ mod tree;
 
 pub use agent::{Agent, Origin};
 pub use bottle::Bottle;
+pub use dispatch::{DispatchFile, DispatchRule};
 pub use env::EnvValue;
 pub use git::{GitGate, GitUser, RefRules, Repo, RepoKey, WorkflowRule};
 pub use home::{Home, find_repo};
