@@ -50,6 +50,7 @@ demo: programs
 test: programs
 	@deploy/tools/prerequisites test
 	@deploy/tools/clients
+	@deploy/tools/engine check && deploy/tools/base-image || test -z "$$BOT_BOTTLE_NO_SKIPPING"
 	$(CARGO) test --locked --no-fail-fast
 	target/debug/bot-bottle demo
 
@@ -57,7 +58,7 @@ build: tools
 	$(CARGO) build --locked --release
 	$(call static_init,--release,release)
 
-PROGRAMS := $(addprefix bot-bottle-,launcher egress supervisor door gitgate deploy-keys)
+PROGRAMS := $(addprefix bot-bottle-,launcher egress supervisor dispatcher door gitgate deploy-keys)
 TOOLS := nats-server gitleaks
 install: build
 	install -d $(PREFIX)/bin $(PREFIX)/libexec/bot-bottle/static

@@ -1,6 +1,8 @@
 //! The command line.
 
 pub mod audit;
+pub mod dispatch;
+pub mod doctor;
 pub mod edit;
 pub mod grants;
 pub mod proposals;
@@ -69,6 +71,9 @@ pub enum Command {
     /// Show, verify and export the trail of decisions.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Show what pull requests started, and try what one would start.
+    #[command(subcommand)]
+    Dispatch(dispatch::Dispatch),
     /// Show what starting an agent would do: bottles, routes, environment names, identity.
     Info(Info),
     /// Edit an agent's or a bottle's file in `$VISUAL` or `$EDITOR`, and check it.
@@ -85,7 +90,7 @@ pub enum Command {
     /// Say what the detectors find in a file, and where; never what it is. Asks nobody.
     Scan(Scan),
     /// Check what this machine must provide, and print the cure for what is missing.
-    Doctor(Json),
+    Doctor(doctor::Doctor),
     /// Remove what dead launchers left behind.
     Cleanup(Cleanup),
     /// Print what a shell needs to complete command lines: `source <(bot-bottle completions bash)`.
@@ -140,6 +145,8 @@ pub enum HolderRole {
     Launcher,
     /// Owns policies.
     Supervisor,
+    /// Starts agents for pull requests.
+    Dispatcher,
     /// Creates the streams.
     Admin,
 }

@@ -6,6 +6,7 @@ pub mod cleanup;
 pub mod completions;
 pub mod config;
 pub mod credentials;
+pub mod dispatch;
 pub mod doctor;
 pub mod down;
 pub mod edit;
@@ -53,6 +54,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Proposals(args) => proposals::run(&context, args).await,
         Command::Grants(args) => grants::run(&context, args),
         Command::Audit(args) => audit::run(&context, args).await,
+        Command::Dispatch(args) => Box::pin(dispatch::run(&context, args)).await,
         Command::Info(args) => info::run(&context, &args).await,
         Command::Edit(args) => edit::run(&context, &args).await,
         Command::Completions(args) => completions::run(&args),
@@ -60,7 +62,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Config(crate::args::Config::Check(args)) => config::run(&context, args.into()),
         Command::Egress(args) => egress::run(&context, args).await,
         Command::Scan(args) => scan::run(&args),
-        Command::Doctor(args) => doctor::run(&context, args.into()),
+        Command::Doctor(args) => doctor::run(&context, &args).await,
         Command::Cleanup(args) => cleanup::run(&context, &args).await,
         Command::Demo(args) => crate::demo::run(&args).await,
     }

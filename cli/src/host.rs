@@ -1,4 +1,5 @@
-//! The host services together in one process: a private bus unless `NATS_URL` names one, the supervisor, a launcher.
+//! The host services together in one process: a private bus unless `NATS_URL` names one, the supervisor, a launcher, and
+//! with a `dispatch.yaml` the dispatcher.
 
 mod lock;
 mod notify;
@@ -6,8 +7,8 @@ mod process;
 mod services;
 mod users;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -17,10 +18,10 @@ use bus::keys::{BottleMinter, Keys};
 use bus::role::Role;
 use bus::server::{self, Server, ServerError};
 use bus::{Bus, Connect, layout, provision};
-use launcher::backend::namespace::Namespace;
+use launcher::backends::Backends;
 use launcher::probe::ProbeReach;
 use launcher::{Deps, Launcher, LauncherConfig};
-use manifest::{Home, Settings};
+use manifest::{DispatchFile, Home, Settings};
 
 use crate::commands::{doctor, init, list};
 use crate::context::{self, Context, OrBus as _};
@@ -50,7 +51,9 @@ pub struct Options {
 
 /// The running services.
 pub struct Host {
-    // Two, since a launcher needs the supervisor to its own end.
+    // Apart, since a launcher needs the supervisor to its own end, and what the dispatcher takes needs both.
+    dispatcher: Lifecycle,
+    webhooks: Option<SocketAddr>,
     launcher: Lifecycle,
     supervisor: Lifecycle,
     launcher_id: Option<LauncherId>,
@@ -79,13 +82,36 @@ impl Host {
         options: &Options,
         purpose: Purpose,
     ) -> Result<Option<Self>, Failure> {
-        let settings = Settings::load(&Home::at(context.home.clone())).or_exit(Exit::Input)?;
+        let home = Home::at(context.home.clone());
+        let settings = Settings::load(&home).or_exit(Exit::Input)?;
+        // Webhooks are taken by services that stay.
+        let dispatch = match purpose {
+            Purpose::Up => DispatchFile::load(&home).or_exit(Exit::Input)?,
+            Purpose::Start => None,
+        };
         doctor::demand(&LauncherConfig::new(context.home.clone(), programs()?, String::new()))?;
         let Some(lock) = Lock::take(&context.home, purpose)? else { return Ok(None) };
         let (server, url) = bus(context, options).await?;
         let (launcher, supervisor) = (Lifecycle::new(), Lifecycle::new());
-        let mut host = Self { launcher, supervisor, launcher_id: None, url, server, _lock: lock };
-        match host.start_services(context, options, settings).await {
+        let dispatcher = Lifecycle::new();
+        let mut host = Self {
+            dispatcher,
+            webhooks: None,
+            launcher,
+            supervisor,
+            launcher_id: None,
+            url,
+            server,
+            _lock: lock,
+        };
+        let started = async {
+            host.start_services(context, options, settings).await?;
+            match dispatch {
+                Some(file) => host.start_dispatcher(context, file).await,
+                None => Ok(()),
+            }
+        };
+        match Box::pin(started).await {
             Ok(()) => Ok(Some(host)),
             Err(failure) => {
                 host.stop().await;
@@ -121,11 +147,20 @@ impl Host {
         self.start_launcher(context, launcher).await
     }
 
+    async fn start_dispatcher(&mut self, context: &Context, file: DispatchFile) -> Result<(), Failure> {
+        let connect = self.identity(context, Role::Dispatcher)?;
+        let config = dispatcher::Config::new(connect, file, |name| std::env::var(name).ok());
+        let config = config.context("the dispatcher cannot start").or_exit(Exit::Input)?;
+        let dispatcher = dispatcher::build(config).await.or_exit(Exit::Unavailable)?;
+        self.webhooks = dispatcher.address().ok();
+        dispatcher.start(&self.dispatcher).await.or_bus()
+    }
+
     async fn start_launcher(&mut self, context: &Context, config: LauncherConfig) -> Result<(), Failure> {
         let deps = Deps {
             bus: Bus::connect(self.identity(context, Role::Launcher)?).await.or_bus()?,
             minter: BottleMinter::load(&context.home).context("cannot load the key that signs bottles")?,
-            backend: Arc::new(Namespace::new(config.namespace())?),
+            backends: Backends::of(&config)?,
             clock: context.clock.clone(),
             observer: launcher::world::nobody(),
         };
@@ -152,6 +187,12 @@ impl Host {
         &self.url
     }
 
+    /// Where webhooks are taken, if they are.
+    #[must_use]
+    pub fn webhooks(&self) -> Option<SocketAddr> {
+        self.webhooks
+    }
+
     /// Runs until a signal, or until something that it cannot live without is lost.
     ///
     /// # Errors
@@ -176,6 +217,7 @@ impl Host {
                 tracing::error!(reason, "the private bus is lost");
                 true
             }
+            () = self.dispatcher.stopping() => false,
             () = self.launcher.stopping() => false,
             () = self.supervisor.stopping() => false,
         }
@@ -231,6 +273,8 @@ impl Host {
 
     /// Stops everything, in reverse: a launcher that ends its bottles needs the supervisor, and both need the bus.
     pub async fn stop(self) -> Ending {
+        self.dispatcher.stop();
+        let dispatcher = self.dispatcher.run(GRACE).await;
         self.launcher.stop();
         let launcher = self.launcher.run(GRACE).await;
         self.supervisor.stop();
@@ -238,11 +282,11 @@ impl Host {
         if let Some(server) = self.server {
             server.stop().await;
         }
-        match (launcher, supervisor) {
+        [launcher, supervisor].into_iter().fold(dispatcher, |before, ending| match (before, ending) {
             (Ending::Clean, other) => other,
             (Ending::Forced, Ending::Failed) => Ending::Failed,
             (other, _) => other,
-        }
+        })
     }
 }
 

@@ -15,16 +15,19 @@ mod home;
 mod model;
 mod process;
 mod pty;
+mod pulls;
 mod ran;
 mod world;
 
 pub use apart::{Apart, Part};
 pub use cli::demo::origin::{Forge, Origin};
+pub use engine::{BASE_IMAGE, Engine};
 pub use forge::{FakeForge, TOKEN};
 pub use home::Home;
 pub use model::{Asked, Failure, Gate, Model, Turn};
 pub use process::{all_ended, below, marked, mentioning, program};
 pub use pty::Pty;
+pub use pulls::{ACCOUNT, Comment, PullForge, Pulls};
 pub use ran::Ran;
 pub use world::World;
 

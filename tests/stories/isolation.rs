@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{World, soon};
+use harness::{Engine, World, soon};
 use policy::EgressPolicy;
 
 const LISTEN: &str = "
@@ -32,15 +32,28 @@ sys.exit(len(found))
 
 #[tokio::test]
 async fn a_bottle_cannot_reach_another() {
-    let world = World::up().await;
+    cannot_reach(World::up().await, ["namespace", "namespace"]).await;
+}
+
+#[tokio::test]
+async fn a_container_cannot_reach_another_bottle_of_any_kind() {
+    let Some(engine) = Engine::shared() else { return };
+    let host = format!("unix://{}", engine.socket().display());
+    for neighbour in ["namespace", "docker"] {
+        cannot_reach(World::up_with(&[("DOCKER_HOST", &host)]).await, [neighbour, "docker"]).await;
+    }
+}
+
+async fn cannot_reach(world: World, [of_neighbour, of_visitor]: [&str; 2]) {
     world.home.write("neighbour", &["python3", "-c", LISTEN], &EgressPolicy::default());
     world.home.write("visitor", &["python3", "-c", VISIT], &EgressPolicy::default());
-    let mut neighbour = world.home.command(&["start", "neighbour", "--yes"]).spawn().unwrap();
+    let mut neighbour =
+        world.home.command(&["start", "neighbour", "--yes", "--backend", of_neighbour]).spawn().unwrap();
     let words = tokio::io::BufReader::new(neighbour.stdout.take().unwrap());
     let word = soon("the neighbour", tokio::io::AsyncBufReadExt::lines(words).next_line()).await;
     assert_eq!(word.unwrap().as_deref(), Some("listening"));
 
-    let visit = world.run(&["start", "visitor", "--yes"]).await;
+    let visit = world.run(&["start", "visitor", "--yes", "--backend", of_visitor]).await;
     visit.expect_code(0).expect_out("Connection refused");
 
     let list = world.run(&["list", "--json"]).await.json();

@@ -7,6 +7,8 @@ mod bus_away;
 mod crash;
 mod deciding;
 mod deploy_keys;
+mod dispatching;
+mod docker;
 mod forge_keys;
 mod held;
 mod interactive;

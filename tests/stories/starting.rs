@@ -82,7 +82,7 @@ async fn each_mistake_has_its_code_and_its_cure() {
         (&["start", "reviewer", "--nonsense"], "--nonsense"),
         (&["start", "reviewer", "--color", "mauve"], "choose one of black"),
         (&["start", "reviewer", "--label", "a\nb"], "1 to 64 printable bytes"),
-        (&["start", "reviewer", "--backend", "docker"], "this release has namespace"),
+        (&["start", "reviewer", "--backend", "dokcer"], "this release has namespace and docker"),
         (&["events", "--since", "abc"], "a whole number of minutes"),
     ];
     for (command, cure) in wrong {

@@ -7,7 +7,7 @@
 
 #![expect(clippy::print_stderr, reason = "a failure shows the seed, and what a person met on the way")]
 
-mod chance;
+pub(crate) mod chance;
 mod person;
 mod tale;
 mod trail;

@@ -32,6 +32,9 @@ pub struct Resume {
     /// A name for lists, at most 64 printable bytes; the former one unless given.
     #[arg(long, value_name = "TEXT", value_parser = launcher::plan::label)]
     pub label: Option<String>,
+    /// The isolation backend; the former one unless given.
+    #[arg(long, value_name = "NAME", value_parser = launcher::plan::backend)]
+    pub backend: Option<String>,
     /// The request's id; the same id twice starts one run.
     #[arg(long, value_name = "ID")]
     pub id: Option<RequestId>,

@@ -5,7 +5,7 @@ use base::clock::Clock;
 use bus::Bus;
 use bus::role::Role;
 use launcher::LauncherConfig;
-use launcher::backend::namespace::Namespace;
+use launcher::backends::Backends;
 use launcher::identity::{IdentityError, OwnHome};
 use launcher::reconcile::{Reconciled, reconcile, update_registry};
 use launcher::state::StateRoot;
@@ -31,11 +31,11 @@ pub async fn run(context: &Context, args: &Cleanup) -> Result<Exit, Failure> {
         Failure::new(exit, error)
     })?;
     let config = LauncherConfig::new(context.home.clone(), host::programs()?, String::new());
-    let backend = Namespace::new(config.namespace())?;
+    let backends = Backends::of(&config)?;
     let state = StateRoot::below(&context.home);
     let bus = registry(context).await;
     let registry = bus.as_ref().map(|bus| (bus, &Clock::System));
-    let mut done = reconcile(&home, &config, &backend, registry).await.or_exit(Exit::Unavailable)?;
+    let mut done = reconcile(&home, &config, &backends, registry).await.or_exit(Exit::Unavailable)?;
     if args.all {
         remove_kept(&state, &mut done).await?;
         if let Some(registry) = registry {

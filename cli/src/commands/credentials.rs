@@ -25,6 +25,7 @@ pub fn run(context: &Context, args: &Credentials) -> Result<Exit, Failure> {
         HolderRole::Operator => Role::Operator,
         HolderRole::Launcher => Role::Launcher,
         HolderRole::Supervisor => Role::Supervisor,
+        HolderRole::Dispatcher => Role::Dispatcher,
         HolderRole::Admin => Role::Admin,
     };
     let keys = Keys::load(&context.home).map_err(no_keys)?;

@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use launcher::LauncherConfig;
 use launcher::client::program;
 use launcher::host::HostEnvironment;
-use launcher::prerequisite::{Missing, Prerequisite, prerequisites};
+use launcher::prerequisite::{Missing, Need, Prerequisite, docker, prerequisites};
 use manifest::provider::client::Program;
 use manifest::{Home, Library};
 
+use crate::args::doctor::Doctor;
 use crate::context::{self, Context};
 use crate::exit::{Exit, Failure};
 use crate::host;
@@ -23,9 +24,11 @@ use crate::output::{self, Format, Paint, paint};
 ///
 /// # Errors
 /// The report cannot be printed.
-pub fn run(context: &Context, format: Format) -> Result<Exit, Failure> {
-    let found = examine(context);
-    match format {
+pub async fn run(context: &Context, args: &Doctor) -> Result<Exit, Failure> {
+    let mut found = examine(context);
+    let need = if args.backend.as_deref() == Some("docker") { Need::Wanted } else { Need::Optional };
+    found.extend(docker(std::env::var("DOCKER_HOST").ok().as_deref(), need).await);
+    match args.json.into() {
         Format::Json => output::json(&found).context("cannot print the report")?,
         Format::Text => output::line(&render(&found)),
     }

@@ -5,7 +5,9 @@ mod bottle;
 use anyhow::{Context as _, anyhow};
 use base::id::{AgentName, BottleName};
 use launcher::limits;
-use manifest::{Home, Library, Origin, Preflight, Reach, ResolveError, Resolved, Selection, find_repo};
+use manifest::{
+    Home, Image, Library, Origin, Preflight, Reach, ResolveError, Resolved, Selection, find_repo,
+};
 
 use policy::PathKind;
 
@@ -114,6 +116,7 @@ pub fn render(preflight: &Preflight) -> String {
         ("identity", identity(preflight)),
         ("limits", limits(preflight)),
     ];
+    rows.extend(preflight.image.as_ref().map(|image| ("image", self::image(image))));
     if preflight.routes.is_empty() {
         rows.push(("routes", "none: every request will be refused".to_owned()));
     }
@@ -133,6 +136,14 @@ pub fn render(preflight: &Preflight) -> String {
         |warning: &String| format!("{} {}", paint(Paint::Yellow, "warning"), base::inert(warning, 500));
     lines.extend(preflight.warnings.iter().map(warning));
     lines.join("\n")
+}
+
+fn image(image: &Image) -> String {
+    let (kind, value) = match image {
+        Image::Dockerfile(path) => ("built from ", path.display().to_string()),
+        Image::Name(name) => ("", name.clone()),
+    };
+    format!("{kind}{} (backend docker)", base::inert(&value, 200))
 }
 
 fn identity(preflight: &Preflight) -> String {

@@ -43,6 +43,8 @@ async fn prepare(
     let asking = start::Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: false };
     let copied = Copied::survey(context, &args.workspace).await?;
     let mut rows = vec![goes_on(&record, args, &resolved)];
+    let backend = args.backend.clone().unwrap_or_else(|| record.backend.clone());
+    rows.push(("backend", inert(&backend, 20)));
     rows.extend(workspace::rows(copied.as_ref(), &args.workspace));
     if !asking.ask(context, &resolved, &rows)? {
         return Ok(None);
@@ -61,7 +63,7 @@ async fn prepare(
         }),
         label: args.label.clone().or(Some(record.label)),
         color: record.color,
-        backend: None,
+        backend: Some(backend),
         terminal: args.terminal.here(args.headless || args.json),
     };
     Ok(Some((request, copied)))

@@ -6,7 +6,7 @@ mod run;
 use anyhow::anyhow;
 use base::id::{AgentName, RequestId};
 use bus::message::start::StartRequest;
-use manifest::Resolved;
+use manifest::{Home, Resolved, Settings};
 
 use self::choose::Looks;
 pub(super) use self::choose::line;
@@ -16,7 +16,7 @@ use super::info;
 use super::workspace::{self, Copied};
 use crate::args::Start;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrExit as _};
 use crate::host::{Options, Services};
 use crate::interrupt::Interrupts;
 use crate::output;
@@ -37,7 +37,8 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     info::must_be_own(context, &resolved)?;
     let looks = Looks::of(&args, &agent)?;
     let copied = Copied::survey(context, &args.workspace).await?;
-    let more = workspace::rows(copied.as_ref(), &args.workspace);
+    let mut more = vec![("backend", backend(context, &args)?)];
+    more.extend(workspace::rows(copied.as_ref(), &args.workspace));
     let asking = Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: args.dry_run };
     if !asking.ask(context, &resolved, &more)? {
         return Ok(Exit::Ok);
@@ -125,6 +126,13 @@ impl Asking {
             (false, false) => agreed(),
         }
     }
+}
+
+/// What will isolate the bottle, as a launcher of this home chooses.
+fn backend(context: &Context, args: &Start) -> Result<String, Failure> {
+    let settings = Settings::load(&Home::at(context.home.clone())).or_exit(Exit::Input)?;
+    let usual = settings.backend.unwrap_or_default().as_str();
+    Ok(args.backend.clone().unwrap_or_else(|| usual.to_owned()))
 }
 
 fn agreed() -> Result<bool, Failure> {

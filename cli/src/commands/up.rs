@@ -29,7 +29,8 @@ pub async fn run(context: &Context, args: &Up) -> Result<Exit, Failure> {
     }
     base::logging::init(base::logging::Format::Auto);
     let host = Host::start(context, &Options { port: args.port, probe: args.services.probe }).await?;
-    output::line(&format!("ready: bus at {}", host.url()));
+    let webhooks = host.webhooks().map(|at| format!("; webhooks at http://{at}/webhook/NAME"));
+    output::line(&format!("ready: bus at {}{}", host.url(), webhooks.unwrap_or_default()));
     match host.run().await? {
         Ending::Clean => Ok(Exit::Ok),
         Ending::Forced => Ok(Exit::TryAgain),

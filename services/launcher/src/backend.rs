@@ -1,6 +1,10 @@
 //! What isolates a bottle, behind one trait. Launching knows nothing else about it.
 
+pub mod docker;
+mod init;
 pub mod namespace;
+mod placing;
+mod seccomp;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -15,6 +19,7 @@ use handover::Channel;
 use rustix::process::Signal;
 
 use crate::client::program::ProgramMount;
+use crate::image::Source;
 use crate::limits::{self, Limits};
 
 /// Where the agent lives inside a bottle.
@@ -27,6 +32,9 @@ pub const SIDECAR_SPOOL: &str = "/spool";
 pub const TRUST: &str = "/etc/bot-bottle";
 /// Init's own path inside a bottle.
 pub const INIT: &str = "/.bot-bottle/init";
+
+/// The longest that init or a sidecar may take for one answer that needs no work.
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Why a backend could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +55,14 @@ pub enum BackendError {
         what: String,
         /// What it printed.
         stderr: String,
+    },
+    /// The Docker engine did not do something, or cannot be used.
+    #[error("cannot {doing}: {reason}")]
+    Engine {
+        /// What was being done, to what.
+        doing: String,
+        /// What the engine said, or what to do about it.
+        reason: String,
     },
     /// The hand-over channel failed.
     #[error("cannot talk to the first process of the {what}")]
@@ -80,6 +96,8 @@ pub struct BoundarySpec {
     pub ports: Vec<std::net::SocketAddr>,
     /// Programs of the host that are shown in it.
     pub programs: Vec<ProgramMount>,
+    /// What it is made of, where that is an image and the bottle or its provider says one.
+    pub image: Option<Source>,
 }
 
 /// A file that is put into the bottle before the agent runs.
@@ -160,8 +178,14 @@ impl SidecarSpec {
 
 /// Makes and removes boundaries.
 pub trait Backend: Send + Sync {
-    /// Its name in records and requests: `namespace`.
+    /// Its name in records and requests: `namespace`, `docker`.
     fn name(&self) -> &'static str;
+
+    /// Finds out whether it can make a boundary now, within a few seconds.
+    ///
+    /// # Errors
+    /// Why it cannot, and what to do about it.
+    fn works(&self) -> BoxFuture<'_, Result<(), BackendError>>;
 
     /// Makes a boundary around a fresh home and starts init in it. What it needs on disk is below the bottle's state
     /// directory, which exists.
@@ -174,7 +198,7 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// The state directory cannot be read.
-    fn list_owned(&self) -> Result<Vec<Slug>, BackendError>;
+    fn list_owned(&self) -> BoxFuture<'_, Result<Vec<Slug>, BackendError>>;
 
     /// Ends every process of a bottle and removes what the backend made for it. Doing it twice is harmless.
     fn destroy<'a>(&'a self, bottle: &'a Slug) -> BoxFuture<'a, Result<(), BackendError>>;

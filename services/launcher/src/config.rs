@@ -6,6 +6,7 @@ use std::time::Duration;
 use manifest::{ByteSize, Home, Settings};
 use telemetry::{Endpoint, UnusableEndpoint};
 
+use crate::backend::docker::{EngineAddress, ImageChoice, RemoteEngine};
 use crate::backend::namespace::NamespaceConfig;
 use crate::host::HostEnvironment;
 use crate::probe::ProbeTargets;
@@ -21,6 +22,10 @@ pub struct LauncherConfig {
     pub programs: PathBuf,
     /// The bubblewrap program.
     pub bubblewrap: PathBuf,
+    /// The backend of who asks for none; `namespace` unless given.
+    pub backend: Option<String>,
+    /// What bottles of the `docker` backend are made of.
+    pub images: ImageChoice,
     /// Where the sidecars find the bus: `nats://host:port`.
     pub bus_url: String,
     /// After how long of silence the bus gives a start request to somebody else; as in the queue's own settings.
@@ -59,6 +64,8 @@ impl LauncherConfig {
             home,
             programs,
             bubblewrap: PathBuf::from("/usr/bin/bwrap"),
+            backend: None,
+            images: ImageChoice::default(),
             bus_url,
             ack_wait: bus::layout::LAUNCHERS.ack_wait,
             heartbeat: Duration::from_secs(5),
@@ -76,6 +83,9 @@ impl LauncherConfig {
     #[must_use]
     pub fn with(mut self, settings: &Settings) -> Self {
         self.transcript = settings.transcript_limit.map_or(self.transcript, ByteSize::bytes);
+        self.backend = settings.backend.map(|backend| backend.as_str().to_owned()).or(self.backend);
+        self.images.usual = settings.image.clone().or(self.images.usual);
+        self.images.extra_ca = settings.images.extra_ca(&self.home).or(self.images.extra_ca);
         self
     }
 
@@ -102,6 +112,11 @@ impl LauncherConfig {
     #[must_use]
     pub fn namespace(&self) -> NamespaceConfig {
         NamespaceConfig { bubblewrap: self.bubblewrap.clone(), init: self.init(), state: self.state() }
+    }
+
+    /// The Docker engine of this host.
+    pub(crate) fn engine(&self) -> Result<EngineAddress, RemoteEngine> {
+        EngineAddress::of(self.environment.get("DOCKER_HOST").map(base::Secret::expose))
     }
 
     /// Where spans go (E17), the launcher's own and its bottles'.

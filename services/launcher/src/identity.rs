@@ -64,6 +64,16 @@ impl OwnHome {
     }
 }
 
+/// The lasting identity of a home, whether or not somebody has it for themselves; made on first use.
+///
+/// # Errors
+/// It cannot be read, or cannot be made.
+pub fn lasting(home: &Path) -> io::Result<LauncherId> {
+    let directory = home.join("launcher");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+    identity(&directory.join("id"))
+}
+
 fn identity(path: &Path) -> io::Result<LauncherId> {
     match std::fs::read_to_string(path) {
         Ok(text) => text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),

@@ -11,7 +11,7 @@ mod sidecars;
 mod snapshot;
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base::lifecycle::Lifecycle;
@@ -24,8 +24,9 @@ use telemetry::{Kind, Open};
 
 use self::made::Made;
 use self::revision::first_revision;
-use crate::backend::{Boundary, BoundarySpec};
+use crate::backend::{Backend, BackendError, Boundary, BoundarySpec};
 use crate::canary::Canary;
+use crate::image::Source;
 use crate::output::Pumps;
 use crate::plan::{Plan, plan};
 use crate::probe;
@@ -64,6 +65,7 @@ pub(crate) struct Launch<'a> {
 struct Running {
     plan: Plan,
     registered: Registered,
+    backend: Arc<dyn Backend>,
     boundary: Box<dyn Boundary>,
     sidecars: Sidecars,
     pumps: Pumps,
@@ -107,9 +109,11 @@ impl<'a> Launch<'a> {
             }
             let plan = plan(&request, &home, host)?.resuming(resume)?;
             self.is_uploaded(&plan).await?;
+            let works = self.backend(&plan)?.works().await;
+            works.map_err(|error| no_backend(&error))?;
             Ok(plan)
         };
-        self.step(Step::Resolve, None, resolving).await
+        self.step(Step::Resolve, None, Box::pin(resolving)).await
     }
 
     /// Steps 2 to 8: from the plan to nothing. A launch that has come to nothing when its launcher stops is handed
@@ -118,7 +122,7 @@ impl<'a> Launch<'a> {
     /// # Errors
     /// The first step that failed; what was made before was undone, in reverse.
     pub(crate) async fn perform(self, plan: Plan, mut stops: Stops) -> Result<Settled, LaunchError> {
-        let mut made = Made::new(self.world, &plan);
+        let mut made = Made::new(self.backend(&plan)?.clone(), self.world, &plan);
         match Box::pin(self.bring_up(plan, &mut made)).await {
             Ok(running) => Ok(Box::pin(self.live(running, stops)).await),
             Err(error) => {
@@ -176,7 +180,8 @@ impl<'a> Launch<'a> {
         let notes = [boundary.notes(), sidecars.notes()].concat();
         let (registered, boundary, sidecars) = made.give();
         let since = Instant::now();
-        let mut running = Running { plan, registered, boundary, sidecars, pumps, terminal, since };
+        let backend = self.backend(&plan)?.clone();
+        let mut running = Running { plan, registered, backend, boundary, sidecars, pumps, terminal, since };
         notes.iter().for_each(|note| running.registered.amend(|record| add_note(record, note)));
         Ok(running)
     }
@@ -206,7 +211,7 @@ impl<'a> Launch<'a> {
                 world.id(),
                 (self.request, self.attempt),
                 plan,
-                world.backend.name()
+                self.backend(plan)?.name()
             ),
             first_revision(bus, &change),
         );
@@ -223,6 +228,11 @@ impl<'a> Launch<'a> {
         }
     }
 
+    /// What isolates the bottle.
+    fn backend(&self, plan: &Plan) -> Result<&Arc<dyn Backend>, LaunchError> {
+        self.world.backends.named(plan.backend.as_deref()).map_err(|error| no_backend(&error))
+    }
+
     /// Step 4.
     async fn boundary(&self, plan: &Plan) -> Result<Box<dyn Boundary>, LaunchError> {
         let spec = BoundarySpec {
@@ -230,8 +240,9 @@ impl<'a> Launch<'a> {
             limits: plan.limits,
             ports: ports(Wanted::of(&plan.resolved.bottle)),
             programs: plan.program.mount.iter().cloned().collect(),
+            image: plan.resolved.bottle.image.as_ref().map(Source::from),
         };
-        let made = self.world.backend.create(spec).await;
+        let made = self.backend(plan)?.create(spec).await;
         made.map_err(|e| LaunchError::caused(Step::Boundary, FailureKind::Boundary, "making the bottle", &e))
     }
 
@@ -276,6 +287,10 @@ impl<'a> Launch<'a> {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.push(StepTime { step: step.to_string(), ms: time.as_secs_f64() * 1000.0 });
     }
+}
+
+fn no_backend(error: &BackendError) -> LaunchError {
+    LaunchError::new(Step::Resolve, FailureKind::Prerequisite, error.to_string())
 }
 
 /// The end of step 4: the sockets that init opened go to the sidecars.

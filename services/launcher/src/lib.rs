@@ -5,6 +5,7 @@
 //! isolates a bottle is behind [`backend::Backend`]. The launcher never interprets what an agent wrote.
 
 pub mod backend;
+pub mod backends;
 mod canary;
 pub mod client;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod environment;
 mod gitgate;
 pub mod host;
 pub mod identity;
+pub mod image;
 mod launch;
 pub mod limits;
 mod metrics;

@@ -42,6 +42,10 @@ pub(crate) const SIDECAR_MEMORY: u64 = 512 << 20;
 /// Processes and threads of a sidecar: its runtime may start 512 threads that wait for the disk or for names.
 const SIDECAR_PROCESSES: u64 = 1024;
 
+/// How far a limit of the disk holds.
+pub(crate) const DISK_NOTE: &str =
+    "disk: the home is measured every few seconds, so that a fast writer may be over the limit for a moment";
+
 /// How a set of limits is enforced on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Enforcement {
@@ -90,10 +94,7 @@ pub fn plan(limits: &Limits, hierarchy: &Hierarchy, name: &str) -> Enforcement {
         plan.groups.push(GroupPlan { path: base.join(PARENT).join(name), settings: v2 });
     }
     if limits.disk.is_some() {
-        plan.notes.push(
-            "disk: the home is measured every few seconds, so that a fast writer may be over the limit for a moment"
-                .to_owned(),
-        );
+        plan.notes.push(DISK_NOTE.to_owned());
     }
     plan
 }

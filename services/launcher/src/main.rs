@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +10,7 @@ use base::lifecycle::{Ending, Lifecycle, conclude};
 use bus::keys::BottleMinter;
 use bus::{Bus, Connect, Credentials};
 use clap::Parser;
-use launcher::backend::namespace::Namespace;
+use launcher::backends::Backends;
 use launcher::probe::ProbeReach;
 use launcher::world::nobody;
 use launcher::{Deps, Launcher, LauncherConfig};
@@ -66,7 +65,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
     let deps = Deps {
         bus: Bus::connect(Connect::new(config.bus_url.clone(), credentials)).await?,
         minter: BottleMinter::load(&config.home)?,
-        backend: Arc::new(Namespace::new(config.namespace())?),
+        backends: Backends::of(&config)?,
         clock: Clock::System,
         observer: nobody(),
     };

@@ -9,6 +9,7 @@ use bus::message::start::StartRequest;
 use bus::message::terminal::Terminal;
 use manifest::{Client, EnvValue, Home, Library, Preflight, Reach, Resolved, Selection, Skill};
 
+use crate::backends::NAMES;
 use crate::client::is_told;
 use crate::client::program::{self, Found};
 use crate::host::HostEnvironment;
@@ -29,6 +30,8 @@ const LABEL_BYTES: usize = 64;
 pub struct Plan {
     /// The bottle's name.
     pub bottle: Slug,
+    /// The backend that was asked for, if any was.
+    pub backend: Option<String>,
     /// The agent with everything that applies to it.
     pub resolved: Resolved,
     /// The agent's program, and how it is told everything.
@@ -118,6 +121,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
     let skills = resolved.skills.iter().map(|name| home.skill(name)).collect::<Result<_, _>>();
     Ok(Plan {
         bottle: Slug::random(&request.agent),
+        backend: request.backend.clone(),
         limits: limits(&resolved.bottle.limits),
         wall: resolved.bottle.limits.wall_time.map_or(limits::WALL, manifest::WallTime::duration),
         notes: notes(&resolved),
@@ -176,10 +180,10 @@ pub fn color(name: &str) -> Result<String, String> {
 /// # Errors
 /// The names there are.
 pub fn backend(name: &str) -> Result<String, String> {
-    if name == "namespace" {
+    if NAMES.contains(&name) {
         return Ok(name.to_owned());
     }
-    Err(format!("there is no backend {}: this release has namespace", base::inert(name, 40)))
+    Err(format!("there is no backend {}: this release has {}", base::inert(name, 40), NAMES.join(" and ")))
 }
 
 fn client(resolved: &Resolved, request: &StartRequest) -> Result<Client, String> {
@@ -295,7 +299,7 @@ mod tests {
             (BOTTLE, |r| r.color = Some("mauve".into()), "choose one of black"),
             (BOTTLE, |r| r.label = Some("a\u{1b}b".into()), "printable"),
             (BOTTLE, |r| r.agent = "testor".parse().unwrap(), "did you mean tester"),
-            (BOTTLE, |r| r.backend = Some("docker".into()), "this release has namespace"),
+            (BOTTLE, |r| r.backend = Some("dokcer".into()), "this release has namespace and docker"),
             (BOTTLE, |r| r.terminal = Some(Terminal { rows: 0, ..terminal() }), "1 to 2000 rows"),
             (
                 BOTTLE,

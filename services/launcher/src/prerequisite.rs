@@ -1,9 +1,12 @@
 //! What the host must provide, each with its exact cure (L11).
 
+mod docker;
+
 use std::borrow::Cow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+pub use self::docker::{Need, docker};
 use crate::config::LauncherConfig;
 use crate::tools::{self, GateTools};
 

@@ -9,7 +9,7 @@ use bus::message::record::BottleState;
 use bus::{Bus, BusError, Value};
 
 use self::rescue::{Rescued, rescue};
-use crate::backend::Backend;
+use crate::backends::Backends;
 use crate::config::LauncherConfig;
 use crate::gitgate;
 use crate::identity::OwnHome;
@@ -52,19 +52,19 @@ pub struct Reconciled {
 pub async fn reconcile(
     home: &OwnHome,
     config: &LauncherConfig,
-    backend: &dyn Backend,
+    backends: &Backends,
     bus: Option<(&Bus, &Clock)>,
 ) -> Result<Reconciled, ReconcileError> {
     let state = &config.state();
     let mut done = Reconciled::default();
-    let mut left = backend.list_owned()?;
+    let mut left = backends.list_owned().await?;
     for bottle in state.bottles().map_err(ReconcileError::State)? {
         if state.of(&bottle).owner().exists() && !left.contains(&bottle) {
             left.push(bottle);
         }
     }
     for bottle in left {
-        match remove(config, backend, bus, &bottle).await {
+        match remove(config, backends, bus, &bottle).await {
             Ok(Rescued::Never) => {}
             Ok(rescued) => {
                 done.transcripts.extend((rescued == Rescued::Stored).then(|| bottle.clone()));
@@ -87,14 +87,15 @@ pub async fn reconcile(
 
 async fn remove(
     config: &LauncherConfig,
-    backend: &dyn Backend,
+    backends: &Backends,
     bus: Option<(&Bus, &Clock)>,
     bottle: &Slug,
 ) -> Result<Rescued, String> {
     // Whatever the forge says, no process of the bottle stays.
-    let revoked = gitgate::revoke(backend, config, bottle).await;
+    let revoking = backends.named(None).map_err(|error| error.to_string())?;
+    let revoked = gitgate::revoke(&**revoking, config, bottle).await;
     // The state holds the record of what was made: it goes last.
-    backend.destroy(bottle).await.map_err(|error| base::error::chain(&error))?;
+    backends.destroy(bottle).await.map_err(|error| base::error::chain(&error))?;
     let state = config.state().of(bottle);
     let rescued = rescue(bus, bottle, &state).await?;
     revoked?;

@@ -78,14 +78,14 @@ impl Launcher {
         config.check()?;
         let collector = config.collector()?;
         let home = OwnHome::take(&config.home)?;
-        let Deps { bus, minter, backend, clock, observer } = deps;
-        let done = reconcile(&home, &config, &*backend, Some((&bus, &clock))).await?;
+        let Deps { bus, minter, backends, clock, observer } = deps;
+        let done = reconcile(&home, &config, &backends, Some((&bus, &clock))).await?;
         let queue = bus.work_queue(&bus::layout::LAUNCHERS).await?;
         let stops = bus.subscribe("bottle.stop.*").await?;
         let tracer = Tracer::start(collector, "bot-bottle-launcher", clock.clone(), life);
         let typed = bus.subscribe("bottle.terminal.*").await?;
         let terminals = Terminals::default();
-        let world = World { config, bus, minter, backend, clock, observer, tracer, terminals, home };
+        let world = World { config, bus, minter, backends, clock, observer, tracer, terminals, home };
         let shared = Shared {
             world,
             running: Mutex::default(),

@@ -9,7 +9,7 @@ use bus::keys::BottleMinter;
 use futures::future::BoxFuture;
 use telemetry::Tracer;
 
-use crate::backend::Backend;
+use crate::backends::Backends;
 use crate::config::LauncherConfig;
 use crate::identity::OwnHome;
 use crate::step::Step;
@@ -25,7 +25,7 @@ pub struct Deps {
     /// Makes the bottles' bus identities.
     pub minter: BottleMinter,
     /// Makes the boundaries.
-    pub backend: Arc<dyn Backend>,
+    pub backends: Backends,
     /// The time.
     pub clock: Clock,
     /// Hears of steps; see [`nobody`].
@@ -43,7 +43,7 @@ pub(crate) struct World {
     pub(crate) config: LauncherConfig,
     pub(crate) bus: Bus,
     pub(crate) minter: BottleMinter,
-    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) backends: Backends,
     pub(crate) clock: Clock,
     pub(crate) observer: Observer,
     pub(crate) tracer: Tracer,

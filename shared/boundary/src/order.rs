@@ -3,6 +3,8 @@
 //! ```text
 //! launcher ── Bind ──▶ init                       one descriptor for each port comes back with the answer
 //! launcher ◀─ Bound ── init
+//! launcher ── Confine ──▶ init                    where its box has no such filter, or not all of it
+//! launcher ◀─ Confined ── init
 //! launcher ── Exec ──▶ init                       any number of times: the probe, provisioning
 //! launcher ◀─ Done ─── init
 //! launcher ── Unpack + archive ──▶ init           likewise: what an agent or a person packed becomes files
@@ -37,6 +39,11 @@ pub enum Order {
     Bind {
         /// Loopback addresses with fixed ports.
         addresses: Vec<SocketAddr>,
+    },
+    /// Load these seccomp filters, for init and everything that it starts from now on; the strictest answer counts.
+    Confine {
+        /// Each is a program of `struct sock_filter` as the kernel reads it.
+        programs: Vec<Vec<u8>>,
     },
     /// Run a command to its end and tell what it wrote.
     Exec {
@@ -93,6 +100,8 @@ pub struct Command {
 pub enum Answer {
     /// The frame carries the listening sockets, in the order asked for.
     Bound,
+    /// The filters are loaded.
+    Confined,
     /// The command ended, or was killed at its deadline.
     Done {
         /// Its exit code; 128 + N when signal N ended it; absent when it was killed at its deadline.

@@ -96,6 +96,13 @@ pub fn records() -> Vec<Listing> {
             "supervisor",
             "until 7 days after it ended",
         ),
+        value::<pr::PrSession>(
+            "record.pr",
+            "pr_sessions",
+            "dispatcher",
+            "until 30 days after the pull request was closed",
+        ),
+        value::<pr::StoredDelivery>("record.delivery", "pr_deliveries", "dispatcher", "7 days"),
         value::<record::RequestClaim>("record.request", "requests", "launcher", "90 days"),
         value::<record::LauncherRecord>(
             "record.launcher",

@@ -12,6 +12,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use crate::message::pr::{PrSession, StoredDelivery};
 use crate::message::proposal::ProposalRecord;
 use crate::message::record::{BottleRecord, LauncherRecord, RequestClaim};
 use crate::message::revision::PolicyRevision;
@@ -150,6 +151,11 @@ pub const LAUNCHER_BEATS: Bucket<LauncherRecord> = Bucket::new("launchers");
 /// Who runs which start request, by request id.
 pub const REQUESTS: Bucket<RequestClaim> = Bucket::new("requests");
 
+/// Conversations about pull requests, by [`crate::message::pr::PrEvent::key`].
+pub const PR_SESSIONS: Bucket<PrSession> = Bucket::new("pr_sessions");
+/// Deliveries that were decided on, by their id.
+pub const PR_DELIVERIES: Bucket<StoredDelivery> = Bucket::new("pr_deliveries");
+
 /// A bucket and what it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketSpec {
@@ -174,6 +180,7 @@ pub const BUCKETS: &[BucketSpec] = &[
     BucketSpec { history: 16, ..BucketSpec::new("policy") },
     BucketSpec::new("proposals"),
     BucketSpec::new("pr_sessions"),
+    BucketSpec { age: Some(DAY.saturating_mul(7)), ..BucketSpec::new("pr_deliveries") },
     BucketSpec::new("launchers"),
     // Longer than any start request can wait or run; a redelivery after that is a new request.
     BucketSpec { age: Some(DAY.saturating_mul(90)), ..BucketSpec::new("requests") },

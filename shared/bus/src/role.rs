@@ -167,10 +167,13 @@ fn launcher() -> Template {
 }
 
 fn dispatcher() -> Template {
-    Template::of(&["bottle.start", "pr.event.*.*", "$KV.pr_sessions.>"], &[])
-        .takes(&DISPATCHER)
-        .hears(&[EVENTS, PROPOSALS])
-        .reads_buckets(&["pr_sessions", "bottles"])
+    Template::of(
+        &["bottle.start", "bottle.stop.*", "pr.event.*.*", "$KV.pr_sessions.>", "$KV.pr_deliveries.>"],
+        &[],
+    )
+    .takes(&DISPATCHER)
+    .hears(&[EVENTS, PROPOSALS])
+    .reads_buckets(&["pr_sessions", "bottles"])
 }
 
 fn operator() -> Template {
@@ -182,6 +185,7 @@ fn operator() -> Template {
             "bottle.terminal.*",
             "policy.change",
             "proposal.decide",
+            "pr.event.*.*",
             "$O.workspaces.>",
         ],
         &["policy.changed.*", "policy.running.*"],

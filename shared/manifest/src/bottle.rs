@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::env::EnvValue;
 use crate::git::GitGate;
 use crate::grants::Grant;
+use crate::image::ImageFile;
 use crate::limits::Limits;
 use crate::problem::Place;
 use crate::provider::AgentProvider;
@@ -28,6 +29,9 @@ pub struct BottleFile {
     /// Which program the agent is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_provider: Option<AgentProvider>,
+    /// What the agent's container is made of, on the backend `docker`; the provider's image, or the usual one, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageFile>,
     /// Who commits, and which repositories there are.
     #[serde(rename = "git-gate", skip_serializing_if = "Option::is_none")]
     pub git_gate: Option<GitGate>,

@@ -6,11 +6,13 @@
 
 pub mod agent;
 pub mod bottle;
+pub mod dispatch;
 mod document;
 pub mod env;
 pub mod git;
 pub mod grants;
 pub mod home;
+pub mod image;
 pub mod library;
 pub mod limits;
 mod load;
@@ -29,9 +31,11 @@ mod tree;
 
 pub use agent::{Agent, Origin};
 pub use bottle::Bottle;
+pub use dispatch::{DispatchFile, DispatchRule};
 pub use env::EnvValue;
 pub use git::{GitGate, GitUser, RefRules, Repo, RepoKey, WorkflowRule};
 pub use home::{Home, find_repo};
+pub use image::{Image, ImageFile, ImageSettings};
 pub use library::{Broken, Library, Reach};
 pub use limits::{ByteSize, Cpus, Limits, WallTime};
 pub use load::{parse_agent, parse_bottle};

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::agent::{Agent, AgentFile, Origin};
 use crate::bottle::{Bottle, BottleFile};
+use crate::dispatch::{self, DispatchFile};
 use crate::document::{Document, split};
 use crate::grants::{Grant, GrantsFile};
 use crate::problem::{FileProblem, FileProblems};
@@ -25,6 +26,7 @@ static BOTTLE_SCHEMA: LazyLock<Json> = LazyLock::new(schema::bottle);
 static AGENT_SCHEMA: LazyLock<Json> = LazyLock::new(schema::agent);
 static GRANTS_SCHEMA: LazyLock<Json> = LazyLock::new(schema::grants);
 static SETTINGS_SCHEMA: LazyLock<Json> = LazyLock::new(schema::settings);
+static DISPATCH_SCHEMA: LazyLock<Json> = LazyLock::new(schema::dispatch);
 static PROVIDER_SCHEMA: LazyLock<Json> = LazyLock::new(schema::provider);
 
 /// Reads a bottle's file. `path` is only named in problems.
@@ -67,6 +69,12 @@ pub(crate) fn parse_grants(path: &Path, text: &str) -> Result<Vec<Grant>, FilePr
 /// Reads the settings, which are YAML and nothing else. `path` is only named in problems.
 pub(crate) fn parse_settings(path: &Path, text: &str) -> Result<Settings, FileProblems> {
     let read = read_yaml::<Settings>(path, (text, 0), &SETTINGS_SCHEMA, |_, _| None, settings::check)?;
+    Ok(read.file)
+}
+
+/// Reads the dispatcher's file, which is YAML and nothing else. `path` is only named in problems.
+pub(crate) fn parse_dispatch(path: &Path, text: &str) -> Result<DispatchFile, FileProblems> {
+    let read = read_yaml::<DispatchFile>(path, (text, 0), &DISPATCH_SCHEMA, |_, _| None, dispatch::check)?;
     Ok(read.file)
 }
 
@@ -155,7 +163,8 @@ fn advise_bottle(at: &KeyPath, key: &str) -> Option<String> {
 }
 
 fn advise_agent(at: &KeyPath, key: &str) -> Option<String> {
-    const OF_A_BOTTLE: [&str; 6] = ["extends", "env", "agent_provider", "egress", "supervise", "limits"];
+    const OF_A_BOTTLE: [&str; 7] =
+        ["extends", "env", "agent_provider", "image", "egress", "supervise", "limits"];
     let root = at.steps().is_empty() && OF_A_BOTTLE.contains(&key);
     let repos = at.to_string() == "git-gate" && key == "repos";
     (root || repos).then(|| {

@@ -9,6 +9,7 @@ use crate::bottle::Bottle;
 use crate::env::EnvValue;
 use crate::git::{GitUser, Repo};
 use crate::grants::Grant;
+use crate::image::ImageFile;
 use crate::limits::Limits;
 use crate::provider::AgentProvider;
 
@@ -17,6 +18,7 @@ use crate::provider::AgentProvider;
 pub(crate) struct Layer {
     pub(crate) env: BTreeMap<String, EnvValue>,
     pub(crate) provider: Option<AgentProvider>,
+    pub(crate) image: Option<ImageFile>,
     pub(crate) user: GitUser,
     pub(crate) repos: Option<BTreeMap<String, Repo>>,
     pub(crate) log: Option<u8>,
@@ -35,6 +37,7 @@ impl From<&Bottle> for Layer {
         Self {
             env: file.env,
             provider: file.agent_provider,
+            image: file.image,
             user: git.user.unwrap_or_default(),
             repos: git.repos,
             log: egress.log,
@@ -53,6 +56,7 @@ impl Layer {
         Self {
             env: self.env,
             provider: child.provider.or(self.provider),
+            image: child.image.or(self.image),
             user: overlay_user(self.user, child.user),
             repos: overlay_repos(self.repos, child.repos),
             log: child.log.or(self.log),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::agent::Origin;
 use crate::grants::Grant;
+use crate::image::Image;
 use crate::limits::Limits;
 use crate::resolve::{GitIdentity, Resolved};
 
@@ -21,6 +22,9 @@ pub struct Preflight {
     /// The provider's template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// What its container is made of, on the backend `docker`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
     /// Names of the variables that the agent gets.
     pub env: Vec<String>,
     /// Skills by name.
@@ -100,6 +104,7 @@ impl From<&Resolved> for Preflight {
             origin: resolved.origin.clone(),
             bottles: resolved.bottles.clone(),
             provider: bottle.provider.as_ref().map(|provider| provider.template().to_owned()),
+            image: bottle.image.clone(),
             env: bottle.env.keys().cloned().collect(),
             skills: resolved.skills.clone(),
             routes: routes.collect(),

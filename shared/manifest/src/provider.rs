@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use check::check;
 pub use client::Client;
 pub use file::ProviderFile;
-pub(crate) use load::{Providers, is_name, load};
+pub(crate) use load::{Providers, directory, is_name, load};
 pub(crate) use merge::with_routes;
 
 /// `agent_provider` of a bottle: the template's name alone, or a map with its options.

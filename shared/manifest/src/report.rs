@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::agent::{Agent, Origin};
 use crate::bottle::Bottle;
+use crate::dispatch::DispatchFile;
 use crate::home::Home;
 use crate::library::{Library, Reach};
 use crate::problem::{FileProblem, Place, Warning, inert_path};
@@ -38,6 +39,7 @@ impl Report {
         let mut report =
             Self { files: Vec::new(), problems: Vec::new(), warnings: library.warnings().to_vec() };
         report.problems.extend(Settings::load(library.home()).err().iter().flatten().cloned());
+        report.dispatch(&library);
         for (name, entry) in library.providers() {
             report
                 .problems
@@ -68,6 +70,31 @@ impl Report {
         }
         report.problems.extend(broken_skills(library.home()));
         report
+    }
+
+    /// The dispatcher's file, and that the agents that it names are there.
+    fn dispatch(&mut self, library: &Library) {
+        let path = DispatchFile::file(library.home());
+        let file = match DispatchFile::load(library.home()) {
+            Ok(None) => return,
+            Ok(Some(file)) => file,
+            Err(problems) => {
+                self.problems.extend(problems.iter().cloned());
+                self.files.push(path);
+                return;
+            }
+        };
+        let known: Vec<String> = library.agents(Reach::Home).map(|(name, _)| name.to_string()).collect();
+        for (index, agent) in
+            file.rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.agent.as_ref()?)))
+        {
+            if !known.iter().any(|name| name == agent.as_str()) {
+                let message = format!("there is no agent {agent} under the home");
+                let key = format!("rules[{index}].agent");
+                self.problems.push(FileProblem { path: path.clone(), place: Place::START, key, message });
+            }
+        }
+        self.files.push(path);
     }
 
     /// Whether nothing is wrong. Warnings do not count.

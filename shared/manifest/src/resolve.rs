@@ -14,6 +14,7 @@ use crate::bottle::Bottle;
 use crate::env::EnvValue;
 use crate::git::{GitUser, Repo};
 use crate::grants::Grant;
+use crate::image::Image;
 use crate::library::{Broken, Library, Reach};
 use crate::limits::Limits;
 use crate::merge::Layer;
@@ -72,6 +73,8 @@ pub struct EffectiveBottle {
     pub provider: Option<AgentProvider>,
     /// The same with its options: what a launch needs to know of it.
     pub client: Option<Client>,
+    /// What its container is made of, if a bottle or the provider says it.
+    pub image: Option<Image>,
     /// The repositories of the git gate.
     pub repos: BTreeMap<String, Repo>,
     /// What the proxy allows.
@@ -316,7 +319,9 @@ impl Library {
             return Err(conflict(problems));
         }
         let policy = policy::check(&egress).map_err(conflict)?;
+        let image = layer.image.and_then(|image| image.within(self.home().root()));
         Ok(EffectiveBottle {
+            image: image.or_else(|| self.image_of(layer.provider.as_ref()?)),
             env: layer.env,
             provider: layer.provider,
             client,
@@ -327,6 +332,13 @@ impl Library {
             supervise,
             limits: layer.limits,
         })
+    }
+
+    /// The image of one of the operator's own providers.
+    fn image_of(&self, provider: &AgentProvider) -> Option<Image> {
+        let name = provider.template();
+        let file = self.providers().get(name)?.as_ref().ok()?;
+        file.image.as_ref()?.within(&provider::directory(self.home()).join(name))
     }
 
     fn client(

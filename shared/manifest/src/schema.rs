@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::agent::AgentFile;
 use crate::bottle::BottleFile;
+use crate::dispatch::DispatchFile;
 use crate::grants::GrantsFile;
 use crate::provider::ProviderFile;
 use crate::settings::Settings;
@@ -31,6 +32,12 @@ pub fn grants() -> Json {
 #[must_use]
 pub fn settings() -> Json {
     without_null(schema_for!(Settings).to_value())
+}
+
+/// The schema of the dispatcher's file.
+#[must_use]
+pub fn dispatch() -> Json {
+    without_null(schema_for!(DispatchFile).to_value())
 }
 
 /// The schema of a provider's file.

@@ -28,6 +28,9 @@ pub(crate) fn check_bottle(file: &BottleFile, problems: &mut Problems) {
     if let Some(provider) = &file.agent_provider {
         check_provider(provider, &root.key("agent_provider"), problems);
     }
+    if let Some(image) = &file.image {
+        image.check(&root.key("image"), problems);
+    }
     let git = file.git_gate.clone().unwrap_or_default();
     git::check_user(git.user.as_ref(), &root.key("git-gate").key("user"), problems);
     let repos = git.repos.unwrap_or_default();

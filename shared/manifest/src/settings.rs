@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::home::{Home, Links, read};
+use crate::image::ImageSettings;
 use crate::limits::{ByteSize, WallTime};
 use crate::load::parse_settings;
 use crate::problem::FileProblems;
@@ -27,6 +28,37 @@ pub struct Settings {
     /// The most that the transcript of one session may hold; `1G` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript_limit: Option<ByteSize>,
+    /// What isolates a bottle whose start names no backend; `namespace` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendName>,
+    /// The image that bottles of the `docker` backend are made of; `debian:bookworm-slim` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// How images of agents are built.
+    #[serde(skip_serializing_if = "ImageSettings::is_default")]
+    pub images: ImageSettings,
+}
+
+/// The isolation backends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendName {
+    /// bubblewrap boxes.
+    #[default]
+    Namespace,
+    /// Containers of this host's Docker engine.
+    Docker,
+}
+
+impl BackendName {
+    /// As in a start request.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::Docker => "docker",
+        }
+    }
 }
 
 /// How much a bottle may ask a person; what is absent has the supervisor's own limit.
@@ -88,6 +120,7 @@ pub(crate) fn check(settings: &Settings, problems: &mut Problems) {
     if settings.proposals.expire.is_some_and(|expire| expire.duration() > LONGEST_EXPIRE) {
         problems.push(&KeyPath::root().key("proposals").key("expire"), "a proposal waits at most 30d");
     }
+    settings.images.check(&KeyPath::root().key("images"), problems);
     let at = KeyPath::root().key("notify");
     for (index, word) in settings.notify.iter().enumerate() {
         let at = at.item(index);
@@ -135,7 +168,7 @@ mod tests {
         insta::assert_snapshot!(problems, @r#"
         settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
         settings.yaml:1:9: notify: `run me` is a single value; give a list
-        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit
+        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, image, images
         settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
         settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
         settings.yaml:1:1: this is a list; give a map of keys

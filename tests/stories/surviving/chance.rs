@@ -5,10 +5,10 @@ use std::time::Duration;
 use base::clock::Clock;
 
 /// Numbers that follow from a seed (SplitMix64).
-pub(super) struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub(super) fn of(seed: u64) -> Self {
+    pub(crate) fn of(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -19,26 +19,26 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         let index = usize::try_from(self.next() % all.len() as u64).unwrap();
         all[index]
     }
 
     /// Up to so many milliseconds.
-    pub(super) fn up_to(&mut self, milliseconds: u64) -> Duration {
+    pub(crate) fn up_to(&mut self, milliseconds: u64) -> Duration {
         Duration::from_millis(self.next() % (milliseconds + 1))
     }
 }
 
 /// The seeds that the stories are told with: `BOT_BOTTLE_SEED`, or one that nobody chose, and the ones after it.
-pub(super) fn seeds() -> impl Iterator<Item = u64> {
+pub(crate) fn seeds() -> impl Iterator<Item = u64> {
     let by_clock = || Clock::System.now().subsec_nanosecond().unsigned_abs().into();
     let first = number("BOT_BOTTLE_SEED").unwrap_or_else(by_clock);
     (first..).take(usize::try_from(number("BOT_BOTTLE_ROUNDS").unwrap_or(1)).unwrap())
 }
 
 /// How long the bus is away: `BOT_BOTTLE_AWAY` seconds.
-pub(super) fn absence() -> Duration {
+pub(crate) fn absence() -> Duration {
     Duration::from_secs(number("BOT_BOTTLE_AWAY").unwrap_or(5))
 }
 

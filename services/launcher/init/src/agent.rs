@@ -1,9 +1,11 @@
 //! The agent's program: started once, then init is only its parent.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::Child;
 
 use boundary::order;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 
 use crate::{command, sys};
@@ -22,20 +24,33 @@ pub(crate) fn start(command: &order::Command, streams: [OwnedFd; 3]) -> Result<C
 
 /// Reaps every process of the bottle, passes signals on to the agent's process group, and returns when the agent has
 /// ended: with its code, or 128 + N if signal N ended it. Whatever else still runs in the bottle dies with init.
-pub(crate) fn reap_until_end(agent: &Child) -> u8 {
+///
+/// # Errors
+/// The launcher has closed the channel: it is gone, and no bottle outlives its launcher.
+pub(crate) fn reap_until_end(agent: &Child, channel: BorrowedFd<'_>) -> io::Result<u8> {
     let agent = Pid::from_child(agent);
+    sys::signal_of_hang_up(channel)?;
     loop {
         if let Some(code) = reap(agent) {
-            return code;
+            return Ok(code);
+        }
+        if is_hung_up(channel)? {
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
         match sys::next_signal() {
-            Some(Signal::CHILD) | None => {}
+            Some(Signal::CHILD | Signal::IO) | None => {}
             // The group may be gone already; its end is then the next thing to be reaped.
             Some(signal) => {
                 let _ = kill_process_group(agent, signal);
             }
         }
     }
+}
+
+fn is_hung_up(channel: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut asked = [PollFd::from_borrowed_fd(channel, PollFlags::empty())];
+    poll(&mut asked, Some(&Timespec::default()))?;
+    Ok(asked[0].revents().contains(PollFlags::HUP))
 }
 
 fn reap(agent: Pid) -> Option<u8> {

@@ -3,31 +3,46 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, ExitCode};
 use std::time::Duration;
 
 use boundary::order::{Answer, Order};
 use boundary::{Channel, ChannelError};
 
-use crate::{agent, bind, exec, rights, terminal, unpack};
+use crate::{agent, bind, exec, rights, sys, terminal, unpack};
 
 /// How long the launcher may be silent. It normally says everything within milliseconds, but a person may be asked
 /// something between two orders; when it dies the channel closes at once.
 const SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Serves orders until the agent runs, then lives as its parent, reports its end and returns with its exit code.
+/// Serves the orders that come over standard input.
 ///
 /// # Errors
-/// The channel closed or broke before the agent was started, or before its end could be reported.
-pub(crate) fn serve() -> Result<ExitCode, ChannelError> {
+/// As [`connected`].
+pub(crate) fn inherited() -> Result<ExitCode, ChannelError> {
     rights::drop_all()?;
-    let mut channel = Channel::from_stdin(SILENCE)?;
+    serve(Channel::from_stdin(SILENCE)?)
+}
+
+/// Serves the orders that come over the socket at `path`.
+///
+/// # Errors
+/// Nobody listens there, or the channel closed or broke before the agent was started, or before its end could be reported.
+pub(crate) fn connected(path: &Path) -> Result<ExitCode, ChannelError> {
+    rights::drop_all()?;
+    serve(Channel::new(UnixStream::connect(path)?, SILENCE)?)
+}
+
+/// Serves orders until the agent runs, then lives as its parent, reports its end and returns with its exit code.
+fn serve(mut channel: Channel) -> Result<ExitCode, ChannelError> {
     // From here on no child can inherit the channel as its standard input.
     rustix::stdio::dup2_stdin(null()?).map_err(io::Error::from)?;
     let agent = serve_orders(&mut channel)?;
     rustix::stdio::dup2_stdout(null()?).map_err(io::Error::from)?;
     rustix::stdio::dup2_stderr(null()?).map_err(io::Error::from)?;
-    let code = agent::reap_until_end(&agent);
+    let code = agent::reap_until_end(&agent, channel.as_fd())?;
     // Without this word the launcher takes the boundary for lost.
     channel.send(&Answer::Ended { code }, &[])?;
     Ok(ExitCode::from(code))
@@ -48,6 +63,14 @@ fn serve_orders(channel: &mut Channel) -> Result<Child, ChannelError> {
                 }
                 Err(reason) => channel.send(&Answer::Failed { reason }, &[])?,
             },
+            Order::Confine { programs } => {
+                let loaded = programs.iter().try_for_each(|program| sys::load_filter(program));
+                let answer = loaded.map_or_else(
+                    |error| Answer::Failed { reason: format!("cannot load a seccomp filter: {error}") },
+                    |()| Answer::Confined,
+                );
+                channel.send(&answer, &[])?;
+            }
             Order::Exec { command, input, deadline_ms } => {
                 let deadline = Duration::from_millis(deadline_ms);
                 let answer = exec::exec(&command, &input, deadline)

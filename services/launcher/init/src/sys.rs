@@ -1,7 +1,9 @@
 //! The few system calls without a safe wrapper.
 #![expect(unsafe_code, reason = "signal masks and the hook between fork and exec have no safe interface")]
 
+use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -39,6 +41,48 @@ fn set_mask(how: libc::c_int) {
     let set = all_signals();
     // SAFETY: `set` is initialised and outlives the call; a null old set is allowed.
     unsafe { libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut()) };
+}
+
+/// Loads a seccomp filter, for this process and all that it starts from now on. Privileges cannot be gained any more: see
+/// [`crate::rights`].
+///
+/// # Errors
+/// It is no program, or the kernel refuses it.
+pub(crate) fn load_filter(program: &[u8]) -> io::Result<()> {
+    let (instructions, rest) = program.as_chunks::<8>();
+    let mut filter: Vec<libc::sock_filter> = instructions.iter().map(instruction).collect();
+    let length =
+        u16::try_from(filter.len()).ok().filter(|_| rest.is_empty()).ok_or(io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len: length, filter: filter.as_mut_ptr() };
+    // SAFETY: the program is as long as it says, and outlives the call, which copies it.
+    match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn instruction(&[c0, c1, jt, jf, k @ ..]: &[u8; 8]) -> libc::sock_filter {
+    libc::sock_filter { code: u16::from_ne_bytes([c0, c1]), jt, jf, k: u32::from_ne_bytes(k) }
+}
+
+/// From now on `SIGIO` comes when the other side of a socket closes it, or says something.
+///
+/// # Errors
+/// It is no socket.
+pub(crate) fn signal_of_hang_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let own = rustix::process::getpid().as_raw_pid();
+    // SAFETY: the descriptor is open, and the argument is a process id, as F_SETOWN takes it.
+    if unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETOWN, own) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let flags = rustix::fs::fcntl_getfl(socket)?;
+    // SAFETY: as above with flags, of which rustix passes on only those that it knows.
+    if unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, flags.bits().cast_signed() | libc::O_ASYNC) }
+        != 0
+    {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Waits for the next signal. Nothing for one that has no portable name, or when the wait was interrupted.

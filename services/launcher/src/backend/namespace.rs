@@ -9,8 +9,6 @@ mod arguments;
 mod boundary;
 mod launch;
 mod owned;
-mod placing;
-mod seccomp;
 mod sidecar;
 mod sidecar_box;
 mod sidecar_log;
@@ -22,7 +20,6 @@ mod user;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use base::id::Slug;
 use futures::future::BoxFuture;
@@ -31,12 +28,9 @@ use tokio::runtime::Handle;
 use self::owned::Owned;
 use self::spawner::Spawner;
 use self::system::System;
-use super::{Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec};
+use super::{Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
 use crate::limits::{Group, Hierarchy};
 use crate::state::StateRoot;
-
-/// The longest that init or a sidecar may take for one answer that needs no work.
-pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// What the backend works with.
 #[derive(Clone, Debug)]
@@ -82,6 +76,11 @@ impl Backend for Namespace {
         "namespace"
     }
 
+    fn works(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+        // What it needs was looked at before the launcher was built.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn create(&self, spec: BoundarySpec) -> BoxFuture<'_, Result<Box<dyn Boundary>, BackendError>> {
         Box::pin(async move {
             let boundary = boundary::create(self, spec).await?;
@@ -96,7 +95,7 @@ impl Backend for Namespace {
         })
     }
 
-    fn list_owned(&self) -> Result<Vec<Slug>, BackendError> {
+    fn list_owned(&self) -> BoxFuture<'_, Result<Vec<Slug>, BackendError>> {
         let list = || {
             let mut owned = Vec::new();
             for bottle in self.config.state.bottles()? {
@@ -107,7 +106,8 @@ impl Backend for Namespace {
             }
             Ok(owned)
         };
-        list().map_err(BackendError::system("list the bottles that have state"))
+        let listed = list().map_err(BackendError::system("list the bottles that have state"));
+        Box::pin(std::future::ready(listed))
     }
 
     fn destroy<'a>(&'a self, bottle: &'a Slug) -> BoxFuture<'a, Result<(), BackendError>> {

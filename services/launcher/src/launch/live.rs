@@ -125,7 +125,7 @@ impl Launch<'_> {
             agent: self.request.agent.clone(),
             bottles: running.plan.resolved.bottles.clone(),
             launcher: self.world.id().clone(),
-            backend: self.world.backend.name().to_owned(),
+            backend: running.backend.name().to_owned(),
             attempt: self.attempt,
             label: running.plan.label.clone(),
             color: running.plan.color.clone(),

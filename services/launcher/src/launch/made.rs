@@ -37,9 +37,9 @@ pub(super) struct Made {
 }
 
 impl Made {
-    pub(super) fn new(world: &World, plan: &Plan) -> Self {
+    pub(super) fn new(backend: Arc<dyn Backend>, world: &World, plan: &Plan) -> Self {
         Self {
-            backend: world.backend.clone(),
+            backend,
             config: world.config.clone(),
             bottle: plan.bottle.clone(),
             state: world.config.state().of(&plan.bottle),

@@ -27,7 +27,7 @@ pub(crate) enum Settled {
 
 impl Launch<'_> {
     pub(super) async fn settle(self, running: Running, ended: Ended) -> Settled {
-        let Running { plan, mut registered, boundary, sidecars, pumps, terminal, since } = running;
+        let Running { plan, mut registered, backend, boundary, sidecars, pumps, terminal, since } = running;
         drop(terminal);
         let duration = since.elapsed();
         self.observe(&plan, Step::Settle).await;
@@ -36,13 +36,8 @@ impl Launch<'_> {
         let (recorded, said) =
             tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
         warn(&plan.bottle, recorded);
-        let gone = made::end(
-            (&*self.world.backend, &self.world.config),
-            &plan.bottle,
-            Some(boundary),
-            Some(sidecars),
-        )
-        .await;
+        let gone =
+            made::end((&*backend, &self.world.config), &plan.bottle, Some(boundary), Some(sidecars)).await;
         let failure = client::failure(&Ending {
             reason: ended.reason,
             code: ended.code,

@@ -52,7 +52,7 @@ impl Launch<'_> {
         };
         // What is left of one whose fellow has failed is ended with the rest of the launch.
         let (egress, door, gitgate) = tokio::join!(
-            egress::start(&*self.world.backend, &self.world.config, duties),
+            egress::start(&**self.backend(plan)?, &self.world.config, duties),
             self.door(plan, wanted),
             self.gitgate(plan, wanted, of_the_gate)
         );
@@ -64,7 +64,7 @@ impl Launch<'_> {
         if !wanted.door {
             return Ok(None);
         }
-        let (backend, config) = (&*self.world.backend, &self.world.config);
+        let (backend, config) = (&**self.backend(plan)?, &self.world.config);
         let door = door::start(backend, config, plan.bottle.clone(), &self.identity(plan)?).await;
         door.map(Some).map_err(|error| because("starting the door", &error))
     }
@@ -78,7 +78,7 @@ impl Launch<'_> {
         if !wanted.gitgate {
             return Ok(None);
         }
-        let (backend, config) = (&*self.world.backend, &self.world.config);
+        let (backend, config) = (&**self.backend(plan)?, &self.world.config);
         let repos = &plan.resolved.bottle.repos;
         let registered = gitgate::Leases::of(repos).register((backend, config, &plan.bottle), repos).await;
         duties.repos.extend(registered.map_err(|reason| failed(FailureKind::Secret, reason))?);

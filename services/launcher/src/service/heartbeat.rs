@@ -11,7 +11,7 @@ use super::Shared;
 pub(super) async fn beat(shared: Arc<Shared>) {
     let beats = shared.world.bus.bucket(&bus::layout::LAUNCHER_BEATS);
     loop {
-        if let Err(error) = beats.put(shared.world.id().as_str(), &record(&shared)).await {
+        if let Err(error) = beats.put(shared.world.id().as_str(), &record(&shared).await).await {
             tracing::warn!(error = base::error::chain(&error), "the heartbeat was not written");
         }
         tokio::select! {
@@ -24,14 +24,14 @@ pub(super) async fn beat(shared: Arc<Shared>) {
     }
 }
 
-fn record(shared: &Shared) -> LauncherRecord {
+async fn record(shared: &Shared) -> LauncherRecord {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     LauncherRecord {
         v: Version,
         launcher: shared.world.id().clone(),
         incarnation: shared.incarnation.clone(),
         host,
-        backends: vec![shared.world.backend.name().to_owned()],
+        backends: shared.world.backends.working().await,
         bottles: shared.running().len() as u64,
         at: shared.world.clock.now(),
     }

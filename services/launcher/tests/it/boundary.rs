@@ -2,12 +2,22 @@
 
 use std::os::fd::AsFd as _;
 
-use crate::support::{Host, exec, python, run};
-use launcher::backend::{Backend as _, RunEnd};
+use crate::support::{Host, exec, on_each_backend, python, run};
+use launcher::backend::RunEnd;
 
-#[tokio::test]
-async fn the_agent_is_an_ordinary_user_without_rights() {
-    let host = Host::new();
+on_each_backend!(
+    the_agent_is_an_ordinary_user_without_rights,
+    a_port_opened_inside_is_served_from_outside,
+    the_programs_code_and_output_come_back,
+    the_agent_cannot_look_at_init_or_the_channel,
+    signals_reach_the_agent_and_everything_dies_with_it,
+    errors_name_what_is_missing,
+    what_a_killed_launcher_left_is_removed,
+    descriptors_of_the_launcher_stay_outside,
+    an_archive_is_unpacked_inside_as_the_agent,
+);
+
+async fn the_agent_is_an_ordinary_user_without_rights(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     let status = exec(&mut bottle, &["cat", "/proc/self/status"]).await.stdout;
     for line in [
@@ -95,9 +105,7 @@ for p in ('/tmp/x', '/home/agent/x', '/dev/shm/x', '/var/tmp/y'):
     "#);
 }
 
-#[tokio::test]
-async fn a_port_opened_inside_is_served_from_outside() {
-    let host = Host::new();
+async fn a_port_opened_inside_is_served_from_outside(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     let listener = std::net::TcpListener::from(bottle.take_listeners().remove(0));
     let server = std::thread::spawn(move || {
@@ -112,9 +120,7 @@ print(socket.create_connection(('egress', 9099), 5).recv(100).decode())
     server.join().unwrap();
 }
 
-#[tokio::test]
-async fn the_programs_code_and_output_come_back() {
-    let host = Host::new();
+async fn the_programs_code_and_output_come_back(host: Host) {
     let (end, output) =
         run(host.bottle("a-00000").await, &["sh", "-c", "echo out; echo err >&2; exit 7"]).await;
     assert_eq!((end, output.as_str()), (RunEnd::Exited(7), "out\nerr\n"));
@@ -122,9 +128,7 @@ async fn the_programs_code_and_output_come_back() {
     assert_eq!(end, RunEnd::Exited(128 + 11));
 }
 
-#[tokio::test]
-async fn the_agent_cannot_look_at_init_or_the_channel() {
-    let host = Host::new();
+async fn the_agent_cannot_look_at_init_or_the_channel(host: Host) {
     let script = "
 import os
 for what in ('fd', 'environ', 'mem', 'maps', 'cwd', 'root', 'ns/net'):
@@ -142,9 +146,7 @@ print('ptrace', libc.ptrace(16, 1, 0, 0), ctypes.get_errno())
     assert_eq!(output, "[0, 1, 2]\nptrace -1 1\n");
 }
 
-#[tokio::test]
-async fn signals_reach_the_agent_and_everything_dies_with_it() {
-    let host = Host::new();
+async fn signals_reach_the_agent_and_everything_dies_with_it(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     let script = "trap 'exit 42' TERM; sleep 1000 & setsid sleep 1000 & echo ready; wait";
     let (mut output, writer) = std::io::pipe().unwrap();
@@ -160,9 +162,7 @@ async fn signals_reach_the_agent_and_everything_dies_with_it() {
     assert_eq!(rest, "");
 }
 
-#[tokio::test]
-async fn errors_name_what_is_missing() {
-    let host = Host::new();
+async fn errors_name_what_is_missing(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     for (argv, words) in [
         (vec!["no-such-program"], "in none of the bottle's PATH directories"),
@@ -223,34 +223,28 @@ async fn the_kernel_ends_every_bottle_of_a_killed_launcher() {
     assert_eq!(ended, Ok(0), "processes are left");
 }
 
-#[tokio::test]
-async fn what_a_killed_launcher_left_is_removed() {
-    let host = Host::new();
+async fn what_a_killed_launcher_left_is_removed(host: Host) {
     let bottle = host.bottle("a-00000").await;
     std::mem::forget(bottle);
     let name = "a-00000".parse().unwrap();
-    assert_eq!(host.backend.list_owned().unwrap(), [name]);
-    let name = host.backend.list_owned().unwrap().remove(0);
+    assert_eq!(host.backend.list_owned().await.unwrap(), [name]);
+    let name = host.backend.list_owned().await.unwrap().remove(0);
     host.backend.destroy(&name).await.unwrap();
-    assert!(host.backend.list_owned().unwrap().is_empty());
+    assert!(host.backend.list_owned().await.unwrap().is_empty());
     host.backend.destroy(&name).await.unwrap();
 }
 
-#[tokio::test]
-async fn descriptors_of_the_launcher_stay_outside() {
+async fn descriptors_of_the_launcher_stay_outside(host: Host) {
     // A launcher may itself have been started with descriptors that are not close-on-exec.
     let open = std::fs::File::open("/etc/hostname").unwrap();
     rustix::io::fcntl_setfd(open.as_fd(), rustix::io::FdFlags::empty()).unwrap();
-    let host = Host::new();
     let mut bottle = host.bottle("a-00000").await;
     let listing = exec(&mut bottle, &["ls", "-l", "/proc/self/fd"]).await.stdout;
     assert!(!listing.contains("hostname"), "{listing}");
 }
 
-#[tokio::test]
-async fn an_archive_is_unpacked_inside_as_the_agent() {
+async fn an_archive_is_unpacked_inside_as_the_agent(host: Host) {
     use std::io::{Seek as _, Write as _};
-    let host = Host::new();
     let mut bottle = host.bottle("a-00000").await;
     let from = tempfile::tempdir().unwrap();
     std::fs::create_dir(from.path().join("d")).unwrap();

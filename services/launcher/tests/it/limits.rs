@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::support::{Host, exec, python};
-use launcher::backend::Backend as _;
 use launcher::limits::{Hierarchy, Limits};
 
 /// Without control groups (an unprivileged user without delegation) the limits are noted as not enforced instead.

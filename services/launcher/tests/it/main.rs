@@ -7,8 +7,10 @@
 
 mod boundary;
 mod crash;
+mod docker;
 mod door;
 mod gitgate;
+mod images;
 mod launch;
 mod limits;
 mod probe;

@@ -7,19 +7,21 @@ use std::process::{Command, Stdio};
 use boundary::probe::{Check, ProbePlan, ProbeReport, Target, TargetKind};
 use launcher::probe::{ProbeError, ProbeTargets, probe};
 
-use crate::support::{Host, init_program};
+use crate::support::{Host, init_program, on_each_backend};
 
-#[tokio::test]
-async fn a_bottle_is_closed() {
-    let host = Host::new();
+on_each_backend!(
+    a_bottle_is_closed,
+    what_can_be_reached_is_found,
+    a_target_that_cannot_be_tried_fails_the_probe
+);
+
+async fn a_bottle_is_closed(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     // The launcher's own canaries: the host's loopback over TCP, UDP and IPv6, and its abstract sockets.
     probe(&mut bottle, &ProbeTargets::canaries_only()).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_can_be_reached_is_found() {
-    let host = Host::new();
+async fn what_can_be_reached_is_found(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     // The bottle's own proxy port stands for a hole: it listens, and the bottle reaches it.
     let target = |kind, address: &str| Target { kind, address: address.to_owned(), why: "a hole".to_owned() };
@@ -31,9 +33,7 @@ async fn what_can_be_reached_is_found() {
     );
 }
 
-#[tokio::test]
-async fn a_target_that_cannot_be_tried_fails_the_probe() {
-    let host = Host::new();
+async fn a_target_that_cannot_be_tried_fails_the_probe(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     let target = Target { kind: TargetKind::Tcp, address: "nonsense".to_owned(), why: "x".to_owned() };
     let error = probe(&mut bottle, &ProbeTargets::new(vec![target])).await.unwrap_err();

@@ -1,6 +1,6 @@
 //! System calls that a real bottle refuses, made for real. Needs bubblewrap, user namespaces and Python.
 
-use crate::support::{Host, python};
+use crate::support::{Host, on_each_backend, python};
 
 /// Makes each call and prints its error number; 0 means that it worked.
 const CALLS: &str = "
@@ -51,11 +51,18 @@ for name, request in (('TIOCSTI', 0x5412), ('TIOCLINUX', 0x541c)):
     except OSError as e: print(name, errno.errorcode[e.errno])
 ";
 
-#[tokio::test]
-async fn what_opens_the_kernel_is_refused() {
-    let host = Host::new();
+on_each_backend!(
+    what_opens_the_kernel_is_refused,
+    callers_of_another_interface_are_killed,
+    ordinary_programs_work
+);
+
+async fn what_opens_the_kernel_is_refused(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
-    insta::assert_snapshot!(python(&mut bottle, CALLS).await, @r#"
+    let seen = python(&mut bottle, CALLS).await;
+    // Told once for both backends.
+    insta::allow_duplicates! {
+    insta::assert_snapshot!(seen, @r#"
     add_key EPERM
     keyctl EPERM
     bpf EPERM
@@ -89,12 +96,11 @@ async fn what_opens_the_kernel_is_refused() {
     TIOCSTI EPERM
     TIOCLINUX EPERM
     "#);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[tokio::test]
-async fn callers_of_another_interface_are_killed() {
-    let host = Host::new();
+async fn callers_of_another_interface_are_killed(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     // getpid under its x32 number.
     let script = "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39)";
@@ -102,9 +108,7 @@ async fn callers_of_another_interface_are_killed() {
     assert_eq!(outcome.code, Some(128 + 31), "{outcome:?}");
 }
 
-#[tokio::test]
-async fn ordinary_programs_work() {
-    let host = Host::new();
+async fn ordinary_programs_work(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     let script = "
 import threading, subprocess, multiprocessing, tempfile, ssl, sqlite3
@@ -114,10 +118,13 @@ print(subprocess.check_output('id -un; hostname; getent hosts egress', shell=Tru
 with multiprocessing.Pool(2) as pool: print(pool.map(abs, [-1, -2]))
 ";
     let seen = python(&mut bottle, script).await;
+    // Told once for both backends.
+    insta::allow_duplicates! {
     insta::assert_snapshot!(seen, @r#"
     thread
     git
     ['agent', 'a-00000', '127.0.0.1', 'localhost', 'egress', 'gitgate', 'supervise', 'a-00000']
     [1, 2]
     "#);
+    }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use base::id::Slug;
-use launcher::backend::{Backend as _, Sidecar, SidecarSpec};
+use launcher::backend::{Sidecar, SidecarSpec};
 
 use crate::limits::has_groups;
 use crate::support::{Host, LIMIT};

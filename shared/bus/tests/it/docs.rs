@@ -53,13 +53,6 @@ This page and the schemas beside it are made from the types in `shared/bus/src/m
 "
     .to_owned();
     rows(&mut text, &messages());
-    text.push_str(
-        "
-Some parts that are named here do not exist yet, and so nobody sends these: `push.accepted.*` and `push.rejected.*` (the
-git gate), `pr.event.*.*` (the dispatcher, which publishes no `bottle.start` either). Their schemas and permissions are
-settled.
-",
-    );
     text.push_str("\nValues of the key-value buckets; the key is the id of what the value is about.\n\n");
     text.push_str("| bucket | written by | kept | schema |\n|---|---|---|---|\n");
     rows(&mut text, &records());

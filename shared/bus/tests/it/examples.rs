@@ -221,12 +221,24 @@ fn policy() {
     );
 }
 
+const PR_EVENT: &str = r#"{"v":1,"webhook":"forge","delivery":"d1","digest":"00","repo":"team/tools","number":7,"at":"2026-11-21T12:00:00Z","actor":{"login":"ann","is_bot":true},"what":{"kind":"comment","text":"@bot look"},"pull":{"title":"t","body":"b","author":"ann","base":"main","head":"topic","head_repo":"ann/tools","sha":"00","is_draft":true,"is_closed":true,"labels":["agent"],"assignees":["bot"],"clone_url":"https://forge.example/team/tools.git","updated_at":"2026-11-21T12:00:00Z"}}"#;
+
 #[test]
 fn pr_and_audit() {
-    message::<pr::PrEvent>(
-        "pr.event.team_2ftools.7",
-        r#"{"v":1,"webhook":"forge","delivery":"d1","repo":"team/tools","number":7,"event":"pull_request","at":"2026-11-21T12:00:00Z","payload":{}}"#,
-    );
+    message::<pr::PrEvent>("pr.event.team_2ftools.7", PR_EVENT);
+    for what in [
+        r#"{"kind":"opened"}"#,
+        r#"{"kind":"reopened"}"#,
+        r#"{"kind":"pushed"}"#,
+        r#"{"kind":"closed"}"#,
+        r#"{"kind":"labelled"}"#,
+        r#"{"kind":"assigned"}"#,
+        r#"{"kind":"review","verdict":"approved","text":"yes"}"#,
+        r#"{"kind":"review","verdict":"rejected","text":"no"}"#,
+        r#"{"kind":"review","verdict":"commented","text":""}"#,
+    ] {
+        text_of::<pr::PrAction>(what);
+    }
     message::<audit::AuditRecord>(
         "audit.egress",
         r#"{"v":1,"sequence":7,"previous":"00","at":"2026-11-21T12:00:00Z","component":"egress","bottle":"reviewer-x1y2z","source":{"stream":"EVENTS","sequence":6},"decision":{"is":"policy_running","revision":2,"refused":{"revision":3,"reason":"no token"}}}"#,
@@ -245,6 +257,14 @@ fn records() {
     text_of::<proposal::ProposalRecord>(
         r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","content":{"kind":"egress","host":"example.com"},"hash":"00","base":1,"justification":"docs","first":"2026-11-21T12:00:00Z","last":"2026-11-21T12:00:00Z","count":2,"sequence":7,"also":["p2"],"asks_again":"p0","until":"2026-11-21T12:00:00Z","decided":"2026-11-21T12:00:00Z","state":{"is":"pending","failed":"no"}}"#,
     );
+    text_of::<pr::StoredDelivery>(&format!(r#"{{"v":1,"event":{PR_EVENT},"verdict":"not_allowed"}}"#));
+    let plan = r#"{"agent":"reviewer","bottles":["dev"],"prompt":"Review.","clone":"https://forge.example/team/tools.git","ref":"00"}"#;
+    let turn = format!(
+        r#"{{"start":{{"v":1,"id":"pr-1","agent":"reviewer"}},"number":3,"turn":2,"events":[{{"event":{PR_EVENT},"plan":{plan}}}],"sha":"00","since":"2026-11-21T12:00:00Z","note":"n","bottle":"reviewer-x1y2z","end":{{"reason":"completed","is_success":true,"result":"done","failure":"none","at":"2026-11-21T12:00:00Z"}},"comment":9,"shown":"00","status":"pending"}}"#
+    );
+    text_of::<pr::PrSession>(&format!(
+        r#"{{"v":1,"webhook":"forge","repo":"team/tools","number":7,"state":"open","agent":"reviewer","bottles":["dev"],"bottle":"reviewer-x1y2z","session":"s1","turns":2,"runs":3,"carried":"c","run":{turn},"queued":[{{"event":{PR_EVENT},"plan":{plan}}}],"answers":[{turn}],"seen":["00"],"noted":[{{"delivery":"d1","event":"comment","actor":"ann","verdict":"runs","at":"2026-11-21T12:00:00Z"}}],"updated_at":"2026-11-21T12:00:00Z"}}"#
+    ));
     text_of::<RequestClaim>(
         r#"{"v":1,"request":"r1","bottle":"reviewer-x1y2z","launcher":"l1","attempt":1,"state":"claimed"}"#,
     );

@@ -71,7 +71,7 @@ impl Raw {
 const TABLE: &str = "
 subject                                         publish subscribe
 bottle.start                                    ---do- ------
-bottle.stop.me-00000                            ----o- --l---
+bottle.stop.me-00000                            ---do- --l---
 bottle.terminal.me-00000                        ----o- --l---
 bottle.started.me-00000                         --l--- -s-do-
 bottle.exited.me-00000                          --l--- -s-do-
@@ -106,7 +106,7 @@ policy.changed.me-00000                         -s---- ----ob
 policy.changed.you-00000                        -s---- ----o-
 policy.running.me-00000                         -----b -s-do-
 policy.running.you-00000                        ------ -s-do-
-pr.event.team_2ftools.7                         ---d-- ------
+pr.event.team_2ftools.7                         ---do- ------
 audit.egress                                    -s---- -s--o-
 audit.me-00000                                  -s---- -s--o-
 $KV.policy.me-00000                             -s---- -s--o-
@@ -115,6 +115,7 @@ $KV.bottles.me-00000                            --l--- -sldo-
 $KV.launchers.l1                                --l--- --l-o-
 $KV.requests.r1                                 --l--- --l-o-
 $KV.pr_sessions.p1                              ---d-- ---do-
+$KV.pr_deliveries.d1                            ---d-- ----o-
 $O.transcripts.M.eA==                           --l--- --l-o-
 $O.transcripts.C.x                              --l--- --l-o-
 $O.workspaces.M.eA==                            ----o- --l-o-

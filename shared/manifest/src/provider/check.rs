@@ -18,6 +18,9 @@ pub(crate) fn check(file: &ProviderFile, problems: &mut Problems) {
     if file.native.iter().any(|path| !is_below(path)) {
         problems.push(&root.key("native"), "paths below node_modules, without ..");
     }
+    if let Some(image) = &file.image {
+        image.check(&root.key("image"), problems);
+    }
     let known = Known::of(file);
     for (name, option) in &file.options {
         let at = root.key("options").key(name);

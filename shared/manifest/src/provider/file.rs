@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::PromptMode;
+use crate::image::ImageFile;
 
 /// A provider: one program that can be an agent, and how it is told everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +31,9 @@ pub struct ProviderFile {
     /// How a person gets the program; shown where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install: Option<String>,
+    /// What an agent's container is made of on the backend `docker`, unless the bottle says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageFile>,
     /// What a bottle may set beside `template`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, OptionFile>,

@@ -16,6 +16,7 @@ fn schemas_are_current() {
         ("agent.json", schema::agent()),
         ("settings.json", schema::settings()),
         ("provider.json", schema::provider()),
+        ("dispatch.json", schema::dispatch()),
     ];
     for (name, schema) in all {
         let path = docs().join("schema").join(name);
@@ -54,6 +55,7 @@ fn every_key_is_on_the_page() {
     for (page, schemas) in [
         ("manifest.md", vec![schema::bottle(), schema::agent(), schema::settings()]),
         ("provider-file.md", vec![schema::provider()]),
+        ("dispatch.md", vec![schema::dispatch()]),
     ] {
         let text = std::fs::read_to_string(docs().join(page)).unwrap();
         let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
@@ -83,6 +85,16 @@ fn the_example_of_a_provider_is_right() {
     let bottle = manifest::Library::of_home(home).resolve_bottles(&["b".parse().unwrap()]).unwrap();
     assert_eq!(bottle.client.unwrap().arguments, ["--no-questions", "--model", "swan"]);
     assert_eq!(bottle.egress.routes[0].auth.as_ref().unwrap().token_ref, "QUILL");
+}
+
+/// Its example is a file like any other, also as the page has it, behind spaces.
+#[test]
+fn the_example_of_a_dispatcher_is_right() {
+    let page = std::fs::read_to_string(docs().join("dispatch.md")).unwrap();
+    let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = manifest::DispatchFile::parse(Path::new("dispatch.md"), example)
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((file.webhooks.len(), file.rules.len()), (1, 1));
 }
 
 fn collect(schema: &serde_json::Value, keys: &mut Vec<String>) {

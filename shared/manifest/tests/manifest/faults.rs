@@ -98,7 +98,7 @@ env: &all
     dev.md:5:6: env.B: aliases are not accepted; write the value out
     dev.md:6:3: env.A: this key stands in line 4 already
     dev.md:7:5: env: a key is one word or a quoted text
-    dev.md:9:1: ["<<"]: there is no such key here; known here: extends, env, agent_provider, git-gate, egress, supervise, limits
+    dev.md:9:1: ["<<"]: there is no such key here; known here: extends, env, agent_provider, image, git-gate, egress, supervise, limits
     "#);
     insta::assert_snapshot!(faults("env: {A: b}\n--- {env: {}}"), @r#"dev.md:3:1: a second document begins here; a file has one"#);
     insta::assert_snapshot!(faults("env:\n  A: b\n B: c"), @r#"dev.md:4:2: this is not YAML: while parsing a block mapping, did not find expected key"#);

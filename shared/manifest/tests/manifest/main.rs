@@ -8,6 +8,7 @@ mod faults;
 mod good;
 mod grants;
 mod homes;
+mod images;
 mod merging;
 mod providers;
 mod reports;

@@ -10,7 +10,10 @@ use boundary::probe::{Check, Finding, ProbePlan};
 /// More directory entries than a bottle has before anything was copied into it.
 const ENTRY_LIMIT: usize = 20_000;
 /// Directories that hold programs of the host, read-only, or the kernel's own files.
-const NOT_SEARCHED: [&str; 2] = ["usr", "proc"];
+const NOT_SEARCHED: [&str; 3] = ["/usr", "/proc", "/sys"];
+
+/// Where the kernel's own file systems are, with whatever covers parts of them.
+const KERNEL: [&str; 3] = ["/proc/", "/dev/", "/sys/"];
 
 /// Everything that is not as it must be.
 pub(super) fn check(plan: &ProbePlan) -> Vec<Finding> {
@@ -36,7 +39,7 @@ pub(super) fn check(plan: &ProbePlan) -> Vec<Finding> {
         let point = line.split(' ').nth(4).unwrap_or_default();
         (!is_expected(point, &plan.mounts)).then(|| format!("{point} is mounted, and nobody asked for it"))
     }));
-    findings.extend(sockets());
+    findings.extend(sockets(&plan.mounts));
     findings.extend(descriptors());
     findings
 }
@@ -62,26 +65,33 @@ fn resolver() -> Option<Finding> {
 
 /// A mount is expected when it was asked for, or belongs to the kernel's file systems that every bottle has.
 fn is_expected(point: &str, asked: &[String]) -> bool {
-    asked.iter().any(|a| a == point) || ["/proc/", "/dev/"].iter().any(|prefix| point.starts_with(prefix))
+    asked.iter().any(|a| a == point) || KERNEL.iter().any(|prefix| point.starts_with(prefix))
 }
 
 /// Unix sockets are reachable through the file system from any network namespace.
-fn sockets() -> Vec<Finding> {
+fn sockets(mounts: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut left = ENTRY_LIMIT;
-    let mut open = vec![PathBuf::from("/")];
+    let mut look = |path: PathBuf, kind: fs::FileType, open: &mut Vec<PathBuf>| {
+        if kind.is_socket() {
+            findings.push(finding(Check::Socket, &format!("there is a Unix socket at {}", path.display())));
+        } else if kind.is_dir() && !NOT_SEARCHED.iter().any(|skipped| path == Path::new(skipped)) {
+            open.push(path);
+        }
+    };
+    let mut open = Vec::new();
+    for root in roots(mounts) {
+        // What is not there cannot be reached; the mounts are checked.
+        let Ok(about) = fs::metadata(&root) else { continue };
+        look(root, about.file_type(), &mut open);
+    }
     while let Some(directory) = open.pop() {
         // What this user cannot list it cannot connect to by name either, unless it guesses; the mounts are checked.
         let Ok(entries) = fs::read_dir(&directory) else { continue };
         for entry in entries.flatten() {
             left = left.saturating_sub(1);
             let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_socket() {
-                let path = entry.path().display().to_string();
-                findings.push(finding(Check::Socket, &format!("there is a Unix socket at {path}")));
-            } else if kind.is_dir() && !is_skipped(&directory, &entry.file_name().to_string_lossy()) {
-                open.push(entry.path());
-            }
+            look(entry.path(), kind, &mut open);
         }
         if left == 0 {
             let text = format!("more than {ENTRY_LIMIT} files to search for Unix sockets");
@@ -92,8 +102,13 @@ fn sockets() -> Vec<Finding> {
     findings
 }
 
-fn is_skipped(directory: &Path, name: &str) -> bool {
-    directory == Path::new("/") && NOT_SEARCHED.contains(&name)
+/// Where the search begins. What lies in a container's image is its own, and nobody can listen there; it may have any number
+/// of files, so that only what is mounted in it is looked through.
+fn roots(mounts: &[String]) -> Vec<PathBuf> {
+    let all = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let is_image = all.lines().any(|line| line.starts_with("overlay / overlay "));
+    let mounted = mounts.iter().filter(|point| *point != "/").map(PathBuf::from);
+    if is_image { mounted.collect() } else { vec![PathBuf::from("/")] }
 }
 
 fn descriptors() -> Vec<Finding> {

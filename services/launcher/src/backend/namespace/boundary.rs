@@ -8,43 +8,37 @@ use std::os::unix::fs::chown;
 use std::process::Stdio;
 use std::time::Duration;
 
-use boundary::order::{Answer, Command, Order};
+use boundary::order::Command;
 use bus::message::terminal::Size;
 use futures::future::BoxFuture;
 use handover::{Channel, ChannelError};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Child;
 
+use super::Namespace;
 use super::agent_box::{self, AgentBox};
 use super::launch::{self, BoxSpec, last_words};
 use super::owned::{Owned, Process};
-use super::placing::place;
 use super::spawner::Staged;
 use super::stage::StagedTree;
 use super::user::{Role, host_user};
-use super::{ANSWER, Namespace};
+use crate::backend::init::Init;
+use crate::backend::placing::place;
 use crate::backend::{
-    AGENT_HOME, BackendError, BottleFile, Boundary, BoundarySpec, INIT, Outcome, Place, RunEnd, Unpacking,
+    ANSWER, BackendError, BottleFile, Boundary, BoundarySpec, INIT, Outcome, Place, RunEnd, Unpacking,
 };
 use crate::limits::{self, Enforcement};
 use crate::state::StateDir;
 use crate::sys::BeforeExec;
-
-/// How long an archive may take; the largest are some gigabytes.
-const UNPACKING: Duration = Duration::from_secs(10 * 60);
 
 /// A bottle that exists.
 pub(super) struct NamespaceBoundary {
     state: StateDir,
     user: Option<u32>,
     child: Child,
-    /// Init, on the host.
+    /// Init's process, on the host.
     init: OwnedFd,
-    /// Absent while an order is under way and after the program was started.
-    channel: Option<Channel>,
-    /// The channel of a program that was started: init says on it how the program ended.
-    word: Option<Channel>,
-    end: Option<RunEnd>,
+    conversation: Init,
     listeners: Vec<OwnedFd>,
     mounts: Vec<String>,
     notes: Vec<String>,
@@ -88,7 +82,7 @@ pub(super) async fn create(
         BoxSpec { bubblewrap, arguments, program, user, before, stderr: Stdio::piped(), deadline: ANSWER };
     let (mut child, channel) =
         launch::start(&backend.spawner, spec_box).await.map_err(BackendError::system(starting))?;
-    let (channel, listeners) = open_ports(channel, spec.ports, &mut child).await?;
+    let (conversation, listeners) = greet(channel, spec.ports, &mut child).await?;
     let init = record(backend, &state, &child, info)
         .map_err(BackendError::system("find the bottle's init on the host"))?;
     Ok(NamespaceBoundary {
@@ -96,9 +90,7 @@ pub(super) async fn create(
         user,
         child,
         init,
-        channel: Some(channel),
-        word: None,
-        end: None,
+        conversation,
         listeners,
         mounts,
         notes: enforcement.notes,
@@ -124,28 +116,19 @@ async fn stage(backend: &Namespace, spec: &BoundarySpec, state: &StateDir) -> Re
     Ok(staged)
 }
 
-/// The first exchange with init: it opens the ports, which also shows that it lives.
-async fn open_ports(
+/// The first exchange with init, which shows that the box lives.
+async fn greet(
     channel: Channel,
     ports: Vec<SocketAddr>,
     child: &mut Child,
-) -> Result<(Channel, Vec<OwnedFd>), BackendError> {
-    let wanted = ports.len();
-    let (channel, answer) = ask(channel, Order::Bind { addresses: ports }, Vec::new()).await;
-    match answer {
-        Ok((Answer::Bound, listeners)) if listeners.len() == wanted => Ok((channel, listeners)),
-        Ok((Answer::Failed { reason }, _)) => Err(BackendError::Refused(reason)),
-        Ok(_) => Err(unexpected()),
-        Err(ChannelError::Closed) => {
+) -> Result<(Init, Vec<OwnedFd>), BackendError> {
+    match Init::greet(channel, ports).await {
+        Err(BackendError::Channel { source: ChannelError::Closed, .. }) => {
             let stderr = last_words(child).await;
             Err(BackendError::Bubblewrap { what: "bottle".to_owned(), stderr })
         }
-        Err(source) => Err(BackendError::Channel { what: "bottle".to_owned(), source }),
+        greeted => greeted,
     }
-}
-
-fn unexpected() -> BackendError {
-    BackendError::Refused("init answered something else than was asked".to_owned())
 }
 
 /// Records and makes the control groups, and gives the agent its directories.
@@ -184,60 +167,6 @@ fn record(backend: &Namespace, state: &StateDir, child: &Child, info: io::PipeRe
     Ok(descriptor)
 }
 
-type Asked = Result<(Answer, Vec<OwnedFd>), ChannelError>;
-
-/// Gives an order and waits for its answer, off the runtime's threads.
-async fn ask(mut channel: Channel, order: Order, descriptors: Vec<OwnedFd>) -> (Channel, Asked) {
-    let asking = tokio::task::spawn_blocking(move || {
-        let sent: Vec<_> = descriptors.iter().map(std::os::fd::AsFd::as_fd).collect();
-        let answer = channel.send(&order, &sent).and_then(|()| channel.receive::<Answer>());
-        (channel, answer)
-    });
-    // The closure cannot panic, and nothing aborts it: a blocking task runs to its end once started.
-    asking.await.expect("a blocking task that does not panic")
-}
-
-impl NamespaceBoundary {
-    async fn order(
-        &mut self,
-        order: Order,
-        descriptors: Vec<OwnedFd>,
-        within: Duration,
-    ) -> Result<(Answer, Vec<OwnedFd>), BackendError> {
-        let failed = |source| BackendError::Channel { what: "bottle".to_owned(), source };
-        let mut channel = self.channel.take().ok_or_else(|| failed(ChannelError::Closed))?;
-        channel.set_deadline(within).map_err(failed)?;
-        let (channel, answer) = ask(channel, order, descriptors).await;
-        match answer.map_err(failed)? {
-            started @ (Answer::Started, _) => {
-                self.word = Some(channel);
-                Ok(started)
-            }
-            (Answer::Failed { reason }, _) => {
-                self.channel = Some(channel);
-                Err(BackendError::Refused(reason))
-            }
-            answer => {
-                self.channel = Some(channel);
-                Ok(answer)
-            }
-        }
-    }
-}
-
-/// What init said last. Whatever it said is there by now: the wait is for an init that dies a moment after its box.
-fn last_word(channel: Option<Channel>) -> RunEnd {
-    const WITHIN: Duration = Duration::from_millis(20);
-    let said = channel.map(|mut channel| {
-        channel.set_deadline(WITHIN)?;
-        channel.receive::<Answer>()
-    });
-    match said {
-        Some(Ok((Answer::Ended { code }, _))) => RunEnd::Exited(code.into()),
-        _ => RunEnd::Lost,
-    }
-}
-
 impl Boundary for NamespaceBoundary {
     fn take_listeners(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.listeners)
@@ -262,14 +191,7 @@ impl Boundary for NamespaceBoundary {
     }
 
     fn unpack(&mut self, archive: File, how: Unpacking) -> BoxFuture<'_, Result<(), BackendError>> {
-        let Unpacking { into, links, limits: archive::Limits { bytes, entries } } = how;
-        let order = Order::Unpack { root: AGENT_HOME.to_owned(), into, links, bytes, entries };
-        Box::pin(async move {
-            match self.order(order, vec![archive.into()], UNPACKING).await? {
-                (Answer::Unpacked { .. }, _) => Ok(()),
-                _ => Err(unexpected()),
-            }
-        })
+        Box::pin(self.conversation.unpack(archive, how))
     }
 
     fn exec(
@@ -278,40 +200,22 @@ impl Boundary for NamespaceBoundary {
         input: String,
         deadline: Duration,
     ) -> BoxFuture<'_, Result<Outcome, BackendError>> {
-        Box::pin(async move {
-            let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-            let order = Order::Exec { command, input, deadline_ms };
-            match self.order(order, Vec::new(), deadline + ANSWER).await? {
-                (Answer::Done { code, stdout, stderr }, _) => Ok(Outcome { code, stdout, stderr }),
-                _ => Err(unexpected()),
-            }
-        })
+        Box::pin(self.conversation.exec(command, input, deadline))
     }
 
     fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>> {
-        Box::pin(async move {
-            match self.order(Order::Run { command }, streams.into(), ANSWER).await? {
-                (Answer::Started, _) => Ok(()),
-                _ => Err(unexpected()),
-            }
-        })
+        Box::pin(self.conversation.run(command, streams))
     }
 
     fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>> {
-        Box::pin(async move {
-            let order = Order::Converse { command, rows: size.rows, cols: size.cols };
-            match self.order(order, Vec::new(), ANSWER).await? {
-                (Answer::Started, terminal) => terminal.into_iter().next().ok_or_else(unexpected),
-                _ => Err(unexpected()),
-            }
-        })
+        Box::pin(self.conversation.converse(command, size))
     }
 
     fn wait(&mut self) -> BoxFuture<'_, RunEnd> {
         Box::pin(async move {
             // bubblewrap says of a killed init what it says of a program that was killed: only init itself knows.
             drop(self.child.wait().await);
-            *self.end.get_or_insert_with(|| last_word(self.word.take()))
+            self.conversation.end()
         })
     }
 

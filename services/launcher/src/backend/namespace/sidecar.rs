@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use handover::Channel;
 use tokio::process::Child;
 
+use super::Namespace;
 use super::launch::{self, BoxSpec};
 use super::owned::{Owned, Process};
 use super::sidecar_box::{self, SidecarBox};
@@ -17,8 +18,7 @@ use super::sidecar_log::{self, SidecarLog};
 use super::spawner::Staged;
 use super::stage::StagedTree;
 use super::user::{Role, host_user};
-use super::{ANSWER, Namespace};
-use crate::backend::{BackendError, Sidecar, SidecarSpec};
+use crate::backend::{ANSWER, BackendError, Sidecar, SidecarSpec};
 use crate::limits::{self, Enforcement};
 use crate::state::StateDir;
 use crate::sys::BeforeExec;

@@ -1,4 +1,4 @@
-//! A namespace backend on a home of its own, and bottles in it.
+//! A backend on a home of its own, and bottles in it.
 
 pub(crate) mod world;
 
@@ -8,13 +8,15 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base::id::Slug;
 use boundary::order::Command;
+use engine::Engine;
+use launcher::backend::docker::{AgentUser, Docker, DockerConfig, EngineAddress, ImageChoice};
 use launcher::backend::namespace::{Namespace, NamespaceConfig};
-use launcher::backend::{AGENT_HOME, Backend, Boundary, BoundarySpec, Outcome, RunEnd};
+use launcher::backend::{AGENT_HOME, Backend, BackendError, Boundary, BoundarySpec, Outcome, RunEnd};
 use launcher::limits::Limits;
 use launcher::state::StateRoot;
 
@@ -34,8 +36,28 @@ pub(crate) fn init_program() -> PathBuf {
     built.clone()
 }
 
+/// Makes a test on each backend out of each of these functions, which take a [`Host`].
+macro_rules! on_each_backend {
+    ($($name:ident),* $(,)?) => {
+        mod namespace {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::support::Host::new()).await;
+            })*
+        }
+        mod docker {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(host) = crate::support::Host::docker() else { return };
+                super::$name(host).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_each_backend;
+
 pub(crate) struct Host {
-    pub(crate) backend: Namespace,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) state: StateRoot,
     _home: Option<tempfile::TempDir>,
 }
@@ -49,12 +71,38 @@ impl Host {
 
     pub(crate) fn at(home: &Path) -> Self {
         let state = StateRoot::below(home);
-        let backend = Namespace::new(NamespaceConfig {
-            bubblewrap: PathBuf::from("/usr/bin/bwrap"),
+        let backend = Arc::new(namespace(&state));
+        Self { backend, state, _home: None }
+    }
+
+    /// One whose bottles are containers of the engine that all tests share; nothing where there is none.
+    pub(crate) fn docker() -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let host = Self::docker_at(home.path(), Engine::shared()?.socket(), AgentUser::Ordinary);
+        Some(Self { _home: Some(home), ..host })
+    }
+
+    pub(crate) fn docker_at(home: &Path, engine: &Path, user: AgentUser) -> Self {
+        Self::docker_with(home, |config| {
+            config.engine = EngineAddress::of(Some(&format!("unix://{}", engine.display())));
+            config.user = user;
+        })
+    }
+
+    /// One that is told something else about its engine.
+    pub(crate) fn docker_with(home: &Path, change: impl FnOnce(&mut DockerConfig)) -> Self {
+        let state = StateRoot::below(home);
+        let mut config = DockerConfig {
+            engine: EngineAddress::of(None),
             init: init_program(),
             state: state.clone(),
-        });
-        Self { backend: backend.unwrap(), state, _home: None }
+            owner: launcher::identity::lasting(home).unwrap(),
+            images: ImageChoice::default(),
+            user: AgentUser::Ordinary,
+        };
+        change(&mut config);
+        let backend = Arc::new(Docker::new(config, Arc::new(namespace(&state))).unwrap());
+        Self { backend, state, _home: None }
     }
 
     pub(crate) async fn bottle(&self, name: &str) -> Box<dyn Boundary> {
@@ -62,12 +110,33 @@ impl Host {
     }
 
     pub(crate) async fn limited_bottle(&self, name: &str, limits: Limits) -> Box<dyn Boundary> {
+        self.try_limited_bottle(name, limits).await.unwrap()
+    }
+
+    pub(crate) async fn try_bottle(&self, name: &str) -> Result<Box<dyn Boundary>, BackendError> {
+        self.try_limited_bottle(name, Limits::default()).await
+    }
+
+    async fn try_limited_bottle(
+        &self,
+        name: &str,
+        limits: Limits,
+    ) -> Result<Box<dyn Boundary>, BackendError> {
         let bottle: Slug = name.parse().unwrap();
         self.state.of(&bottle).create().unwrap();
         let ports = vec![SocketAddr::from(([127, 0, 0, 1], 9099))];
-        let spec = BoundarySpec { bottle, limits, ports, programs: Vec::new() };
-        self.backend.create(spec).await.unwrap()
+        let spec = BoundarySpec { bottle, limits, ports, programs: Vec::new(), image: None };
+        self.backend.create(spec).await
     }
+}
+
+fn namespace(state: &StateRoot) -> Namespace {
+    let config = NamespaceConfig {
+        bubblewrap: PathBuf::from("/usr/bin/bwrap"),
+        init: init_program(),
+        state: state.clone(),
+    };
+    Namespace::new(config).unwrap()
 }
 
 pub(crate) fn command(argv: &[&str]) -> Command {

@@ -1,7 +1,6 @@
 //! A bus, a supervisor that stores everything, and a home with agents; launchers in it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use base::clock::Clock;
@@ -14,7 +13,7 @@ use bus::message::start::StartRequest;
 use bus::role::Role;
 use bus::server::{Options, Server};
 use bus::{Bus, Connect, Subscription};
-use launcher::backend::namespace::Namespace;
+use launcher::backends::Backends;
 use launcher::probe::ProbeTargets;
 use launcher::{Deps, Launcher, LauncherConfig, Observer};
 
@@ -196,7 +195,7 @@ pub(crate) async fn launcher_at(
     let deps = Deps {
         bus: connect(url, &keys, Role::Launcher).await,
         minter: BottleMinter::load(home).unwrap(),
-        backend: Arc::new(Namespace::new(config.namespace()).unwrap()),
+        backends: Backends::of(&config).unwrap(),
         clock: Clock::System,
         observer,
     };

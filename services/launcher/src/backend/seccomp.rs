@@ -19,62 +19,82 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// `open_tree` with attributes, of Linux 6.15; the same number everywhere.
 const OPEN_TREE_ATTR: c_long = 467;
 
+/// A system call: its name, as the kernel and Docker write it, and its number here.
+pub(super) type Call = (&'static str, c_long);
+
+macro_rules! calls {
+    ($($call:ident),* $(,)?) => { &[$((stringify!($call), libc::$call)),*] };
+}
+
 /// Refused with `EPERM`, whatever the arguments.
-const REFUSED: &[c_long] = &[
-    libc::SYS_acct,
-    libc::SYS_add_key,
-    libc::SYS_adjtimex,
-    libc::SYS_bpf,
-    libc::SYS_chroot,
-    libc::SYS_clock_adjtime,
-    libc::SYS_clock_settime,
-    libc::SYS_delete_module,
-    libc::SYS_fanotify_init,
-    libc::SYS_finit_module,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fsopen,
-    libc::SYS_fspick,
-    libc::SYS_init_module,
-    libc::SYS_kexec_file_load,
-    libc::SYS_kexec_load,
-    libc::SYS_keyctl,
-    libc::SYS_lookup_dcookie,
-    libc::SYS_mount,
-    libc::SYS_mount_setattr,
-    libc::SYS_move_mount,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_open_tree,
-    OPEN_TREE_ATTR,
-    libc::SYS_perf_event_open,
-    libc::SYS_pivot_root,
-    libc::SYS_quotactl,
-    libc::SYS_quotactl_fd,
-    libc::SYS_reboot,
-    libc::SYS_request_key,
-    libc::SYS_setns,
-    libc::SYS_settimeofday,
-    libc::SYS_swapoff,
-    libc::SYS_swapon,
-    libc::SYS_syslog,
-    libc::SYS_umount2,
-    libc::SYS_userfaultfd,
-    libc::SYS_vhangup,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_ioperm,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_iopl,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_uselib,
+const REFUSED: &[Call] = calls![
+    SYS_acct,
+    SYS_add_key,
+    SYS_adjtimex,
+    SYS_bpf,
+    SYS_chroot,
+    SYS_clock_adjtime,
+    SYS_clock_settime,
+    SYS_delete_module,
+    SYS_fanotify_init,
+    SYS_finit_module,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fsopen,
+    SYS_fspick,
+    SYS_init_module,
+    SYS_kexec_file_load,
+    SYS_kexec_load,
+    SYS_keyctl,
+    SYS_lookup_dcookie,
+    SYS_mount,
+    SYS_mount_setattr,
+    SYS_move_mount,
+    SYS_open_by_handle_at,
+    SYS_open_tree,
+    SYS_perf_event_open,
+    SYS_pivot_root,
+    SYS_quotactl,
+    SYS_quotactl_fd,
+    SYS_reboot,
+    SYS_request_key,
+    SYS_setns,
+    SYS_settimeofday,
+    SYS_swapoff,
+    SYS_swapon,
+    SYS_syslog,
+    SYS_umount2,
+    SYS_userfaultfd,
+    SYS_vhangup,
 ];
+/// The same, where the processor has them.
+#[cfg(target_arch = "x86_64")]
+const REFUSED_HERE: &[Call] = calls![SYS_ioperm, SYS_iopl, SYS_uselib];
+#[cfg(not(target_arch = "x86_64"))]
+const REFUSED_HERE: &[Call] = &[];
+/// The same, for calls that are newer than the C library's list.
+const REFUSED_NEW: &[Call] = &[("SYS_open_tree_attr", OPEN_TREE_ATTR)];
 
 /// Answered with `ENOSYS`, so that programs fall back to what came before: `clone3` takes its flags from memory,
 /// where a filter cannot look.
-const ABSENT: &[c_long] =
-    &[libc::SYS_clone3, libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_io_uring_setup];
+const ABSENT: &[Call] = calls![SYS_clone3, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup];
+
+/// Calls that are refused with `EPERM` whatever their arguments are.
+pub(super) fn always_refused() -> impl Iterator<Item = Call> {
+    [REFUSED, REFUSED_HERE, REFUSED_NEW].concat().into_iter().map(named)
+}
+
+/// Calls that are answered with `ENOSYS`.
+pub(super) fn always_absent() -> impl Iterator<Item = Call> {
+    ABSENT.iter().copied().map(named)
+}
+
+fn named((name, number): Call) -> Call {
+    (name.strip_prefix("SYS_").unwrap_or(name), number)
+}
 
 /// Namespaces that `clone` may not make. `CLONE_NEWTIME` shares its bit with the exit signal there.
-const CLONE_FLAGS: [i32; 7] = [
+pub(super) const CLONE_FLAGS: [i32; 7] = [
     libc::CLONE_NEWCGROUP,
     libc::CLONE_NEWIPC,
     libc::CLONE_NEWNET,
@@ -83,20 +103,23 @@ const CLONE_FLAGS: [i32; 7] = [
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWUTS,
 ];
-const CLONE_NEWTIME: i32 = 0x80;
+pub(super) const CLONE_NEWTIME: i32 = 0x80;
+
+/// The families of sockets that there may be.
+pub(super) const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// The execution domains that programs use: the default, 32-bit uname, and the question itself.
-const PERSONALITIES: [u64; 5] = [0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
+pub(super) const PERSONALITIES: [u64; 5] = [0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
 
 /// Typing into the terminal's input, and the console's selection: ways out of a shared terminal.
-const TERMINAL_REQUESTS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+pub(super) const TERMINAL_REQUESTS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 /// The filter as programs to load one after the other; the strictest answer counts.
 ///
 /// # Errors
 /// This machine's architecture has no filter.
 pub(super) fn programs() -> Result<Vec<Vec<u8>>, BackendError> {
-    let absent = ABSENT.iter().map(|call| (*call, Vec::new())).collect();
+    let absent = always_absent().map(|(_, call)| (call, Vec::new())).collect();
     let mut programs = vec![compile(refused()?, libc::EPERM)?, compile(absent, libc::ENOSYS)?];
     if cfg!(target_arch = "x86_64") {
         programs.push(no_x32());
@@ -105,7 +128,7 @@ pub(super) fn programs() -> Result<Vec<Vec<u8>>, BackendError> {
 }
 
 fn refused() -> Result<Rules, BackendError> {
-    let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: Rules = always_refused().map(|(_, call)| (call, Vec::new())).collect();
     rules.insert(libc::SYS_socket, sockets()?);
     rules
         .insert(libc::SYS_socketpair, vec![rule(vec![argument(0, SeccompCmpOp::Ne, flag(libc::AF_UNIX))?])?]);
@@ -122,8 +145,7 @@ fn refused() -> Result<Rules, BackendError> {
 
 /// Unix, IPv4 and IPv6 sockets pass, and of netlink the routing family, with which the C library lists addresses.
 fn sockets() -> Result<Vec<SeccompRule>, BackendError> {
-    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    let other = families.iter().map(|family| argument(0, SeccompCmpOp::Ne, flag(*family)));
+    let other = FAMILIES.iter().map(|family| argument(0, SeccompCmpOp::Ne, flag(*family)));
     let netlink = vec![
         argument(0, SeccompCmpOp::Eq, flag(libc::AF_NETLINK))?,
         argument(2, SeccompCmpOp::Ne, flag(libc::NETLINK_ROUTE))?,

@@ -1,0 +1,144 @@
+//! Conversations on the bus: read, decided on, and written by compare-and-set, so that each has one owner at a time (D5).
+
+use std::sync::Arc;
+
+use bus::layout::{PR_SESSIONS, REMEMBERED};
+use bus::message::pr::{PrEvent, PrSession, PrState, PrTurn, Verdict};
+use bus::{BusError, Value};
+
+use crate::machine::{self, Action, Context, Full, Input};
+use crate::prompt;
+use crate::shared::{Shared, lock};
+
+/// How often a conversation may change between its reading and its writing.
+const TRIES: usize = 20;
+
+/// Why a conversation did not take something in.
+#[derive(Debug)]
+pub(crate) enum Untaken {
+    /// As much waits as may.
+    Full,
+    /// The bus.
+    Bus(BusError),
+}
+
+impl From<BusError> for Untaken {
+    fn from(error: BusError) -> Self {
+        Self::Bus(error)
+    }
+}
+
+/// Brings something to a conversation, and does what follows once its next state is stored. A conversation that is not
+/// known begins with an event, and with nothing else.
+pub(crate) async fn bring(
+    shared: &Arc<Shared>,
+    key: &str,
+    input: Input<'_>,
+    begins: Option<&PrEvent>,
+) -> Result<Option<Verdict>, Untaken> {
+    for _ in 0..TRIES {
+        let found = shared.bus.bucket(&PR_SESSIONS).get(key).await?;
+        let Some(session) =
+            found.as_ref().map(|found| found.value.clone()).or_else(|| begins.map(machine::new))
+        else {
+            return Ok(None);
+        };
+        let border = prompt::border();
+        let context = Context { now: shared.clock.now(), turns: shared.file.turns(), border: &border };
+        let next = machine::next(session, input.clone(), &context).map_err(|Full| Untaken::Full)?;
+        if next.verdict == Some(Verdict::Repeated) {
+            return Ok(next.verdict);
+        }
+        index(shared, key, &next.session);
+        match write(shared, key, &next.session, found.as_ref()).await {
+            Err(BusError::Conflict { .. }) => continue,
+            written => written?,
+        }
+        settle(shared, key, &next.session);
+        act(shared, key, next.actions).await?;
+        return Ok(next.verdict);
+    }
+    let doing = format!("changing the conversation {key}");
+    Err(Untaken::Bus(BusError::Conflict { doing, expected: 0 }))
+}
+
+/// Changes how far the answer of one run is; nothing if it is no longer there.
+pub(crate) async fn posted(
+    shared: &Shared,
+    key: &str,
+    request: &base::id::RequestId,
+    change: impl Fn(&mut PrTurn),
+) -> Result<(), BusError> {
+    for _ in 0..TRIES {
+        let Some(found) = shared.bus.bucket(&PR_SESSIONS).get(key).await? else { return Ok(()) };
+        let mut session = found.value.clone();
+        let turns = session.answers.iter_mut().chain(session.run.as_mut());
+        let Some(turn) = turns.into_iter().find(|turn| turn.start.id == *request) else { return Ok(()) };
+        change(turn);
+        match write(shared, key, &session, Some(&found)).await {
+            Err(BusError::Conflict { .. }) => {}
+            written => return written,
+        }
+    }
+    Err(BusError::Conflict { doing: format!("changing the conversation {key}"), expected: 0 })
+}
+
+/// Does what follows. Each may be done twice, and is done again after a crash.
+pub(crate) async fn act(shared: &Arc<Shared>, key: &str, actions: Vec<Action>) -> Result<(), BusError> {
+    for action in actions {
+        match action {
+            Action::Start(start) => {
+                let stored = shared.bus.publish(start.as_ref()).await?;
+                tracing::info!(
+                    request = start.id.as_str(),
+                    key,
+                    duplicate = stored.duplicate,
+                    "a run is asked for"
+                );
+            }
+            Action::Stop(bottle) => crate::stopping::stop(shared, bottle),
+            Action::Post => shared.posting.wake(shared, key),
+        }
+    }
+    Ok(())
+}
+
+/// Notes whose run it is, before anybody can tell something about it.
+pub(crate) fn index(shared: &Shared, key: &str, session: &PrSession) {
+    if let Some(run) = &session.run {
+        lock(&shared.runs).insert(run.start.id.clone(), key.to_owned());
+        if let Some(bottle) = &run.bottle {
+            lock(&shared.bottles).insert(bottle.to_string(), key.to_owned());
+        }
+    }
+}
+
+/// Forgets whose runs those were that are over.
+fn settle(shared: &Shared, key: &str, session: &PrSession) {
+    let current = session.run.as_ref().map(|run| &run.start.id);
+    lock(&shared.runs).retain(|request, of| of != key || Some(request) == current);
+    let current = session.run.as_ref().and_then(|run| run.bottle.as_ref());
+    lock(&shared.bottles).retain(|bottle, of| of != key || current.is_some_and(|c| c.as_str() == bottle));
+}
+
+async fn write(
+    shared: &Shared,
+    key: &str,
+    session: &PrSession,
+    found: Option<&Value<PrSession>>,
+) -> Result<(), BusError> {
+    let bucket = shared.bus.bucket(&PR_SESSIONS);
+    let revision = match found {
+        Some(found) => found.revision,
+        None => bucket.create(key, session).await?,
+    };
+    // Also what somebody did who may nothing is forgotten in the end.
+    let forgets = session.state == PrState::Closed || session.runs == 0;
+    if forgets && machine::is_over(session) {
+        return bucket.update_for(key, session, revision, REMEMBERED).await.map(drop);
+    }
+    if found.is_some() {
+        bucket.update(key, session, revision).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The `docker` backend: a container on an engine of this host, without any network.
+//!
+//! The agent's container has only loopback, an image's read-only system, a home of its own, our seccomp filter and no
+//! capability. Its init connects to a Unix socket that only this container sees and hands its listening sockets out there,
+//! so that no Docker network is involved. The sidecars are those of the `namespace` backend.
+
+mod address;
+mod boundary;
+mod container;
+mod engine;
+mod etc;
+mod images;
+mod owned;
+mod profile;
+mod way;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base::id::{LauncherId, Slug};
+use futures::future::BoxFuture;
+
+pub use self::address::{EngineAddress, RemoteEngine};
+use self::engine::Engine;
+pub use self::images::ImageChoice;
+use super::namespace::Namespace;
+use super::{Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
+use crate::state::StateRoot;
+
+/// The backend's name.
+pub const NAME: &str = "docker";
+
+/// What the backend works with.
+#[derive(Clone, Debug)]
+pub struct DockerConfig {
+    /// Where the engine listens.
+    pub engine: Result<EngineAddress, RemoteEngine>,
+    /// The init program, linked statically: it runs in any image.
+    pub init: PathBuf,
+    /// Where the bottles' state is.
+    pub state: StateRoot,
+    /// The home's lasting identity; containers are labelled with it.
+    pub owner: LauncherId,
+    /// What bottles are made of.
+    pub images: ImageChoice,
+    /// Who the agent is inside.
+    pub user: AgentUser,
+}
+
+/// Who the agent is inside its container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentUser {
+    /// User 1000 where the launcher is root, and otherwise the launcher's own number, since nobody else could use the home.
+    Ordinary,
+    /// User 0, without any capability. The escape probe refuses such a bottle; tests look at what holds without that.
+    Root,
+}
+
+impl AgentUser {
+    /// The user and group id, which are the same inside and on the host.
+    fn number(self) -> u32 {
+        let own = rustix::process::geteuid();
+        match self {
+            Self::Ordinary if own.is_root() => 1000,
+            Self::Ordinary => own.as_raw(),
+            Self::Root => 0,
+        }
+    }
+}
+
+/// The backend.
+pub struct Docker {
+    config: DockerConfig,
+    engine: Engine,
+    images: images::Store,
+    /// An engine passes over calls that its library does not know by name, so that init loads the filter once more.
+    seccomp: Vec<Vec<u8>>,
+    /// Runs the sidecars.
+    sidecars: Arc<Namespace>,
+}
+
+impl Docker {
+    /// Gets ready; the engine is asked when it is needed.
+    ///
+    /// # Errors
+    /// The architecture has no seccomp filter.
+    pub fn new(config: DockerConfig, sidecars: Arc<Namespace>) -> Result<Self, BackendError> {
+        let seccomp = seccomp::programs()
+            .map_err(std::io::Error::other)
+            .map_err(BackendError::system("compile the seccomp filter for this machine"))?;
+        Ok(Self {
+            engine: Engine::at(config.engine.clone()),
+            images: images::Store::default(),
+            config,
+            seccomp,
+            sidecars,
+        })
+    }
+}
+
+impl Backend for Docker {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn works(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(self.engine.answers())
+    }
+
+    fn create(&self, spec: BoundarySpec) -> BoxFuture<'_, Result<Box<dyn Boundary>, BackendError>> {
+        Box::pin(async move {
+            let boundary = boundary::create(self, spec).await?;
+            Ok(Box::new(boundary) as Box<dyn Boundary>)
+        })
+    }
+
+    fn start_sidecar(&self, spec: SidecarSpec) -> BoxFuture<'_, Result<Box<dyn Sidecar>, BackendError>> {
+        self.sidecars.start_sidecar(spec)
+    }
+
+    fn list_owned(&self) -> BoxFuture<'_, Result<Vec<Slug>, BackendError>> {
+        Box::pin(async move {
+            let mut owned = self.sidecars.list_owned().await?;
+            owned.extend(owned::bottles(self).await?);
+            owned.sort();
+            owned.dedup();
+            Ok(owned)
+        })
+    }
+
+    fn destroy<'a>(&'a self, bottle: &'a Slug) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let (container, sidecars) =
+                tokio::join!(owned::remove(self, bottle), self.sidecars.destroy(bottle));
+            container.and(sidecars)
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! Images of agents for the `docker` backend: built from a Dockerfile, found again by what they were made of.
+
+mod authority;
+mod build;
+mod context;
+mod dockerfile;
+mod engine;
+mod failure;
+mod fit;
+mod recipe;
+
+pub use self::authority::ExtraAuthority;
+pub use self::build::{AgentImage, Images, Source, Told};
+pub use self::context::ContextError;
+pub use self::dockerfile::{DockerfileError, Flaw};
+pub use self::failure::ImageError;
+
+/// The label that holds the identity of the home that an image or a container belongs to.
+pub const OWNER: &str = "bot-bottle.owner";
+/// The label that holds the name of the bottle that a container belongs to.
+pub const BOTTLE: &str = "bot-bottle.bottle";
+/// The repository of the images of agents; the tag says what one was made of.
+pub const AGENT_IMAGES: &str = "bot-bottle/agent";
