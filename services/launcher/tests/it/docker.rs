@@ -149,7 +149,7 @@ async fn an_engine_that_goes_takes_its_bottles_with_it() {
         let error = host.backend.destroy(&name).await.unwrap_err();
         assert!(error.to_string().contains("use the Docker engine"), "{error}");
         // What it has is not forgotten meanwhile.
-        assert_eq!(host.backend.list_owned().await.unwrap(), [name.clone()]);
+        assert_eq!(host.backend.list_owned().await.unwrap(), std::slice::from_ref(&name));
         tokio::task::block_in_place(|| engine.start_again());
         host.backend.destroy(&name).await.unwrap();
         assert!(containers(&engine, home.path()).is_empty());
@@ -279,4 +279,25 @@ async fn a_socket_that_is_shown_is_found() {
     let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let refused = probe(&mut bottle, &ProbeTargets::canaries_only()).await.unwrap_err().to_string();
     assert!(refused.contains("a Unix socket at /home/agent/deep/agent.sock"), "{refused}");
+}
+
+/// The label counts, also where no state tells of a bottle; and another home's container is none of ours.
+#[tokio::test]
+async fn what_is_labelled_for_this_home_is_removed_and_nothing_else() {
+    let Some(engine) = Engine::shared() else { return };
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    for home in &homes {
+        let owner = format!("bot-bottle.owner={}", launcher::identity::lasting(home.path()).unwrap());
+        let made = ["create", "--network", "none", "--label", &owner, "--label", "bot-bottle.bottle=a-00000"];
+        docker(engine, &[&made[..], &[engine::BASE_IMAGE, "true"]].concat());
+    }
+    let [host, other] =
+        homes.each_ref().map(|home| Host::docker_at(home.path(), engine.socket(), AgentUser::Ordinary));
+    let name = "a-00000".parse().unwrap();
+    assert_eq!(host.backend.list_owned().await.unwrap(), std::slice::from_ref(&name));
+    host.backend.destroy(&name).await.unwrap();
+    assert!(containers(engine, homes[0].path()).is_empty());
+    assert_eq!(containers(engine, homes[1].path()).len(), 1);
+    other.backend.destroy(&name).await.unwrap();
+    assert!(containers(engine, homes[1].path()).is_empty());
 }
