@@ -17,7 +17,7 @@ pub(crate) const LISTED: usize = 10;
 /// What is known about a run beside its record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// What its bottle was refused, in words, at most [`LISTED`].
+    /// What its bottle was refused, in words, at most ten.
     pub blocked: Vec<String>,
     /// How much it was refused.
     pub blocked_count: usize,

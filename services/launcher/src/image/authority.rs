@@ -32,7 +32,7 @@ impl ExtraAuthority {
     /// Reads a file. Blocks.
     ///
     /// # Errors
-    /// [`AuthorityError`]
+    /// It cannot be read, or holds no certificates.
     pub fn read(path: &Path) -> Result<Self, AuthorityError> {
         let unreadable = |source| AuthorityError::Unreadable { path: path.to_owned(), source };
         let file = std::fs::File::open(path).map_err(unreadable)?;

@@ -14,7 +14,7 @@ const USUAL: &str = "debian:bookworm-slim";
 /// Which images are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageChoice {
-    /// The image of bottles that name none; [`USUAL`] unless given.
+    /// The image of bottles that name none; `debian:bookworm-slim` unless given.
     pub usual: Option<String>,
     /// Certificates that builds trust.
     pub extra_ca: Option<PathBuf>,
