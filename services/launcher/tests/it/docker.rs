@@ -168,7 +168,7 @@ async fn what_cannot_be_made_is_said_and_nothing_is_left() {
     let refused = |error: launcher::backend::BackendError, words: &str| {
         assert!(error.to_string().contains(words), "{error}");
     };
-    refused(host.try_bottle("a-00000").await.err().unwrap(), "pull or build it");
+    refused(host.try_bottle("a-00000").await.err().unwrap(), "is not on the engine");
     let host = Host::docker_with(home.path(), |config| {
         config.engine = EngineAddress::of(Some(&format!("unix://{}", engine.socket().display())));
         config.init = "/bin/false".into();
