@@ -390,7 +390,7 @@ pub enum Direction {
 /// `cleanup`
 #[derive(Debug, Args)]
 pub struct Cleanup {
-    /// Also remove the kept state of bottles that are over.
+    /// Also remove the kept state of bottles that are over, and images that were built for bottles.
     #[arg(long)]
     pub all: bool,
     /// Format.

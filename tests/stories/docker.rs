@@ -150,3 +150,40 @@ async fn an_engine_elsewhere_or_nowhere_is_refused_and_namespaces_go_on() {
         }
     }
 }
+
+/// What a command of the home says, with its exit code, beside this engine.
+async fn beside(engine: &Engine, home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
+    let run = home.command(arguments).env("DOCKER_HOST", host(engine)).output().await.unwrap();
+    let said = [&run.stdout[..], &run.stderr[..]].concat();
+    (run.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn a_bottle_is_made_of_its_own_image_which_goes_with_a_cleanup() {
+    let Some(engine) = Engine::shared() else { return };
+    let home = Home::empty();
+    let bottle = |image: &str| {
+        let provider = "{template: command, argv: [cat, /of-the-bottle], prompt: none}";
+        home.write_file("bottles/own.md", &format!("---\nagent_provider: {provider}\nimage: {image}\n---\n"));
+    };
+    let built = "{dockerfile: images/Dockerfile}";
+    bottle(built);
+    home.write_file("agents/own.md", "---\nbottle: own\n---\n");
+    home.write_file("images/Dockerfile", "FROM debian:bookworm-slim\nRUN echo its own > /of-the-bottle\n");
+    let start = ["start", "own", "--yes", "--headless", "--backend", "docker"];
+    for _ in 0..2 {
+        let (code, said) = beside(engine, &home, &start).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("its own\n"), "{said}");
+    }
+    let (code, said) = beside(engine, &home, &["cleanup", "--all"]).await;
+    assert_eq!((code, said.matches("removed the image bot-bottle/agent:").count()), (Some(0), 1), "{said}");
+
+    home.write_file("images/Dockerfile", "FROM debian:bookworm-slim\nRUN echo the reason; false\n");
+    let (code, said) = beside(engine, &home, &start).await;
+    assert!(code == Some(71) && said.contains("the reason"), "{code:?} {said}");
+    bottle("{name: 'nobody/has-this:1'}");
+    let (code, said) = beside(engine, &home, &start).await;
+    assert!(code == Some(71) && said.contains("nobody/has-this:1 is not on the engine"), "{code:?} {said}");
+    assert_eq!(containers(engine, home.path()).await, Vec::<String>::new());
+}

@@ -16,7 +16,8 @@ use crate::exit::{Exit, Failure, OrExit as _};
 use crate::host;
 use crate::output::{self, Format};
 
-/// Ends and removes what no launcher owns any more; with `--all` also the kept state of bottles that are over.
+/// Ends and removes what no launcher owns any more; with `--all` also the kept state of bottles that are over, and images
+/// that were built for bottles.
 ///
 /// # Errors
 /// A launcher runs with this home, or what is left cannot be looked for. What cannot be removed is told, and the answer
@@ -38,6 +39,10 @@ pub async fn run(context: &Context, args: &Cleanup) -> Result<Exit, Failure> {
     let mut done = reconcile(&home, &config, &backends, registry).await.or_exit(Exit::Unavailable)?;
     if args.all {
         remove_kept(&state, &mut done).await?;
+        match backends.remove_kept().await {
+            Ok(images) => done.images = images,
+            Err(error) => done.remains.push(base::error::chain(&error)),
+        }
         if let Some(registry) = registry {
             update_registry(&home, &state, registry).await.or_exit(Exit::Unavailable)?;
         }
@@ -69,7 +74,12 @@ fn report(done: &Reconciled, format: Format) -> Result<Exit, Failure> {
         output::json(done).context("cannot print the result")?;
         return Ok(exit);
     }
-    if done.removed.is_empty() && done.lost.is_empty() && done.remains.is_empty() {
+    for image in &done.images {
+        output::line(&format!("removed the image {image}"));
+    }
+    let nothing =
+        [done.removed.is_empty(), done.images.is_empty(), done.lost.is_empty(), done.remains.is_empty()];
+    if nothing.into_iter().all(|none| none) {
         output::line("nothing was left");
     }
     for bottle in &done.transcripts {

@@ -12,7 +12,7 @@ use launcher::client::program;
 use launcher::host::HostEnvironment;
 use launcher::prerequisite::{Missing, Need, Prerequisite, docker, prerequisites};
 use manifest::provider::client::Program;
-use manifest::{Home, Library};
+use manifest::{Home, Library, Settings};
 
 use crate::args::doctor::Doctor;
 use crate::context::{self, Context};
@@ -26,7 +26,10 @@ use crate::output::{self, Format, Paint, paint};
 /// The report cannot be printed.
 pub async fn run(context: &Context, args: &Doctor) -> Result<Exit, Failure> {
     let mut found = examine(context);
-    let need = if args.backend.as_deref() == Some("docker") { Need::Wanted } else { Need::Optional };
+    // Broken settings are the business of `config check`.
+    let settings = Settings::load(&Home::at(context.home.clone())).unwrap_or_default();
+    let chosen = args.backend.as_deref().or(settings.backend.map(manifest::settings::BackendName::as_str));
+    let need = if chosen == Some("docker") { Need::Wanted } else { Need::Optional };
     found.extend(docker(std::env::var("DOCKER_HOST").ok().as_deref(), need).await);
     match args.json.into() {
         Format::Json => output::json(&found).context("cannot print the report")?,

@@ -5,6 +5,7 @@ mod delivery;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use base::accept::accept;
 use base::lifecycle::Lifecycle;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -15,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::shared::Shared;
 pub use delivery::{Refusal, Taken, kind, signed, take};
@@ -24,31 +25,12 @@ pub use delivery::{Refusal, Taken, kind, signed, take};
 const HEAD: usize = 16 << 10;
 /// Headers of a request.
 const HEADERS: usize = 64;
-/// After an accept that failed, most likely for want of descriptors.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Answers on one socket until the lifecycle stops.
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, life: Lifecycle) {
-    let connections = Arc::new(Semaphore::new(shared.limits.connections));
-    loop {
-        let accepted = async {
-            let permit = connections.clone().acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            accepted = accepted => accepted,
-            () = life.stopping() => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            sleep(PAUSE).await;
-            continue;
-        };
-        let (shared, stop) = (shared.clone(), life.clone());
-        life.spawn(async move {
-            connection(shared, stream, stop).await;
-            drop(permit);
-        });
-    }
+    let places = Arc::new(Semaphore::new(shared.limits.connections));
+    let serve = |stream, life| connection(shared.clone(), stream, life);
+    accept(listener, places, life, serve).await;
 }
 
 async fn connection(shared: Arc<Shared>, stream: TcpStream, life: Lifecycle) {

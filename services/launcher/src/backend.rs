@@ -7,6 +7,7 @@ mod placing;
 mod seccomp;
 
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use futures::future::BoxFuture;
 use handover::Channel;
 use rustix::process::Signal;
 
+pub use self::init::Init;
 use crate::client::program::ProgramMount;
 use crate::image::Source;
 use crate::limits::{self, Limits};
@@ -46,7 +48,7 @@ pub enum BackendError {
         doing: String,
         /// The system's reason.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The box around a process did not come to life.
     #[error("bubblewrap could not make the {what}: {stderr}")]
@@ -79,7 +81,7 @@ pub enum BackendError {
 }
 
 impl BackendError {
-    pub(crate) fn system(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         |source| Self::System { doing, source }
     }
@@ -202,6 +204,11 @@ pub trait Backend: Send + Sync {
 
     /// Ends every process of a bottle and removes what the backend made for it. Doing it twice is harmless.
     fn destroy<'a>(&'a self, bottle: &'a Slug) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Removes what it keeps from one bottle to the next, such as images that it built, and that nothing uses now; names it.
+    fn remove_kept(&self) -> BoxFuture<'_, Result<Vec<String>, BackendError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 }
 
 /// One bottle's boundary.
@@ -215,11 +222,28 @@ pub trait Boundary: Send {
     /// What could not be limited, one sentence each, for the bottle's record.
     fn notes(&self) -> Vec<String>;
 
+    /// The conversation with its init.
+    fn init(&mut self) -> &mut Init;
+
+    /// Puts one file into the bottle, before the agent runs. A file that is there already is replaced.
+    ///
+    /// # Errors
+    /// The system's own.
+    fn place(&self, file: &BottleFile) -> io::Result<()>;
+
     /// Puts files into the bottle, before the agent runs. A file that is there already is replaced.
-    fn copy_in(&mut self, files: Vec<BottleFile>) -> BoxFuture<'_, Result<(), BackendError>>;
+    fn copy_in(&mut self, files: Vec<BottleFile>) -> BoxFuture<'_, Result<(), BackendError>> {
+        let placed = files.iter().try_for_each(|file| {
+            let shown = file.path.display();
+            self.place(file).map_err(BackendError::system(format!("put {shown} into the bottle")))
+        });
+        Box::pin(std::future::ready(placed))
+    }
 
     /// Unpacks an archive inside, with the agent's rights, before the agent runs. It is read from where the file is.
-    fn unpack(&mut self, archive: File, how: Unpacking) -> BoxFuture<'_, Result<(), BackendError>>;
+    fn unpack(&mut self, archive: File, how: Unpacking) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(self.init().unpack(archive, how))
+    }
 
     /// Runs a command inside to its end.
     fn exec(
@@ -227,14 +251,20 @@ pub trait Boundary: Send {
         command: Command,
         input: String,
         deadline: Duration,
-    ) -> BoxFuture<'_, Result<Outcome, BackendError>>;
+    ) -> BoxFuture<'_, Result<Outcome, BackendError>> {
+        Box::pin(self.init().exec(command, input, deadline))
+    }
 
     /// Starts the agent's program with these standard streams; nothing can be asked of init afterwards.
-    fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>>;
+    fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(self.init().run(command, streams))
+    }
 
     /// Starts the agent's program at a terminal of its own inside the bottle; returns the terminal's other side. Nothing
     /// can be asked of init afterwards.
-    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>>;
+    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>> {
+        Box::pin(self.init().converse(command, size))
+    }
 
     /// Waits until the program has ended and everything else in the boundary with it. Cancel-safe.
     fn wait(&mut self) -> BoxFuture<'_, RunEnd>;

@@ -88,6 +88,18 @@ impl Backends {
         Ok(owned)
     }
 
+    /// Removes what backends keep from one bottle to the next and nothing uses now; names it.
+    ///
+    /// # Errors
+    /// The first backend that cannot.
+    pub async fn remove_kept(&self) -> Result<Vec<String>, BackendError> {
+        let mut removed = Vec::new();
+        for backend in &self.0 {
+            removed.extend(backend.remove_kept().await?);
+        }
+        Ok(removed)
+    }
+
     /// Ends and removes what any backend made for a bottle.
     ///
     /// # Errors

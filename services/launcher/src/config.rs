@@ -84,7 +84,7 @@ impl LauncherConfig {
     pub fn with(mut self, settings: &Settings) -> Self {
         self.transcript = settings.transcript_limit.map_or(self.transcript, ByteSize::bytes);
         self.backend = settings.backend.map(|backend| backend.as_str().to_owned()).or(self.backend);
-        self.images.usual = settings.image.clone().or(self.images.usual);
+        self.images.usual = settings.images.usual.clone().or(self.images.usual);
         self.images.extra_ca = settings.images.extra_ca(&self.home).or(self.images.extra_ca);
         self
     }

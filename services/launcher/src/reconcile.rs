@@ -39,6 +39,9 @@ pub struct Reconciled {
     pub transcripts: Vec<Slug>,
     /// Bottles whose record was live and is now `lost`.
     pub lost: Vec<Slug>,
+    /// Images that were built for bottles and were removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// What could not be removed and why, one sentence each; it is tried again the next time.
     pub remains: Vec<String>,
 }

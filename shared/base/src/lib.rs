@@ -1,6 +1,7 @@
 //! What every part of bot-bottle needs and none should write twice: identifiers that were checked once,
 //! secrets that cannot be printed, text made inert, one clock, one lifecycle, one way to print an error.
 
+pub mod accept;
 pub mod bell;
 pub mod clock;
 pub mod error;

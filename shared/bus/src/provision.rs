@@ -1,8 +1,9 @@
 //! Creating what the layout says, as often as one likes.
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::{self, Context, ErrorCode};
 use serde::Serialize;
 
 use crate::connection::Bus;
@@ -22,6 +23,13 @@ pub enum ProvisionError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The server's disk is too full: it sets room for what is bounded aside.
+    #[error(
+        "the bus has no room for {0}: it sets 3 GiB of its disk aside for output and workspaces, and takes three quarters of \
+         what is free at most; free some space where it stores (`bus` in the home, if it is a private one), 4 GiB at least, \
+         and start it again"
+    )]
+    NoRoom(String),
     /// The server took it, but made something else of it: old servers pass over settings that they do not know.
     #[error(
         "the bus made something else of {what} than was asked; it differs in {}: is the server older than {}?",
@@ -78,8 +86,17 @@ async fn ready(bus: &Bus) {
 
 async fn ensure_stream(context: &Context, asked: Config) -> Result<(), ProvisionError> {
     let what = format!("stream {}", asked.name);
-    let failed = |source| ProvisionError::Server { what: what.clone(), source };
-    let info = context.create_or_update_stream(asked.clone()).await.map_err(|e| failed(Box::new(e)))?;
+    let info = context.create_or_update_stream(asked.clone()).await.map_err(|error| {
+        let what = what.clone();
+        match error.kind() {
+            CreateStreamErrorKind::JetStream(told)
+                if told.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED =>
+            {
+                ProvisionError::NoRoom(what)
+            }
+            _ => ProvisionError::Server { what, source: Box::new(error) },
+        }
+    })?;
     same(what.clone(), &asked, &info.config)
 }
 

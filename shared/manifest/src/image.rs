@@ -33,6 +33,9 @@ pub enum Image {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageSettings {
+    /// The image of a bottle where neither it nor its provider names one; `debian:bookworm-slim` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual: Option<String>,
     /// A file with certificates (PEM) that image builds trust beside those of the image, for networks that inspect TLS: an
     /// absolute path, or one below the bot-bottle home.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -31,10 +31,7 @@ pub struct Settings {
     /// What isolates a bottle whose start names no backend; `namespace` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendName>,
-    /// The image that bottles of the `docker` backend are made of; `debian:bookworm-slim` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    /// How images of agents are built.
+    /// What bottles of the `docker` backend are made of.
     #[serde(skip_serializing_if = "ImageSettings::is_default")]
     pub images: ImageSettings,
 }
@@ -168,7 +165,7 @@ mod tests {
         insta::assert_snapshot!(problems, @r#"
         settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
         settings.yaml:1:9: notify: `run me` is a single value; give a list
-        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, image, images
+        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, images
         settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
         settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
         settings.yaml:1:1: this is a list; give a map of keys

@@ -137,7 +137,9 @@ impl<'a> Run<'a> {
                 () = away(&self.bus) => self.look_for_services()?,
                 () = &mut wonder, if !wondered && self.bottle.is_none() => {
                     wondered = true;
-                    output::note("waiting for a launcher; `bot-bottle status` shows whether one runs");
+                    output::note(
+                        "it does not run yet: a launcher prepares it, or none is free; `bot-bottle list` and `status` show which",
+                    );
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::accept::accept;
 use base::lifecycle::Lifecycle;
 use futures::FutureExt as _;
 use http::{Request, StatusCode};
@@ -14,7 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
 
 use super::Reply;
 use super::reply::{error, plain, refused};
@@ -26,8 +26,6 @@ use crate::{fetching, receiving};
 const HEAD: usize = 16 << 10;
 /// Headers of a request.
 const HEADERS: usize = 64;
-/// After an accept that failed, most likely for want of descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// See the module.
 #[derive(Clone)]
@@ -44,28 +42,16 @@ impl Front {
 
     /// Answers on one socket until the lifecycle stops.
     pub(crate) async fn serve(self, listener: TcpListener, life: Lifecycle) {
-        loop {
-            let accepted = async {
-                let place = Arc::clone(&self.places).acquire_owned().await;
-                (listener.accept().await, place)
-            };
-            let (accepted, place) = tokio::select! {
-                accepted = accepted => accepted,
-                () = life.stopping() => return,
-            };
-            let Ok((stream, _)) = accepted else {
-                sleep(PAUSE).await;
-                continue;
-            };
-            let (front, stop) = (self.clone(), life.clone());
-            life.spawn(async move {
-                let connection = AssertUnwindSafe(front.connection(stream, stop));
+        let places = Arc::clone(&self.places);
+        let serve = |stream, life| {
+            let connection = AssertUnwindSafe(self.clone().connection(stream, life));
+            async move {
                 if connection.catch_unwind().await.is_err() {
                     tracing::error!("a connection was dropped because of a defect in the git gate");
                 }
-                drop(place);
-            });
-        }
+            }
+        };
+        accept(listener, places, life, serve).await;
     }
 
     async fn connection(self, stream: TcpStream, life: Lifecycle) {

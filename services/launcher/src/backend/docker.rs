@@ -98,6 +98,13 @@ impl Docker {
     }
 }
 
+impl Docker {
+    /// What decides about images.
+    fn choice(&self) -> (&ImageChoice, &str, u32) {
+        (&self.config.images, self.config.owner.as_str(), self.config.user.number())
+    }
+}
+
 impl Backend for Docker {
     fn name(&self) -> &'static str {
         NAME
@@ -133,6 +140,16 @@ impl Backend for Docker {
             let (container, sidecars) =
                 tokio::join!(owned::remove(self, bottle), self.sidecars.destroy(bottle));
             container.and(sidecars)
+        })
+    }
+
+    fn remove_kept(&self) -> BoxFuture<'_, Result<Vec<String>, BackendError>> {
+        Box::pin(async move {
+            // A home that never had a container needs no engine.
+            if self.engine.answers().await.is_err() {
+                return Ok(Vec::new());
+            }
+            self.images.remove_unused(&self.engine, self.choice()).await
         })
     }
 }

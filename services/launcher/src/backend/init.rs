@@ -14,8 +14,8 @@ use super::{AGENT_HOME, ANSWER, BackendError, Outcome, RunEnd, Unpacking};
 /// How long an archive may take; the largest are some gigabytes.
 const UNPACKING: Duration = Duration::from_secs(10 * 60);
 
-/// A conversation with a bottle's init.
-pub(super) struct Init {
+/// A conversation with a bottle's init; what can be said is said through [`super::Boundary`].
+pub struct Init {
     /// Absent while an order is under way and after the program was started.
     channel: Option<Channel>,
     /// The channel of a program that was started: init says on it how the program ended.

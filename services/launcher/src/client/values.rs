@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use base::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use manifest::provider::file::LoginFile;
 use manifest::provider::template::Values;
 
+use super::answer::is_id;
 use crate::backend::{AGENT_HOME, AGENT_WORKSPACE};
 use crate::environment::DOOR_PORT;
 use crate::host::HostEnvironment;
@@ -45,11 +48,31 @@ pub(crate) async fn values(
     }
     if let Some(login) = &plan.client.host_login {
         let file = host.expand(Path::new(&login.file));
-        for (name, place) in &login.values {
-            let value = token::find_place(&file, place).await;
-            let value = value.map_err(|reason| format!("{reason}; renew it with `{}`", login.renew))?;
-            values.extend(value.map(|value| (name.clone(), value)));
+        values.extend(of_login(login, &file).await?);
+    }
+    Ok(values)
+}
+
+/// The values of a login that are no secret. They reach the agent, so only what can be an identifier is one, and never the
+/// token itself, whatever the provider's file says.
+async fn of_login(login: &LoginFile, file: &Path) -> Result<Values, String> {
+    let found = async |place: &str| {
+        let found = token::find_place(file, place).await;
+        found.map_err(|reason| format!("{reason}; renew it with `{}`", login.renew))
+    };
+    let token = found(&login.token).await?.map(Secret::new);
+    let mut values = Values::new();
+    for (name, place) in &login.values {
+        let Some(value) = found(place).await? else { continue };
+        let is_token = token.as_ref().is_some_and(|token| value.contains(token.expose()));
+        if is_token || !is_id(&value) {
+            let file = file.display();
+            return Err(format!(
+                "what {file} has at {} is no identifier, and does not go to the agent",
+                base::inert(place, 100)
+            ));
         }
+        values.insert(name.clone(), value);
     }
     Ok(values)
 }
@@ -60,4 +83,36 @@ fn placeholder_jwt() -> String {
     let header = part(serde_json::json!({"alg": "none", "typ": "JWT"}));
     let claims = part(serde_json::json!({"sub": PLACEHOLDER, "exp": FAR}));
     format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(PLACEHOLDER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told(place: &str, file: &str) -> Result<Values, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth.json");
+        std::fs::write(&path, file).unwrap();
+        let login = LoginFile {
+            file: path.display().to_string(),
+            token: "/access".to_owned(),
+            values: [("account".to_owned(), place.to_owned())].into(),
+            renew: "tool login".to_owned(),
+        };
+        of_login(&login, &path).await
+    }
+
+    #[tokio::test]
+    async fn an_identifier_of_a_login_reaches_the_agent_and_its_tokens_do_not() {
+        let file =
+            r#"{"access": "made-up-token", "account": "a-1", "wrapped": "x.made-up-token", "long": "LONG"}"#;
+        let file = file.replace("LONG", &"r".repeat(300));
+        assert_eq!(told("/account", &file).await.unwrap()["account"], "a-1");
+        assert!(told("/absent", &file).await.unwrap().is_empty());
+        for place in ["/access", "/wrapped", "/long"] {
+            let error = told(place, &file).await.unwrap_err();
+            assert!(error.contains("no identifier") && !error.contains("made-up"), "{error}");
+        }
+        assert!(told("/account", "{").await.unwrap_err().contains("tool login"));
+    }
 }

@@ -1,12 +1,13 @@
 //! What the `docker` backend needs of its engine.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::models::{SystemInfo, SystemVersion};
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::{Missing, Prerequisite, missing};
+use crate::backend::docker::{EngineAddress, RemoteEngine};
 
 /// Whether the backend is going to be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,6 @@ pub enum Need {
 
 /// The oldest version of its interface that has everything: Docker 20.10.
 const OLDEST: (u32, u32) = (1, 41);
-const USUAL: &str = "/var/run/docker.sock";
 const ANSWERS: Duration = Duration::from_secs(5);
 /// What building one more image may take.
 const SPACE: u64 = 2 << 30;
@@ -27,9 +27,9 @@ const NAME: &str = "docker engine";
 
 /// Looks at the engine that `DOCKER_HOST` names, or at the usual one. Changes nothing.
 pub async fn docker(docker_host: Option<&str>, need: Need) -> Vec<Prerequisite> {
-    let found = match socket(docker_host) {
-        Ok(socket) => ask(&socket).await,
-        Err(missing) => Err(missing),
+    let found = match EngineAddress::of(docker_host) {
+        Ok(engine) => ask(engine.path()).await,
+        Err(remote) => Err(missing(remote.problem(), RemoteEngine::CURE)),
     };
     let found = match found {
         Ok((version, info)) => examine(&version, &info, free_space(&info)),
@@ -45,20 +45,6 @@ pub async fn docker(docker_host: Option<&str>, need: Need) -> Vec<Prerequisite> 
 fn told(one: Prerequisite) -> Prerequisite {
     let found = one.found.or_else(|missing| Ok(format!("for the backend docker only: {missing}")));
     Prerequisite { found, ..one }
-}
-
-fn socket(docker_host: Option<&str>) -> Result<PathBuf, Missing> {
-    let Some(text) = docker_host.filter(|text| !text.is_empty()) else { return Ok(USUAL.into()) };
-    let path = text.strip_prefix("unix://").filter(|path| path.starts_with('/'));
-    path.map(PathBuf::from).ok_or_else(|| {
-        missing(
-            format!(
-                "DOCKER_HOST is {}, and bottles run only on an engine of this host",
-                base::inert(text, 80)
-            ),
-            "unset DOCKER_HOST, or set it to unix:// and the path of a local engine's socket",
-        )
-    })
 }
 
 async fn ask(socket: &Path) -> Result<(SystemVersion, SystemInfo), Missing> {
@@ -201,18 +187,5 @@ mod tests {
         let told: Vec<_> = lacking.iter().cloned().map(told).collect();
         assert!(told.iter().all(|one| one.found.is_ok()));
         insta::assert_snapshot!([text(&fine), text(&lacking), text(&told[..1])].join("\n\n"));
-    }
-
-    #[test]
-    fn an_engine_elsewhere_is_refused() {
-        for host in ["tcp://10.0.0.1:2375", "ssh://me@there", "unix://relative", "/run/docker.sock"] {
-            let refused = socket(Some(host)).unwrap_err();
-            assert!(
-                refused.problem.contains(host) && refused.cure.contains("unset DOCKER_HOST"),
-                "{refused}"
-            );
-        }
-        assert_eq!(socket(Some("unix:///run/d.sock")).unwrap(), Path::new("/run/d.sock"));
-        assert_eq!(socket(Some("")).unwrap(), Path::new(USUAL));
     }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use bollard::query_parameters::WaitContainerOptionsBuilder;
 use engine::{Engine, Options};
+use futures::StreamExt as _;
 use launcher::backend::RunEnd;
 use launcher::backend::docker::{AgentUser, EngineAddress, ImageChoice};
 use launcher::probe::{ProbeError, ProbeTargets, probe};
@@ -28,11 +30,17 @@ fn containers(engine: &Engine, home: &Path) -> Vec<String> {
 
 /// Waits until a home has no container any more: the engine removes what has ended a moment later.
 async fn emptied(engine: &Engine, home: &Path) {
-    let until = std::time::Instant::now() + LIMIT;
-    while !containers(engine, home).is_empty() {
-        assert!(std::time::Instant::now() < until, "a container is left");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let path = engine.socket().to_str().unwrap();
+    let docker = bollard::Docker::connect_with_unix(path, 60, bollard::API_DEFAULT_VERSION).unwrap();
+    let docker = docker.negotiate_version().await.unwrap();
+    for id in containers(engine, home) {
+        let removed = WaitContainerOptionsBuilder::default().condition("removed").build();
+        // One that is gone already is answered with an error.
+        let mut gone = std::pin::pin!(docker.wait_container(&id, Some(removed)));
+        let gone = tokio::time::timeout(LIMIT, gone.next()).await;
+        drop(gone.expect("the engine removes what has ended"));
     }
+    assert!(containers(engine, home).is_empty(), "a container is left");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::accept::accept;
 use base::lifecycle::Lifecycle;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -16,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::Limits;
 use super::hang_up::{HangUp, Heard};
@@ -31,8 +32,6 @@ const HEAD: usize = 16 << 10;
 const HEADERS: usize = 64;
 /// How often a stream on which nothing happens says so.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// After an accept that failed, most likely for want of descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// See the module.
 #[derive(Clone)]
@@ -57,25 +56,8 @@ impl Front {
 
     /// Answers on one socket until the lifecycle stops.
     pub(super) async fn serve(self, listener: TcpListener, life: Lifecycle) {
-        loop {
-            let accepted = async {
-                let permit = self.connections.clone().acquire_owned().await;
-                (listener.accept().await, permit)
-            };
-            let (accepted, permit) = tokio::select! {
-                accepted = accepted => accepted,
-                () = life.stopping() => return,
-            };
-            let Ok((stream, _)) = accepted else {
-                sleep(PAUSE).await;
-                continue;
-            };
-            let (front, stop) = (self.clone(), life.clone());
-            life.spawn(async move {
-                front.connection(stream, stop).await;
-                drop(permit);
-            });
-        }
+        let places = self.connections.clone();
+        accept(listener, places, life, |stream, life| self.clone().connection(stream, life)).await;
     }
 
     async fn connection(self, stream: TcpStream, life: Lifecycle) {

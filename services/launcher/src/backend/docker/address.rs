@@ -11,11 +11,23 @@ pub struct EngineAddress(PathBuf);
 
 /// An engine that cannot be used, whether or not it is there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "DOCKER_HOST is {0}, and bottles run only on an engine of this host, since their sidecars take sockets over from it: unset \
-     DOCKER_HOST, or set it to unix:// and the path of a local engine's socket"
-)]
+#[error("{}: {}", self.problem(), Self::CURE)]
 pub struct RemoteEngine(String);
+
+impl RemoteEngine {
+    /// What to do about it.
+    pub const CURE: &str = "unset DOCKER_HOST, or set it to unix:// and the path of a local engine's socket";
+
+    /// What is wrong.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        let given = &self.0;
+        format!(
+            "DOCKER_HOST is {given}, and bottles run only on an engine of this host, since their sidecars take sockets over \
+             from it"
+        )
+    }
+}
 
 impl EngineAddress {
     /// What `DOCKER_HOST` says; nothing and an empty text mean the usual place.

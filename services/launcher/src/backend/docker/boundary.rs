@@ -1,17 +1,14 @@
 //! One bottle's container with init in it.
 
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::Path;
-use std::time::Duration;
 
 use base::id::Slug;
 use bollard::errors::Error;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, WaitContainerOptionsBuilder};
-use boundary::order::Command;
-use bus::message::terminal::Size;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use handover::Channel;
@@ -26,9 +23,7 @@ use super::way::{Arrived, Way};
 use super::{Docker, owned, profile};
 use crate::backend::init::Init;
 use crate::backend::placing::place;
-use crate::backend::{
-    ANSWER, BackendError, BottleFile, Boundary, BoundarySpec, Outcome, Place, RunEnd, Unpacking,
-};
+use crate::backend::{ANSWER, BackendError, BottleFile, Boundary, BoundarySpec, Place, RunEnd};
 use crate::limits;
 use crate::state::StateDir;
 use crate::sys;
@@ -55,8 +50,7 @@ pub(super) async fn create(docker: &Docker, spec: BoundarySpec) -> Result<Docker
     let state = docker.config.state.of(&spec.bottle);
     let own = owned::directory(&docker.config, &spec.bottle);
     let (etc, user) = (Etc::below(&own), docker.config.user.number());
-    let choice = (&docker.config.images, docker.config.owner.as_str(), user);
-    let image = docker.images.agent(&docker.engine, choice, spec.image.as_ref()).await?;
+    let image = docker.images.agent(&docker.engine, docker.choice(), spec.image.as_ref()).await?;
     let way = prepare(&own, (&state, &spec.bottle), &etc, user)
         .map_err(BackendError::system("prepare the bottle's files"))?;
     let programs = spec.programs.iter().map(|it| (it.host.clone(), it.inside.to_string_lossy().into_owned()));
@@ -173,35 +167,19 @@ impl Boundary for DockerBoundary {
         self.notes.clone()
     }
 
-    fn copy_in(&mut self, files: Vec<BottleFile>) -> BoxFuture<'_, Result<(), BackendError>> {
-        Box::pin(async move {
-            for file in files {
-                let shown = file.path.display().to_string();
-                self.write(&file).map_err(BackendError::system(format!("put {shown} into the bottle")))?;
+    fn init(&mut self) -> &mut Init {
+        &mut self.conversation
+    }
+
+    fn place(&self, file: &BottleFile) -> io::Result<()> {
+        let user = rustix::process::geteuid().is_root().then_some(self.user);
+        match file.place {
+            Place::Home => place(&self.state.home(), &file.path, &file.content, 0o600, user),
+            Place::Trust => {
+                place(&self.state.trust(), &file.path, &file.content, 0o444, user)?;
+                self.etc.fill(&file.path, &file.content)
             }
-            Ok(())
-        })
-    }
-
-    fn unpack(&mut self, archive: File, how: Unpacking) -> BoxFuture<'_, Result<(), BackendError>> {
-        Box::pin(self.conversation.unpack(archive, how))
-    }
-
-    fn exec(
-        &mut self,
-        command: Command,
-        input: String,
-        deadline: Duration,
-    ) -> BoxFuture<'_, Result<Outcome, BackendError>> {
-        Box::pin(self.conversation.exec(command, input, deadline))
-    }
-
-    fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>> {
-        Box::pin(self.conversation.run(command, streams))
-    }
-
-    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>> {
-        Box::pin(self.conversation.converse(command, size))
+        }
     }
 
     fn wait(&mut self) -> BoxFuture<'_, RunEnd> {
@@ -222,18 +200,5 @@ impl Boundary for DockerBoundary {
 
     fn kill(&self) {
         self.signal(Signal::KILL);
-    }
-}
-
-impl DockerBoundary {
-    fn write(&self, file: &BottleFile) -> io::Result<()> {
-        let user = rustix::process::geteuid().is_root().then_some(self.user);
-        match file.place {
-            Place::Home => place(&self.state.home(), &file.path, &file.content, 0o600, user),
-            Place::Trust => {
-                place(&self.state.trust(), &file.path, &file.content, 0o444, user)?;
-                self.etc.fill(&file.path, &file.content)
-            }
-        }
     }
 }

@@ -9,10 +9,9 @@ use bollard::models::{
     MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::owned::{BOTTLE, OWNER};
 use super::way::{self, Way};
 use crate::backend::{AGENT_HOME, INIT, TRUST};
-use crate::image::AgentImage;
+use crate::image::{AgentImage, BOTTLE, OWNER};
 use crate::limits::{Limits, NO_CORE};
 
 /// The size of each temporary file system unless a limit says otherwise; what is in them counts as memory too.

@@ -1,5 +1,6 @@
 //! What containers are made of: the image of the bottle or of its provider, or the usual one.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use tokio::sync::OnceCell;
@@ -25,28 +26,51 @@ pub struct ImageChoice {
 pub(super) struct Store(OnceCell<Images>);
 
 impl Store {
-    /// The image for an agent. Nothing is fetched; what is built tells its lines to the log.
+    /// The image for an agent. Nothing is fetched that a bottle names; what is built tells its lines to the log.
     ///
     /// # Errors
     /// It is not there, cannot be built, or no agent can live in it.
     pub(super) async fn agent(
         &self,
         engine: &Engine,
-        (choice, owner, user): (&ImageChoice, &str, u32),
+        choice: Choice<'_>,
         source: Option<&Source>,
     ) -> Result<AgentImage, BackendError> {
-        let failed =
-            |reason: String| BackendError::Engine { doing: "find the bottle's image".to_owned(), reason };
+        let usual = || Source::Name(choice.0.usual.clone().unwrap_or_else(|| USUAL.to_owned()));
+        let source = source.cloned().unwrap_or_else(usual);
+        let told = |line: &str| tracing::info!(line, "building an image");
+        let found = self.images(engine, choice).await?.agent(&source, &told).await;
+        found.map_err(|error| failed("find the bottle's image", &error))
+    }
+
+    /// Removes the images that were built and that no container uses; names them.
+    ///
+    /// # Errors
+    /// The engine fails.
+    pub(super) async fn remove_unused(
+        &self,
+        engine: &Engine,
+        choice: Choice<'_>,
+    ) -> Result<Vec<String>, BackendError> {
+        let removed = self.images(engine, choice).await?.remove_unused(&HashSet::new()).await;
+        removed.map_err(|error| failed("remove images that are not used", &error))
+    }
+
+    async fn images(&self, engine: &Engine, choice: Choice<'_>) -> Result<&Images, BackendError> {
+        let (choice, owner, user) = choice;
         let docker = engine.connected().await?.clone();
         let make = async || {
             let authority = choice.extra_ca.as_deref().map(ExtraAuthority::read).transpose();
-            let authority = authority.map_err(|error| failed(base::error::chain(&error)))?;
-            Ok::<_, BackendError>(Images::new(docker, owner, user).trusting(authority))
+            let authority = authority.map_err(|error| failed("prepare the building of images", &error))?;
+            Ok(Images::new(docker, owner, user).trusting(authority))
         };
-        let images = self.0.get_or_try_init(make).await?;
-        let usual = || Source::Name(choice.usual.clone().unwrap_or_else(|| USUAL.to_owned()));
-        let source = source.cloned().unwrap_or_else(usual);
-        let told = |line: &str| tracing::info!(line, "building an image");
-        images.agent(&source, &told).await.map_err(|error| failed(base::error::chain(&error)))
+        self.0.get_or_try_init(make).await
     }
+}
+
+/// What decides about images: the settings, the home's identity, and who the agent is.
+type Choice<'a> = (&'a ImageChoice, &'a str, u32);
+
+fn failed(doing: &str, error: &dyn std::error::Error) -> BackendError {
+    BackendError::Engine { doing: doing.to_owned(), reason: base::error::chain(error) }
 }

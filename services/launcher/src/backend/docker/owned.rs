@@ -15,11 +15,7 @@ use futures::{StreamExt as _, future};
 use super::engine::{self, Engine, QUICK, SLOW};
 use super::{Docker, DockerConfig};
 use crate::backend::BackendError;
-
-/// The label that holds the home's identity.
-pub(super) const OWNER: &str = "bot-bottle.owner";
-/// The label that holds the bottle's name.
-pub(super) const BOTTLE: &str = "bot-bottle.bottle";
+use crate::image::{BOTTLE, OWNER};
 
 /// The backend's part of a bottle's state; it is there as long as there may be a container.
 pub(super) fn directory(config: &DockerConfig, bottle: &Slug) -> PathBuf {

@@ -1,15 +1,11 @@
 //! One bottle's box with init in it.
 
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::chown;
 use std::process::Stdio;
-use std::time::Duration;
 
-use boundary::order::Command;
-use bus::message::terminal::Size;
 use futures::future::BoxFuture;
 use handover::{Channel, ChannelError};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -24,9 +20,7 @@ use super::stage::StagedTree;
 use super::user::{Role, host_user};
 use crate::backend::init::Init;
 use crate::backend::placing::place;
-use crate::backend::{
-    ANSWER, BackendError, BottleFile, Boundary, BoundarySpec, INIT, Outcome, Place, RunEnd, Unpacking,
-};
+use crate::backend::{ANSWER, BackendError, BottleFile, Boundary, BoundarySpec, INIT, Place, RunEnd};
 use crate::limits::{self, Enforcement};
 use crate::state::StateDir;
 use crate::sys::BeforeExec;
@@ -180,35 +174,16 @@ impl Boundary for NamespaceBoundary {
         self.notes.clone()
     }
 
-    fn copy_in(&mut self, files: Vec<BottleFile>) -> BoxFuture<'_, Result<(), BackendError>> {
-        Box::pin(async move {
-            for file in files {
-                let shown = file.path.display().to_string();
-                self.write(&file).map_err(BackendError::system(format!("put {shown} into the bottle")))?;
-            }
-            Ok(())
-        })
+    fn init(&mut self) -> &mut Init {
+        &mut self.conversation
     }
 
-    fn unpack(&mut self, archive: File, how: Unpacking) -> BoxFuture<'_, Result<(), BackendError>> {
-        Box::pin(self.conversation.unpack(archive, how))
-    }
-
-    fn exec(
-        &mut self,
-        command: Command,
-        input: String,
-        deadline: Duration,
-    ) -> BoxFuture<'_, Result<Outcome, BackendError>> {
-        Box::pin(self.conversation.exec(command, input, deadline))
-    }
-
-    fn run(&mut self, command: Command, streams: [OwnedFd; 3]) -> BoxFuture<'_, Result<(), BackendError>> {
-        Box::pin(self.conversation.run(command, streams))
-    }
-
-    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>> {
-        Box::pin(self.conversation.converse(command, size))
+    fn place(&self, file: &BottleFile) -> io::Result<()> {
+        let (root, mode) = match file.place {
+            Place::Home => (self.state.home(), 0o600),
+            Place::Trust => (self.state.trust(), 0o444),
+        };
+        place(&root, &file.path, &file.content, mode, self.user)
     }
 
     fn wait(&mut self) -> BoxFuture<'_, RunEnd> {
@@ -229,15 +204,5 @@ impl Boundary for NamespaceBoundary {
 
     fn kill(&self) {
         self.signal(Signal::KILL);
-    }
-}
-
-impl NamespaceBoundary {
-    fn write(&self, file: &BottleFile) -> io::Result<()> {
-        let (root, mode) = match file.place {
-            Place::Home => (self.state.home(), 0o600),
-            Place::Trust => (self.state.trust(), 0o444),
-        };
-        place(&root, &file.path, &file.content, mode, self.user)
     }
 }

@@ -39,7 +39,7 @@ pub struct PrSession {
     /// The session's id, to resume by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// Turns of this session so far.
+    /// Turns so far since it began anew.
     pub turns: u64,
     /// Runs for this pull request so far, over all of its sessions.
     pub runs: u64,
