@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use tokio::process::{Child, Command};
@@ -150,7 +151,7 @@ fn watch(screen: &mut File, stopped: &PipeReader, reads: &mpsc::UnboundedSender<
     let mut buffer = [0; 16 * 1024];
     loop {
         let mut waits = [PollFd::new(&*screen, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
-        if poll(&mut waits, None).is_err() || !waits[1].revents().is_empty() {
+        if retry_on_intr(|| poll(&mut waits, None)).is_err() || !waits[1].revents().is_empty() {
             return;
         }
         match screen.read(&mut buffer) {

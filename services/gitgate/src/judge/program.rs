@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::deadline::Deadline;
 use super::trouble::Trouble;
@@ -138,8 +139,11 @@ impl Read for Running {
             let left = self.deadline.left().map_err(io::Error::other)?.min(GLANCE);
             let timeout = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
             let mut ready = [PollFd::new(&self.output, PollFlags::IN)];
-            if poll(&mut ready, Some(&timeout)).map_err(io::Error::from)? > 0 {
-                return self.output.read(buffer);
+            match poll(&mut ready, Some(&timeout)) {
+                // Another child's end may interrupt any wait of this process.
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return self.output.read(buffer),
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -6,6 +6,7 @@ use std::process::Child;
 
 use boundary::order;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 
 use crate::{command, sys};
@@ -49,7 +50,7 @@ pub(crate) fn reap_until_end(agent: &Child, channel: BorrowedFd<'_>) -> io::Resu
 
 fn is_hung_up(channel: BorrowedFd<'_>) -> io::Result<bool> {
     let mut asked = [PollFd::from_borrowed_fd(channel, PollFlags::empty())];
-    poll(&mut asked, Some(&Timespec::default()))?;
+    retry_on_intr(|| poll(&mut asked, Some(&Timespec::default())))?;
     Ok(asked[0].revents().contains(PollFlags::HUP))
 }
 
