@@ -4,10 +4,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use base::id::RequestId;
+use base::id::{RequestId, Slug};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bus::keys::Keys;
 use bus::message::event::Event;
-use bus::message::run::{Exited, Started};
+use bus::message::run::{Exited, Output, Started};
 use bus::message::start::StartRequest;
 use bus::role::Role;
 use bus::{Bus, Connect, Since, layout};
@@ -94,6 +96,18 @@ impl Host {
             }
         };
         tokio::time::timeout(LIMIT, running).await.context("a bottle took too long")?
+    }
+
+    /// The first that a bottle's program wrote, as the seconds that it stands for.
+    ///
+    /// # Errors
+    /// It is none, or the bus does not answer.
+    pub(crate) async fn first_word(&self, bottle: &Slug) -> anyhow::Result<f64> {
+        let subject = format!("bottle.output.{bottle}");
+        let mut pieces = self.bus.follow::<Output>(layout::OUTPUT, &subject, Since::All).await?;
+        let piece = pieces.next().await?.message?;
+        let word = String::from_utf8(BASE64_STANDARD.decode(&piece.data)?)?;
+        word.trim().parse().context("the program said no time")
     }
 
     /// Stops the services.

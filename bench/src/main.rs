@@ -7,6 +7,7 @@
 mod agent;
 mod audit;
 mod bottle;
+mod container;
 mod decisions;
 mod egress;
 mod gate;
@@ -33,6 +34,7 @@ async fn run() -> anyhow::Result<()> {
     agent::run(&mut report).await.context("measuring agents' programs")?;
     audit::run(&mut report).context("measuring the audit trail")?;
     bottle::run(&mut report).await.context("measuring the bottle")?;
+    Box::pin(container::run(&mut report)).await.context("measuring containers")?;
     Box::pin(decisions::run(&mut report)).await.context("measuring decisions")?;
     egress::run(&mut report).await.context("measuring the egress proxy")?;
     Box::pin(gate::run(&mut report)).await.context("measuring the git gate")?;

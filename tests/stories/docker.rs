@@ -170,11 +170,12 @@ async fn a_bottle_is_made_of_its_own_image_which_goes_with_a_cleanup() {
     bottle(built);
     home.write_file("agents/own.md", "---\nbottle: own\n---\n");
     home.write_file("images/Dockerfile", "FROM debian:bookworm-slim\nRUN echo its own > /of-the-bottle\n");
-    let start = ["start", "own", "--yes", "--headless", "--backend", "docker"];
-    for _ in 0..2 {
+    let start = ["start", "own", "--yes", "--headless"];
+    for is_built in [true, false] {
         let (code, said) = beside(engine, &home, &start).await;
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("its own\n"), "{said}");
+        assert_eq!(said.contains("Step 2/"), is_built, "{said}");
     }
     let (code, said) = beside(engine, &home, &["cleanup", "--all"]).await;
     assert_eq!((code, said.matches("removed the image bot-bottle/agent:").count()), (Some(0), 1), "{said}");

@@ -6,6 +6,7 @@ mod run;
 use anyhow::anyhow;
 use base::id::{AgentName, RequestId};
 use bus::message::start::StartRequest;
+use manifest::settings::BackendName;
 use manifest::{Home, Resolved, Settings};
 
 use self::choose::Looks;
@@ -37,7 +38,8 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     info::must_be_own(context, &resolved)?;
     let looks = Looks::of(&args, &agent)?;
     let copied = Copied::survey(context, &args.workspace).await?;
-    let mut more = vec![("backend", backend(context, &args)?)];
+    let has_image = resolved.bottle.image.is_some();
+    let mut more = vec![("backend", backend(context, args.backend.as_deref(), has_image)?)];
     more.extend(workspace::rows(copied.as_ref(), &args.workspace));
     let asking = Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: args.dry_run };
     if !asking.ask(context, &resolved, &more)? {
@@ -129,10 +131,10 @@ impl Asking {
 }
 
 /// What will isolate the bottle, as a launcher of this home chooses.
-fn backend(context: &Context, args: &Start) -> Result<String, Failure> {
+fn backend(context: &Context, asked: Option<&str>, has_image: bool) -> Result<String, Failure> {
     let settings = Settings::load(&Home::at(context.home.clone())).or_exit(Exit::Input)?;
-    let usual = settings.backend.unwrap_or_default().as_str();
-    Ok(args.backend.clone().unwrap_or_else(|| usual.to_owned()))
+    let usual = BackendName::usual(settings.backend, has_image);
+    Ok(asked.unwrap_or(usual.as_str()).to_owned())
 }
 
 fn agreed() -> Result<bool, Failure> {

@@ -4,6 +4,7 @@ pub mod docker;
 mod init;
 pub mod namespace;
 mod placing;
+mod progress;
 mod seccomp;
 
 use std::fs::File;
@@ -20,6 +21,7 @@ use handover::Channel;
 use rustix::process::Signal;
 
 pub use self::init::Init;
+pub use self::progress::Progress;
 use crate::client::program::ProgramMount;
 use crate::image::Source;
 use crate::limits::{self, Limits};
@@ -100,6 +102,8 @@ pub struct BoundarySpec {
     pub programs: Vec<ProgramMount>,
     /// What it is made of, where that is an image and the bottle or its provider says one.
     pub image: Option<Source>,
+    /// Is told what takes long.
+    pub progress: Progress,
 }
 
 /// A file that is put into the bottle before the agent runs.

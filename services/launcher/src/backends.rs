@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::id::Slug;
+use manifest::settings::BackendName;
 
 use crate::backend::docker::{self, AgentUser, Docker, DockerConfig};
 use crate::backend::namespace::Namespace;
@@ -18,9 +19,13 @@ const NAMESPACE: &str = "namespace";
 /// How long a backend may take to say whether it works.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Backends, of which the first is used for whoever asks for none.
+/// Backends.
 #[derive(Clone)]
-pub struct Backends(Vec<Arc<dyn Backend>>);
+pub struct Backends {
+    all: Vec<Arc<dyn Backend>>,
+    /// What the settings say.
+    setting: Option<BackendName>,
+}
 
 impl Backends {
     /// Those of this release, as a launcher's settings want them. Must be called inside a Tokio runtime.
@@ -40,34 +45,25 @@ impl Backends {
             user: AgentUser::Ordinary,
         };
         let docker: Arc<dyn Backend> = Arc::new(Docker::new(docker, namespace.clone())?);
-        let mut all = Self(vec![namespace, docker]);
-        // A stable order: what is asked for comes first.
-        all.0.sort_by_key(|backend| config.backend.as_deref().is_some_and(|first| backend.name() != first));
-        Ok(all)
+        Ok(Self { all: vec![namespace, docker], setting: config.backend })
     }
 
-    /// Only this one.
-    #[must_use]
-    pub fn only(backend: Arc<dyn Backend>) -> Self {
-        Self(vec![backend])
-    }
-
-    /// The one of this name, or the first.
+    /// The one that was asked for, or the usual one of a bottle that is made of an image, or of none.
     ///
     /// # Errors
     /// There is none of this name.
-    pub fn named(&self, name: Option<&str>) -> Result<&Arc<dyn Backend>, BackendError> {
-        let named = |backend: &&Arc<dyn Backend>| name.is_none_or(|name| backend.name() == name);
-        self.0.iter().find(named).ok_or_else(|| {
-            let names: Vec<_> = self.0.iter().map(|backend| backend.name()).collect();
-            let doing = format!("use the backend {}", base::inert(name.unwrap_or_default(), 40));
+    pub fn of_bottle(&self, asked: Option<&str>, has_image: bool) -> Result<&Arc<dyn Backend>, BackendError> {
+        let name = asked.unwrap_or_else(|| BackendName::usual(self.setting, has_image).as_str());
+        self.all.iter().find(|backend| backend.name() == name).ok_or_else(|| {
+            let names: Vec<_> = self.all.iter().map(|backend| backend.name()).collect();
+            let doing = format!("use the backend {}", base::inert(name, 40));
             BackendError::Engine { doing, reason: format!("this launcher has {}", names.join(" and ")) }
         })
     }
 
-    /// The names of those that work now, the first of them first.
+    /// The names of those that work now.
     pub async fn working(&self) -> Vec<String> {
-        let looks = self.0.iter().map(|backend| async {
+        let looks = self.all.iter().map(|backend| async {
             let works = tokio::time::timeout(LOOK, backend.works()).await.is_ok_and(|works| works.is_ok());
             works.then(|| backend.name().to_owned())
         });
@@ -80,7 +76,7 @@ impl Backends {
     /// The first backend that cannot look.
     pub async fn list_owned(&self) -> Result<Vec<Slug>, BackendError> {
         let mut owned = Vec::new();
-        for backend in &self.0 {
+        for backend in &self.all {
             owned.extend(backend.list_owned().await?);
         }
         owned.sort();
@@ -94,7 +90,7 @@ impl Backends {
     /// The first backend that cannot.
     pub async fn remove_kept(&self) -> Result<Vec<String>, BackendError> {
         let mut removed = Vec::new();
-        for backend in &self.0 {
+        for backend in &self.all {
             removed.extend(backend.remove_kept().await?);
         }
         Ok(removed)
@@ -106,7 +102,7 @@ impl Backends {
     /// The first that cannot; all of them are asked.
     pub async fn destroy(&self, bottle: &Slug) -> Result<(), BackendError> {
         let mut done = Ok(());
-        for backend in &self.0 {
+        for backend in &self.all {
             done = done.and(backend.destroy(bottle).await);
         }
         done

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use manifest::settings::BackendName;
 use manifest::{ByteSize, Home, Settings};
 use telemetry::{Endpoint, UnusableEndpoint};
 
@@ -22,8 +23,8 @@ pub struct LauncherConfig {
     pub programs: PathBuf,
     /// The bubblewrap program.
     pub bubblewrap: PathBuf,
-    /// The backend of who asks for none; `namespace` unless given.
-    pub backend: Option<String>,
+    /// The backend of who asks for none; [`BackendName::usual`] unless given.
+    pub backend: Option<BackendName>,
     /// What bottles of the `docker` backend are made of.
     pub images: ImageChoice,
     /// Where the sidecars find the bus: `nats://host:port`.
@@ -83,7 +84,8 @@ impl LauncherConfig {
     #[must_use]
     pub fn with(mut self, settings: &Settings) -> Self {
         self.transcript = settings.transcript_limit.map_or(self.transcript, ByteSize::bytes);
-        self.backend = settings.backend.map(|backend| backend.as_str().to_owned()).or(self.backend);
+        self.backend = settings.backend.or(self.backend);
+        self.concurrency = settings.concurrency.map_or(self.concurrency, |most| most as usize);
         self.images.usual = settings.images.usual.clone().or(self.images.usual);
         self.images.extra_ca = settings.images.extra_ca(&self.home).or(self.images.extra_ca);
         self

@@ -14,6 +14,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use base::id::Slug;
 use base::lifecycle::Lifecycle;
 use bus::message::Version;
 use bus::message::revision::{Change, Confirm, PolicyChange};
@@ -24,7 +25,7 @@ use telemetry::{Kind, Open};
 
 use self::made::Made;
 use self::revision::first_revision;
-use crate::backend::{Backend, BackendError, Boundary, BoundarySpec};
+use crate::backend::{Backend, BackendError, Boundary, BoundarySpec, Progress};
 use crate::canary::Canary;
 use crate::image::Source;
 use crate::output::Pumps;
@@ -230,20 +231,46 @@ impl<'a> Launch<'a> {
 
     /// What isolates the bottle.
     fn backend(&self, plan: &Plan) -> Result<&Arc<dyn Backend>, LaunchError> {
-        self.world.backends.named(plan.backend.as_deref()).map_err(|error| no_backend(&error))
+        let has_image = plan.resolved.bottle.image.is_some();
+        let found = self.world.backends.of_bottle(plan.backend.as_deref(), has_image);
+        found.map_err(|error| no_backend(&error))
     }
 
     /// Step 4.
     async fn boundary(&self, plan: &Plan) -> Result<Box<dyn Boundary>, LaunchError> {
+        let (progress, mut lines) = Progress::channel();
         let spec = BoundarySpec {
             bottle: plan.bottle.clone(),
             limits: plan.limits,
             ports: ports(Wanted::of(&plan.resolved.bottle)),
             programs: plan.program.mount.iter().cloned().collect(),
             image: plan.resolved.bottle.image.as_ref().map(Source::from),
+            progress,
         };
-        let made = self.backend(plan)?.create(spec).await;
+        let telling = async {
+            while let Some(line) = lines.recv().await {
+                self.tell_progress(&plan.bottle, line).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let made = tokio::select! {
+            made = self.backend(plan)?.create(spec) => made,
+            () = telling => unreachable!("it waits for the other"),
+        };
         made.map_err(|e| LaunchError::caused(Step::Boundary, FailureKind::Boundary, "making the bottle", &e))
+    }
+
+    /// Who does not hear it has the log.
+    async fn tell_progress(&self, bottle: &Slug, line: String) {
+        let progress = bus::message::progress::Progress {
+            v: Version,
+            request: self.request.id.clone(),
+            bottle: bottle.clone(),
+            line,
+        };
+        if let Err(error) = self.bus.announce(&progress).await {
+            tracing::debug!(error = base::error::chain(&error), "progress was not told");
+        }
     }
 
     async fn step<T>(

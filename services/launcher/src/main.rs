@@ -32,9 +32,9 @@ struct Arguments {
     /// The directory with bot-bottle's programs; this one's own unless given.
     #[arg(long)]
     programs: Option<PathBuf>,
-    /// How many bottles run at the same time.
-    #[arg(long, default_value_t = 8)]
-    concurrency: usize,
+    /// How many bottles run at the same time; `concurrency` of the home's settings unless given.
+    #[arg(long)]
+    concurrency: Option<usize>,
     /// What the escape probe tries beside the canaries that it opens itself.
     #[arg(long, env = "BOT_BOTTLE_PROBE", value_enum, default_value_t)]
     probe: ProbeReach,
@@ -54,7 +54,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
     let programs = arguments.programs.or_else(|| own.parent().map(PathBuf::from)).unwrap_or_default();
     let settings = Settings::load(&Home::at(arguments.home.clone()))?;
     let mut config = LauncherConfig::new(arguments.home, programs, arguments.bus).with(&settings);
-    config.concurrency = arguments.concurrency;
+    config.concurrency = arguments.concurrency.unwrap_or(config.concurrency);
     config.targets = arguments.probe.targets();
     for needed in launcher::prerequisite::prerequisites(&config) {
         needed.found.with_context(|| format!("the launcher needs {}", needed.name))?;

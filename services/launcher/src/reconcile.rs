@@ -95,7 +95,7 @@ async fn remove(
     bottle: &Slug,
 ) -> Result<Rescued, String> {
     // Whatever the forge says, no process of the bottle stays.
-    let revoking = backends.named(None).map_err(|error| error.to_string())?;
+    let revoking = backends.of_bottle(None, false).map_err(|error| error.to_string())?;
     let revoked = gitgate::revoke(&**revoking, config, bottle).await;
     // The state holds the record of what was made: it goes last.
     backends.destroy(bottle).await.map_err(|error| base::error::chain(&error))?;

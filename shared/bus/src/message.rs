@@ -5,6 +5,7 @@
 //! | [`start`] | `bottle.start`, `bottle.stop.*` |
 //! | [`terminal`] | `bottle.terminal.*` |
 //! | [`run`] | `bottle.started.*`, `bottle.exited.*`, `bottle.failed.*`, `bottle.output.*` |
+//! | [`progress`] | `bottle.progress.*` |
 //! | [`egress`] | `egress.log.*`, `egress.blocked.*` |
 //! | [`push`] | `push.accepted.*`, `push.rejected.*` |
 //! | [`proposal`] | `proposal.new.*`, `proposal.taken.*`, `proposal.get.*`, `proposal.withdraw.*`, `proposal.decide`, `proposal.resolved.*` |
@@ -18,6 +19,7 @@ pub mod audit;
 pub mod egress;
 pub mod event;
 pub mod pr;
+pub mod progress;
 pub mod proposal;
 pub mod push;
 pub mod record;

@@ -152,6 +152,7 @@ fn launcher() -> Template {
             "bottle.exited.*",
             "bottle.failed.*",
             "bottle.output.*",
+            "bottle.progress.*",
             "policy.change",
             "$KV.bottles.>",
             "$KV.launchers.>",
@@ -188,7 +189,7 @@ fn operator() -> Template {
             "pr.event.*.*",
             "$O.workspaces.>",
         ],
-        &["policy.changed.*", "policy.running.*"],
+        &["bottle.progress.*", "policy.changed.*", "policy.running.*"],
     )
     .hears(&[EVENTS, OUTPUT, PROPOSALS, AUDIT])
     .reads_buckets(&buckets)

@@ -28,26 +28,37 @@ pub struct Settings {
     /// The most that the transcript of one session may hold; `1G` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript_limit: Option<ByteSize>,
-    /// What isolates a bottle whose start names no backend; `namespace` unless given.
+    /// What isolates a bottle whose start names no backend. Unless given, one with an image is a container (`docker`), and any
+    /// other a box (`namespace`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendName>,
+    /// How many bottles a launcher runs at the same time; 8 unless given. Further start requests wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub concurrency: Option<u32>,
     /// What bottles of the `docker` backend are made of.
     #[serde(skip_serializing_if = "ImageSettings::is_default")]
     pub images: ImageSettings,
 }
 
 /// The isolation backends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendName {
     /// bubblewrap boxes.
-    #[default]
     Namespace,
     /// Containers of this host's Docker engine.
     Docker,
 }
 
 impl BackendName {
+    /// The one of a bottle for which nobody asked for another: as the settings say, and otherwise the one that can make it of
+    /// its image, if it has one.
+    #[must_use]
+    pub fn usual(setting: Option<Self>, has_image: bool) -> Self {
+        setting.unwrap_or(if has_image { Self::Docker } else { Self::Namespace })
+    }
+
     /// As in a start request.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -143,6 +154,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_image_chooses_its_backend_where_nobody_did() {
+        use BackendName::{Docker, Namespace};
+        for (setting, has_image, usual) in [
+            (None, false, Namespace),
+            (None, true, Docker),
+            (Some(Namespace), true, Namespace),
+            (Some(Docker), false, Docker),
+        ] {
+            assert_eq!(BackendName::usual(setting, has_image), usual);
+        }
+    }
+
+    #[test]
     fn settings_are_read_or_refused_with_the_place() {
         let read = |text: &str| Settings::parse(Path::new("settings.yaml"), text);
         assert_eq!(read(" \n").unwrap(), Settings::default());
@@ -160,12 +184,13 @@ mod tests {
             "proposals: {pending: 0, per_minute: 1001, expire: 31d, expires: 1h}\n",
             "proposals: {expire: soon, per_minute: many}\n",
             "proposals: 12\n",
+            "concurrency: 0\n",
         ];
         let problems = wrong.map(|text| read(text).unwrap_err().to_string()).join("\n");
         insta::assert_snapshot!(problems, @r#"
         settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
         settings.yaml:1:9: notify: `run me` is a single value; give a list
-        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, images
+        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, concurrency, images
         settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
         settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
         settings.yaml:1:1: this is a list; give a map of keys
@@ -176,6 +201,7 @@ mod tests {
         settings.yaml:1:21: proposals.expire: `soon` is not accepted here: a whole number and s, m, h or d, such as 90m or 8h
         settings.yaml:1:39: proposals.per_minute: `many` is not a whole number from 1 to 1000
         settings.yaml:1:12: proposals: `12` is a single value; give a map of keys
+        settings.yaml:1:14: concurrency: `0` is not a whole number from 1 to 1000
         "#);
     }
 }

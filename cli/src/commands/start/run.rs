@@ -6,10 +6,11 @@ use anyhow::{Context as _, anyhow};
 use base::id::Slug;
 use base::inert;
 use bus::message::event::Event;
+use bus::message::progress::Progress;
 use bus::message::run::{Exited, Failed, FailureKind, Output, OutputStream, Started, StateKept};
 use bus::message::start::{StartRequest, StopRequest};
 use bus::message::terminal::Size;
-use bus::{Bus, Follow, Link, Since, layout};
+use bus::{Bus, Follow, Link, Since, Subscription, layout};
 use tokio::signal::unix::SignalKind;
 
 use crate::commands::logs::{self, Printer, Raw};
@@ -36,6 +37,8 @@ pub(super) struct Run<'a> {
     since: Since,
     printer: Printer,
     bottle: Option<Slug>,
+    /// What its launcher does that takes long.
+    progress: Option<Subscription<Progress>>,
     /// Whether the answer is taken out of what the program writes.
     answers: bool,
     stops: u32,
@@ -64,7 +67,7 @@ impl<'a> Run<'a> {
         let url = context.bus_url().ok().flatten();
         let printer = Printer::new(Raw::where_no_terminal_is());
         let since = Since::Time(context.clock.now());
-        let (session, bottle) = (None, None);
+        let (session, bottle, progress) = (None, None, None);
         Self {
             context,
             url,
@@ -76,14 +79,16 @@ impl<'a> Run<'a> {
             since,
             printer,
             bottle,
+            progress,
             answers: false,
             stops: 0,
         }
     }
 
     /// Makes the request. Its events are followed before it is published, so that none falls between.
-    pub(super) async fn begin(&self) -> Result<Follow<Event>, Failure> {
+    pub(super) async fn begin(&mut self) -> Result<Follow<Event>, Failure> {
         let events = self.bus.follow::<Event>(layout::EVENTS, "bottle.>", Since::Now).await.or_bus()?;
+        self.hear_progress().await?;
         let stored = self.bus.publish(&self.request).await.or_bus()?;
         if stored.duplicate {
             let error = anyhow!("the request {} was made already; it is not run twice", self.request.id);
@@ -98,7 +103,14 @@ impl<'a> Run<'a> {
         self.url = self.context.bus_url()?;
         self.bus = self.context.operator().await?;
         self.bottle = None;
+        self.hear_progress().await?;
         self.bus.follow::<Event>(layout::EVENTS, "bottle.>", self.since).await.or_bus()
+    }
+
+    async fn hear_progress(&mut self) -> Result<(), Failure> {
+        let subject = format!("bottle.progress.{}", self.request.id);
+        self.progress = Some(self.bus.subscribe::<Progress>(&subject).await.or_bus()?);
+        Ok(())
     }
 
     pub(super) async fn follow(
@@ -132,6 +144,12 @@ impl<'a> Run<'a> {
                 kind = interrupts.which() => {
                     if let Some(exit) = self.interrupted(kind).await? {
                         return Ok(exit);
+                    }
+                }
+                line = told(&mut self.progress), if self.bottle.is_none() => {
+                    wondered = true;
+                    if !self.how.json {
+                        output::note(&inert(&line, 300));
                     }
                 }
                 () = away(&self.bus) => self.look_for_services()?,
@@ -343,6 +361,19 @@ async fn hear(session: &mut Option<Session>, pieces: &mut Option<Follow<Output>>
         (None, Some(pieces)) => Ok(Heard::Piece(Box::new(pieces.next().await.or_bus()?.message))),
         (_, None) => std::future::pending().await,
     }
+}
+
+/// The next line of what its launcher does.
+async fn told(progress: &mut Option<Subscription<Progress>>) -> String {
+    if let Some(progress) = progress {
+        while let Ok(delivery) = progress.next().await {
+            if let Ok(progress) = delivery.message {
+                return progress.line;
+            }
+        }
+    }
+    // It is no more than something to look at.
+    std::future::pending().await
 }
 
 /// Completes when the bus has been away for a while.

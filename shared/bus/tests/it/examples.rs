@@ -2,7 +2,9 @@
 
 use bus::Payload as _;
 use bus::message::record::{BottleRecord, LauncherRecord, RequestClaim};
-use bus::message::{Message, Request, audit, egress, pr, proposal, push, revision, run, start, terminal};
+use bus::message::{
+    Message, Request, audit, egress, pr, progress, proposal, push, revision, run, start, terminal,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -71,6 +73,10 @@ fn bottle() {
         r#"{"v":1,"outcome":"accepted"}"#,
         r#"{"v":1,"outcome":"out_of_order","reason":"4 is next"}"#,
     ]);
+    message::<progress::Progress>(
+        "bottle.progress.r1",
+        r#"{"v":1,"request":"r1","bottle":"reviewer-x1y2z","line":"Step 1/2 : FROM debian"}"#,
+    );
     message::<run::Started>(
         "bottle.started.reviewer-x1y2z",
         r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","agent":"reviewer","bottles":["gitea-dev"],"launcher":"l1","backend":"namespace","attempt":1,"label":"pr-7","at":"2026-11-21T12:00:00Z","steps":[{"step":"resolve","ms":1.5}]}"#,

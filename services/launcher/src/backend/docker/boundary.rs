@@ -50,7 +50,8 @@ pub(super) async fn create(docker: &Docker, spec: BoundarySpec) -> Result<Docker
     let state = docker.config.state.of(&spec.bottle);
     let own = owned::directory(&docker.config, &spec.bottle);
     let (etc, user) = (Etc::below(&own), docker.config.user.number());
-    let image = docker.images.agent(&docker.engine, docker.choice(), spec.image.as_ref()).await?;
+    let images = &docker.images;
+    let image = images.agent(&docker.engine, docker.choice(), spec.image.as_ref(), &spec.progress).await?;
     let way = prepare(&own, (&state, &spec.bottle), &etc, user)
         .map_err(BackendError::system("prepare the bottle's files"))?;
     let programs = spec.programs.iter().map(|it| (it.host.clone(), it.inside.to_string_lossy().into_owned()));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tokio::sync::OnceCell;
 
 use super::engine::Engine;
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Progress};
 use crate::image::{AgentImage, ExtraAuthority, Images, Source};
 
 /// The image of a bottle whose operator names none.
@@ -26,7 +26,8 @@ pub struct ImageChoice {
 pub(super) struct Store(OnceCell<Images>);
 
 impl Store {
-    /// The image for an agent. Nothing is fetched that a bottle names; what is built tells its lines to the log.
+    /// The image for an agent. Nothing is fetched that a bottle names; what is built tells its lines,
+    /// and the log has them.
     ///
     /// # Errors
     /// It is not there, cannot be built, or no agent can live in it.
@@ -35,10 +36,14 @@ impl Store {
         engine: &Engine,
         choice: Choice<'_>,
         source: Option<&Source>,
+        progress: &Progress,
     ) -> Result<AgentImage, BackendError> {
         let usual = || Source::Name(choice.0.usual.clone().unwrap_or_else(|| USUAL.to_owned()));
         let source = source.cloned().unwrap_or_else(usual);
-        let told = |line: &str| tracing::info!(line, "building an image");
+        let told = |line: &str| {
+            tracing::info!(line, "building an image");
+            progress.tell(line);
+        };
         let found = self.images(engine, choice).await?.agent(&source, &told).await;
         found.map_err(|error| failed("find the bottle's image", &error))
     }

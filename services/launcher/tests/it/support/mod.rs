@@ -16,7 +16,9 @@ use boundary::order::Command;
 use engine::Engine;
 use launcher::backend::docker::{AgentUser, Docker, DockerConfig, EngineAddress, ImageChoice};
 use launcher::backend::namespace::{Namespace, NamespaceConfig};
-use launcher::backend::{AGENT_HOME, Backend, BackendError, Boundary, BoundarySpec, Outcome, RunEnd};
+use launcher::backend::{
+    AGENT_HOME, Backend, BackendError, Boundary, BoundarySpec, Outcome, Progress, RunEnd,
+};
 use launcher::limits::Limits;
 use launcher::state::StateRoot;
 
@@ -125,7 +127,14 @@ impl Host {
         let bottle: Slug = name.parse().unwrap();
         self.state.of(&bottle).create().unwrap();
         let ports = vec![SocketAddr::from(([127, 0, 0, 1], 9099))];
-        let spec = BoundarySpec { bottle, limits, ports, programs: Vec::new(), image: None };
+        let spec = BoundarySpec {
+            bottle,
+            limits,
+            ports,
+            programs: Vec::new(),
+            image: None,
+            progress: Progress::default(),
+        };
         self.backend.create(spec).await
     }
 }
