@@ -1,12 +1,9 @@
 //! Bottles that are containers (L4, L12). The Docker engine is the tests' own.
 
-use std::path::Path;
-
-use harness::{Engine, Home, World, soon};
+use harness::{Engine, Home, World, containers, docker, host, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::Command;
 use tokio::task::JoinSet;
 
 /// Asks what it may and what it may not, and waits to be looked at.
@@ -43,25 +40,6 @@ async fn origin() -> (u16, JoinSet<()>) {
         }
     });
     (port, tasks)
-}
-
-fn host(engine: &Engine) -> String {
-    format!("unix://{}", engine.socket().display())
-}
-
-async fn docker(engine: &Engine, arguments: &[&str]) -> String {
-    let output =
-        Command::new("docker").args(["--host", &host(engine)]).args(arguments).output().await.unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The containers of a home, whatever their state is.
-async fn containers(engine: &Engine, home: &Path) -> Vec<String> {
-    let owner = std::fs::read_to_string(home.join("launcher/id")).unwrap();
-    let label = format!("label=bot-bottle.owner={}", owner.trim());
-    let ids = docker(engine, &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label]).await;
-    ids.lines().map(str::to_owned).collect()
 }
 
 #[tokio::test]
