@@ -9,6 +9,7 @@ mod boundary;
 mod crash;
 mod docker;
 mod door;
+mod escape;
 mod gitgate;
 mod images;
 mod launch;
