@@ -13,6 +13,7 @@ mod escape;
 mod gitgate;
 mod images;
 mod launch;
+mod leaks;
 mod limits;
 mod probe;
 mod providers;
