@@ -11,6 +11,7 @@ mod dispatching;
 mod docker;
 mod forge_keys;
 mod held;
+mod inspection;
 mod interactive;
 mod isolation;
 mod malformed;
