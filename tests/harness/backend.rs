@@ -8,12 +8,12 @@ use tokio::process::Command;
 use crate::soon;
 
 /// A backend that stories are told on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// bubblewrap.
     Namespace,
-    /// Containers of this engine.
-    Docker(&'static Engine),
+    /// Containers of the engine with this socket.
+    Docker(&'static Path),
 }
 
 /// Makes a test on each backend out of each of these stories, which take a [`Backend`].
@@ -44,7 +44,13 @@ impl Backend {
     /// When the engine does not start, and where nothing may be skipped.
     #[must_use]
     pub fn docker() -> Option<Self> {
-        Engine::shared().map(Self::Docker)
+        Engine::shared().map(|engine| Self::Docker(engine.socket()))
+    }
+
+    /// The one of an engine that a story has for itself. The name of its socket is kept for good.
+    #[must_use]
+    pub fn of(engine: &Engine) -> Self {
+        Self::Docker(engine.socket().to_owned().leak())
     }
 
     /// Its name in settings, requests and records.
@@ -60,9 +66,9 @@ impl Backend {
     pub fn variables(self) -> impl Iterator<Item = (&'static str, String)> {
         let engine = match self {
             Self::Namespace => None,
-            Self::Docker(engine) => Some(engine),
+            Self::Docker(socket) => Some(socket),
         };
-        engine.into_iter().map(|engine| ("DOCKER_HOST", host(engine)))
+        engine.into_iter().map(|socket| ("DOCKER_HOST", host(socket)))
     }
 
     /// Demands that nothing is left of the bottles of a home whose services have ended in order.
@@ -70,25 +76,25 @@ impl Backend {
     /// # Panics
     /// When there is a container, in whatever state.
     pub async fn has_nothing_of(self, home: &Path) {
-        if let Self::Docker(engine) = self {
-            assert_eq!(containers(engine, home).await, Vec::<String>::new(), "containers are left");
+        if let Self::Docker(socket) = self {
+            assert_eq!(containers(socket, home).await, Vec::<String>::new(), "containers are left");
         }
     }
 }
 
-/// Where an engine listens, as `DOCKER_HOST` has it.
+/// An engine's socket, as `DOCKER_HOST` has it.
 #[must_use]
-pub fn host(engine: &Engine) -> String {
-    format!("unix://{}", engine.socket().display())
+pub fn host(socket: &Path) -> String {
+    format!("unix://{}", socket.display())
 }
 
-/// What the engine's own command line says.
+/// What the command line of the engine behind a socket says.
 ///
 /// # Panics
 /// When it fails.
-pub async fn docker(engine: &Engine, arguments: &[&str]) -> String {
+pub async fn docker(socket: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("docker");
-    command.args(["--host", &host(engine)]).args(arguments).kill_on_drop(true);
+    command.args(["--host", &host(socket)]).args(arguments).kill_on_drop(true);
     let output = soon("the engine's answer", command.output()).await;
     let output = output.unwrap_or_else(|error| panic!("cannot run docker: {error}"));
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -99,10 +105,10 @@ pub async fn docker(engine: &Engine, arguments: &[&str]) -> String {
 ///
 /// # Panics
 /// When the engine does not tell.
-pub async fn containers(engine: &Engine, home: &Path) -> Vec<String> {
+pub async fn containers(socket: &Path, home: &Path) -> Vec<String> {
     // A home that never had a launcher has no identity, and no container.
     let Ok(owner) = std::fs::read_to_string(home.join("launcher/id")) else { return Vec::new() };
     let label = format!("label=bot-bottle.owner={}", owner.trim());
-    let ids = docker(engine, &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label]).await;
+    let ids = docker(socket, &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label]).await;
     ids.lines().map(str::to_owned).collect()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use engine::{Engine, Options};
-use harness::{Home, World, docker, host, soon};
+use harness::{Backend, Home, World, docker, soon};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -49,8 +49,8 @@ fn made_up() -> String {
 }
 
 /// A home with a bottle of an image of its own, whose sidecars have a token and two keys.
-fn home() -> (Home, Vec<Secret>, [(&'static str, String); 2]) {
-    let home = Home::empty();
+fn home(on: Backend) -> (Home, Vec<Secret>, [(&'static str, String); 2]) {
+    let home = Home::on(on);
     let key = home.path().join("key");
     let made = std::process::Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-f", key.to_str().unwrap()])
@@ -99,12 +99,12 @@ async fn told(engine: &Engine) -> Vec<(String, Vec<u8>)> {
     let mut told = Vec::new();
     let mut ids = Vec::new();
     for list in [&["ps", "--all"][..], &["image", "ls", "--all"], &["volume", "ls"], &["network", "ls"]] {
-        let found = docker(engine, &[list, &["--quiet"]].concat()).await;
+        let found = docker(engine.socket(), &[list, &["--quiet"]].concat()).await;
         for id in found.lines() {
-            let text = docker(engine, &["inspect", id]).await;
+            let text = docker(engine.socket(), &["inspect", id]).await;
             told.push((format!("{} {id}", list[0]), text.into_bytes()));
             if list[0] == "image" {
-                let text = docker(engine, &["history", "--no-trunc", id]).await;
+                let text = docker(engine.socket(), &["history", "--no-trunc", id]).await;
                 told.push((format!("history {id}"), text.into_bytes()));
             }
         }
@@ -114,8 +114,8 @@ async fn told(engine: &Engine) -> Vec<(String, Vec<u8>)> {
     // Those of the engine itself: `bridge`, `host` and `none`.
     assert_eq!((containers, volumes, networks), (1, 0, 3));
     assert!(images > 2, "the base, what was built on it, and what a build left: {images}");
-    let id = docker(engine, &["ps", "--quiet"]).await;
-    let built = docker(engine, &["exec", id.trim(), "cat", "/of-the-build"]).await;
+    let id = docker(engine.socket(), &["ps", "--quiet"]).await;
+    let built = docker(engine.socket(), &["exec", id.trim(), "cat", "/of-the-build"]).await;
     assert!(built.contains("PATH="), "{built}");
     told.push(("the environment of the build".to_owned(), built.into_bytes()));
     let place = engine.socket().parent().unwrap();
@@ -128,8 +128,8 @@ async fn told(engine: &Engine) -> Vec<(String, Vec<u8>)> {
 
 /// The arguments and environments of every process that is in a container, or that belongs to the engine.
 async fn processes(engine: &Engine) -> (Vec<u32>, Vec<(u32, Vec<u8>, Vec<u8>)>) {
-    let id = docker(engine, &["ps", "--quiet", "--no-trunc"]).await;
-    let inside = docker(engine, &["top", id.trim(), "-eo", "pid"]).await;
+    let id = docker(engine.socket(), &["ps", "--quiet", "--no-trunc"]).await;
+    let inside = docker(engine.socket(), &["top", id.trim(), "-eo", "pid"]).await;
     let inside: Vec<u32> = inside.lines().skip(1).map(|line| line.trim().parse().unwrap()).collect();
     let place = engine.socket().parent().unwrap().to_str().unwrap().to_owned();
     let all = inside.iter().copied().chain(harness::mentioning(&place));
@@ -140,13 +140,11 @@ async fn processes(engine: &Engine) -> (Vec<u32>, Vec<(u32, Vec<u8>, Vec<u8>)>) 
 #[tokio::test]
 async fn no_container_image_or_process_of_an_engine_shows_a_secret() {
     let Some(engine) = Engine::start(&Options { base: true, ..Options::default() }) else { return };
-    let (home, mut secrets, variables) = home();
-    let host = host(&engine);
-    let mut environment: Vec<(&str, &str)> = vec![("DOCKER_HOST", &host)];
-    environment.extend(variables.iter().map(|(name, value)| (*name, value.as_str())));
+    let (home, mut secrets, variables) = home(Backend::of(&engine));
+    let environment = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
     let world = World::up_in(home, &environment).await;
     secrets.extend(of_the_bus(world.home.path()));
-    let start = ["start", "holder", "--yes", "--backend", "docker"];
+    let start = ["start", "holder", "--yes"];
     // A build that fails, and then one that does not: neither leaves anything that tells.
     world.home.write_file("images/Dockerfile", "FROM debian:bookworm-slim\nRUN env; false\n");
     world.run(&start).await.expect_code(71);
@@ -182,8 +180,7 @@ async fn no_container_image_or_process_of_an_engine_shows_a_secret() {
     let list = world.run(&["list", "--json"]).await.json();
     world.run(&["stop", list[0]["bottle"].as_str().unwrap(), "--grace", "1"]).await.expect_code(0);
     soon("its end", running.wait()).await.unwrap();
-    let mut cleanup = world.home.command(&["cleanup", "--all"]);
-    soon("a cleanup", cleanup.env("DOCKER_HOST", &host).output()).await.unwrap();
+    world.run(&["cleanup", "--all"]).await.expect_code(0);
     world.down().await;
 }
 

@@ -5,6 +5,7 @@ mod agents;
 mod asking;
 mod bus_away;
 mod crash;
+mod cycles;
 mod deciding;
 mod deploy_keys;
 mod dispatching;

@@ -48,7 +48,9 @@ async fn nothing_that_takes_rights_succeeds(host: Host) {
 
 async fn nothing_of_the_host_is_written_or_read(host: Host) {
     let of_the_host = tempfile::NamedTempFile::new().unwrap();
-    let script = format!("of_the_host = {:?}\n{}", of_the_host.path(), include_str!("escape/files.py"));
+    let own = NAMESPACED.map(|name| format!("/proc/sys/kernel/{name}"));
+    let files = include_str!("escape/files.py");
+    let script = format!("of_the_host = {:?}\nown = {own:?}\n{files}", of_the_host.path());
     let before = settings();
     let (open, made) = attempted(&host, &script).await;
     let open: Vec<&str> = open.iter().map(String::as_str).filter(|path| !is_its_own(path, &host)).collect();

@@ -1,11 +1,12 @@
 attempt('control', lambda: open('/home/agent/mine', 'w'))
 
-# A setting of the kernel that can be opened for writing. A number that can is made another one.
+# A setting of the kernel that can be opened for writing. Where a bottle has a value of its own it is made another one, which
+# must not be seen outside; nothing else is written, since it would be the host's.
 def change(path):
     setting = os.open(path, os.O_WRONLY)
     try:
-        number = int(open(path).read())
-        os.write(setting, str(number - 1).encode())
+        if path in own or path.startswith('/proc/sys/fs/mqueue/'):
+            os.write(setting, str(int(open(path).read()) - 1).encode())
     except (OSError, ValueError):
         pass
     finally:
