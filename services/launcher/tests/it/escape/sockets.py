@@ -19,6 +19,8 @@ for port in tcp:
     attempt('the same over IPv6', lambda: connect(port, '::1', socket.AF_INET6), ABSENT)
     attempt('the same by another address', lambda: connect(port, '127.9.9.9'), ABSENT)
 
+attempt('this host from a network of the engine', lambda: connect(tcp[1], outside), ABSENT)
+
 def datagram():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
         way.settimeout(2)
