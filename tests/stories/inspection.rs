@@ -180,8 +180,8 @@ async fn no_container_image_or_process_of_an_engine_shows_a_secret() {
     let list = world.run(&["list", "--json"]).await.json();
     world.run(&["stop", list[0]["bottle"].as_str().unwrap(), "--grace", "1"]).await.expect_code(0);
     soon("its end", running.wait()).await.unwrap();
-    world.run(&["cleanup", "--all"]).await.expect_code(0);
-    world.down().await;
+    let home = world.down().await;
+    home.run(&["cleanup", "--all"]).await.expect_code(0).expect_out("removed the image bot-bottle/agent:");
 }
 
 #[test]
