@@ -6,7 +6,8 @@
 #   make generated rewrite the generated schemas and pages
 #   make bench     measure; ONLY=name for one benchmark
 #   make accuracy  how much of what must not leave is found, and how much else; SEED=number for other texts
-#   make chaos     the story of asking with its processes killed and its bus away; ROUNDS=5, AWAY=60 seconds, SEED=number
+#   make chaos     the story of asking with its processes killed and its bus away, on each backend, and starts of containers
+#                  that are killed; ROUNDS=5, AWAY=60 seconds, CYCLES=100, SEED=number
 #   make fuzz      look for inputs that break a promise; FUZZ_SECONDS=20 for each target, FUZZ=name for one
 
 SHELL := /bin/bash
@@ -22,9 +23,10 @@ FUZZ_SECONDS ?= 20
 SEED ?=
 ROUNDS ?= 5
 AWAY ?= 60
+CYCLES ?= 100
 
 help:
-	@sed -n '1,12s/^# \{0,1\}//p' Makefile
+	@sed -n '1,11s/^# \{0,1\}//p' Makefile
 
 # What the machine must have: system packages, then the pinned programs under .tools.
 prerequisites:
@@ -86,10 +88,10 @@ bench: build
 accuracy: tools
 	$(CARGO) run --locked --quiet --package bot-bottle-accuracy -- $(SEED)
 
-# `make test` tells each of these stories once, with the bus away for five seconds.
+# `make test` tells each of these stories once, with the bus away for five seconds, and kills ten starts.
 chaos: programs
-	BOT_BOTTLE_ROUNDS=$(ROUNDS) BOT_BOTTLE_AWAY=$(AWAY) $(if $(SEED),BOT_BOTTLE_SEED=$(SEED)) $(CARGO) test --locked \
-	    -p bot-bottle-tests --test stories -- surviving:: --nocapture --test-threads=3
+	BOT_BOTTLE_ROUNDS=$(ROUNDS) BOT_BOTTLE_AWAY=$(AWAY) BOT_BOTTLE_CYCLES=$(CYCLES) $(if $(SEED),BOT_BOTTLE_SEED=$(SEED)) $(CARGO) test --locked \
+	    -p bot-bottle-tests --test stories -- surviving:: cycles:: --nocapture --test-threads=3
 
 # The stable compiler counts coverage; RUSTC_BOOTSTRAP stands for the nightly one that cargo-fuzz is made for. What is new to
 # the fuzzer goes to target/, what it finds to fuzz/artifacts; the kept inputs stay as they are.

@@ -12,7 +12,7 @@ use bus::{Bus, Connect};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-use crate::{Home, program, soon};
+use crate::{Backend, Home, program, soon};
 
 /// One of the services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,15 @@ impl Apart {
     /// # Panics
     /// When one cannot be started.
     pub async fn up() -> Self {
-        let home = Home::empty();
+        Self::up_on(Backend::Namespace).await
+    }
+
+    /// The same, with bottles of that backend.
+    ///
+    /// # Panics
+    /// When one cannot be started.
+    pub async fn up_on(backend: Backend) -> Self {
+        let home = Home::on(backend);
         home.run(&["init", "--bare"]).await.expect_code(0);
         let server = start_bus(home.path(), None).await;
         let url = server.url().to_owned();
@@ -158,6 +166,7 @@ impl Apart {
         end(&mut self.launcher, Role::Launcher).await;
         end(&mut self.supervisor, Role::Supervisor).await;
         self.stop_bus().await;
+        self.home.backend.has_nothing_of(self.home.path()).await;
         self.home
     }
 }
@@ -180,6 +189,7 @@ fn start(home: &Home, url: &str, role: Role) -> Child {
     command.arg("--home").arg(home.path()).arg("--bus").arg(url);
     command.arg("--credentials").arg(credentials_of(home, role));
     command.env("BOT_BOTTLE_PROBE", "canaries").env_remove("NATS_URL").current_dir(home.path());
+    command.envs(home.backend.variables());
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(log);
     command.kill_on_drop(true);
     command.spawn().unwrap_or_else(|error| panic!("cannot run the {role}: {error}"))

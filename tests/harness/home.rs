@@ -7,7 +7,7 @@ use policy::EgressPolicy;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{LIMIT, Ran, program};
+use crate::{Backend, LIMIT, Ran, program};
 
 /// A temporary home, and the command line that uses it.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Home {
     folder: TempDir,
     /// In the environment of every program that runs in a bottle of this home.
     pub marker: String,
+    /// What isolates its bottles unless a start says otherwise.
+    pub backend: Backend,
 }
 
 impl Home {
@@ -26,7 +28,19 @@ impl Home {
     pub fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("bot-bottle-story-").tempdir();
         let marker = format!("story-{}", base::id::ExchangeId::random());
-        Self { folder: folder.unwrap_or_else(|error| panic!("no temporary folder: {error}")), marker }
+        let folder = folder.unwrap_or_else(|error| panic!("no temporary folder: {error}"));
+        Self { folder, marker, backend: Backend::Namespace }
+    }
+
+    /// One whose bottles are made by that backend.
+    ///
+    /// # Panics
+    /// When there is no room for it.
+    #[must_use]
+    pub fn on(backend: Backend) -> Self {
+        let home = Self { backend, ..Self::empty() };
+        home.write_file("settings.yaml", &format!("backend: {}\n", backend.name()));
+        home
     }
 
     /// Where it is.
@@ -67,6 +81,7 @@ impl Home {
             .env("BOT_BOTTLE_HOME", self.path())
             .env_remove("NATS_URL")
             .env("BOT_BOTTLE_PROBE", "canaries")
+            .envs(self.backend.variables())
             .current_dir(self.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command

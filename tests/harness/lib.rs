@@ -7,8 +7,12 @@
 //! ran.expect_code(0).expect_out("hello");
 //! world.down().await;                                  // fails if anything is left behind
 //! ```
+//!
+//! A story that starts bottles takes a [`Backend`] and has its world from [`World::up_on`]; [`on_each_backend!`] tells it on
+//! each.
 
 mod apart;
+mod backend;
 pub mod clients;
 mod forge;
 mod home;
@@ -20,6 +24,7 @@ mod ran;
 mod world;
 
 pub use apart::{Apart, Part};
+pub use backend::{Backend, containers, docker, host};
 pub use cli::demo::origin::{Forge, Origin};
 pub use engine::{BASE_IMAGE, Engine};
 pub use forge::{FakeForge, TOKEN};

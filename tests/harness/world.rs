@@ -3,7 +3,7 @@
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::{Home, Ran, all_ended, soon};
+use crate::{Backend, Home, Ran, all_ended, soon};
 
 const LOG: &str = "up.log";
 
@@ -24,7 +24,15 @@ impl World {
         Self::up_with(&[]).await
     }
 
-    /// The same, with these variables in the services' environment.
+    /// The same, with bottles of that backend.
+    ///
+    /// # Panics
+    /// When they do not come up.
+    pub async fn up_on(backend: Backend) -> Self {
+        Self::up_in(Home::on(backend), &[]).await
+    }
+
+    /// The same as [`World::up`], with these variables in the services' environment.
     ///
     /// # Panics
     /// When they do not come up.
@@ -86,6 +94,7 @@ impl World {
         let code = ended.ok().and_then(|status| status.code());
         assert_eq!(code, Some(0), "the services ended badly:\n{}", self.log());
         all_ended(&self.home.marker).await;
+        self.home.backend.has_nothing_of(self.home.path()).await;
         self.home
     }
 }

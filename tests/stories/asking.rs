@@ -1,15 +1,19 @@
 //! A program in a bottle is refused, asks at the door, and gets less than it asked for (S1, S3, invariants 5 to 7).
 
 use bus::message::proposal::{Content, Outcome, Scope, Verdict};
-use harness::{World, soon};
+use harness::{Backend, World, on_each_backend, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::deciding::{Operator, origin};
 
-#[tokio::test]
-async fn where_nobody_is_asked_a_refusal_names_no_tool() {
-    let world = World::up().await;
+on_each_backend!(
+    where_nobody_is_asked_a_refusal_names_no_tool,
+    an_agent_asks_at_the_door_and_keeps_to_what_it_was_granted,
+);
+
+async fn where_nobody_is_asked_a_refusal_names_no_tool(on: Backend) {
+    let world = World::up_on(on).await;
     for (name, supervise) in [("asks", "true"), ("alone", "false")] {
         world.home.write("any", &["curl", "-s", "http://new.example.com/"], &EgressPolicy::default());
         let bottle = std::fs::read_to_string(world.home.path().join("bottles/any.md")).unwrap();
@@ -23,9 +27,8 @@ async fn where_nobody_is_asked_a_refusal_names_no_tool() {
     world.down().await;
 }
 
-#[tokio::test]
-async fn an_agent_asks_at_the_door_and_keeps_to_what_it_was_granted() {
-    let world = World::up().await;
+async fn an_agent_asks_at_the_door_and_keeps_to_what_it_was_granted(on: Backend) {
+    let world = World::up_on(on).await;
     let (port, _origin) = origin().await;
     // The route's address is the operator's; the agent asks for paths and methods.
     let route = serde_json::json!({

@@ -1,12 +1,13 @@
 //! The services are killed in the middle of a run (invariant 10).
 
-use harness::{World, all_ended, marked, soon};
+use harness::{Backend, World, all_ended, marked, on_each_backend, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-#[tokio::test]
-async fn a_kill_leaves_nothing_that_cleanup_does_not_remove() {
-    let mut world = World::up().await;
+on_each_backend!(a_kill_leaves_nothing_that_cleanup_does_not_remove);
+
+async fn a_kill_leaves_nothing_that_cleanup_does_not_remove(on: Backend) {
+    let mut world = World::up_on(on).await;
     world.home.write("sleeper", &["sh", "-c", "echo up; exec sleep 600"], &EgressPolicy::default());
     let mut start = world.home.command(&["start", "sleeper", "--yes"]).spawn().unwrap();
     let mut words = BufReader::new(start.stdout.take().unwrap()).lines();

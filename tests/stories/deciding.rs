@@ -10,7 +10,7 @@ use bus::message::proposal::{
 };
 use bus::role::Role;
 use bus::{Bus, Connect, Credentials, Since, Watch, layout};
-use harness::{LIMIT, World, soon};
+use harness::{Backend, LIMIT, World, on_each_backend, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
@@ -111,9 +111,10 @@ pub(crate) async fn origin() -> (u16, JoinSet<()>) {
     (port, tasks)
 }
 
-#[tokio::test]
-async fn a_person_grants_less_than_was_asked_for_and_more_is_still_refused() {
-    let world = World::up().await;
+on_each_backend!(a_person_grants_less_than_was_asked_for_and_more_is_still_refused);
+
+async fn a_person_grants_less_than_was_asked_for_and_more_is_still_refused(on: Backend) {
+    let world = World::up_on(on).await;
     let (port, _origin) = origin().await;
     // The route's address is the operator's; the agent asks for paths and methods.
     let route = serde_json::json!({

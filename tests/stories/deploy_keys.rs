@@ -1,11 +1,11 @@
 //! A deploy key lives as long as its bottle, and no crash makes it live longer (G8, invariant 10).
 
-use harness::{FakeForge, Home, TOKEN, World, soon};
+use harness::{Backend, FakeForge, Home, TOKEN, World, on_each_backend, soon};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// A home whose agent's bottle has a repository at this forge.
-fn home(forge: &FakeForge, script: &str) -> Home {
-    let home = Home::empty();
+fn home(on: Backend, forge: &FakeForge, script: &str) -> Home {
+    let home = Home::on(on);
     let host_key =
         concat!("ssh-ed25519 ", "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     let bottle = serde_json::json!({
@@ -22,17 +22,18 @@ fn home(forge: &FakeForge, script: &str) -> Home {
     home
 }
 
-#[tokio::test]
-async fn a_key_goes_with_its_bottle_and_a_killed_launchers_with_the_next_start() {
+on_each_backend!(a_key_goes_with_its_bottle_and_a_killed_launchers_with_the_next_start);
+
+async fn a_key_goes_with_its_bottle_and_a_killed_launchers_with_the_next_start(on: Backend) {
     let forge = FakeForge::start().await;
     let variables = [("FORGE_TOKEN", TOKEN)];
-    let world = World::up_in(home(&forge, "read word; echo $word"), &variables).await;
+    let world = World::up_in(home(on, &forge, "read word; echo $word"), &variables).await;
     let ran = world.run(&["start", "worker", "--yes", "--prompt", "done"]).await;
     ran.expect_code(0).expect_out("done");
     assert_eq!(forge.titles(), Vec::<String>::new(), "taken back at the end");
     world.down().await;
 
-    let mut world = World::up_in(home(&forge, "echo up; exec sleep 600"), &variables).await;
+    let mut world = World::up_in(home(on, &forge, "echo up; exec sleep 600"), &variables).await;
     let mut start = world.home.command(&["start", "worker", "--yes"]).spawn().unwrap();
     let mut words = BufReader::new(start.stdout.take().unwrap()).lines();
     assert_eq!(soon("its first word", words.next_line()).await.unwrap().as_deref(), Some("up"));

@@ -1,12 +1,9 @@
 //! Bottles that are containers (L4, L12). The Docker engine is the tests' own.
 
-use std::path::Path;
-
-use harness::{Engine, Home, World, soon};
+use harness::{Engine, Home, World, containers, docker, host, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::Command;
 use tokio::task::JoinSet;
 
 /// Asks what it may and what it may not, and waits to be looked at.
@@ -45,30 +42,11 @@ async fn origin() -> (u16, JoinSet<()>) {
     (port, tasks)
 }
 
-fn host(engine: &Engine) -> String {
-    format!("unix://{}", engine.socket().display())
-}
-
-async fn docker(engine: &Engine, arguments: &[&str]) -> String {
-    let output =
-        Command::new("docker").args(["--host", &host(engine)]).args(arguments).output().await.unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The containers of a home, whatever their state is.
-async fn containers(engine: &Engine, home: &Path) -> Vec<String> {
-    let owner = std::fs::read_to_string(home.join("launcher/id")).unwrap();
-    let label = format!("label=bot-bottle.owner={}", owner.trim());
-    let ids = docker(engine, &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label]).await;
-    ids.lines().map(str::to_owned).collect()
-}
-
 #[tokio::test]
 async fn it_asks_through_its_proxy_and_no_container_or_image_holds_the_token() {
     let Some(engine) = Engine::shared() else { return };
     let token = "of-the-docker-story";
-    let world = World::up_with(&[("DOCKER_HOST", &host(engine)), ("STORY_TOKEN", token)]).await;
+    let world = World::up_with(&[("DOCKER_HOST", &host(engine.socket())), ("STORY_TOKEN", token)]).await;
     let (port, _origin) = origin().await;
     let route = serde_json::json!({
         "host": "api.example.com", "scheme": "http", "connect_to": format!("127.0.0.1:{port}"),
@@ -86,17 +64,17 @@ async fn it_asks_through_its_proxy_and_no_container_or_image_holds_the_token() {
     assert_eq!(word().await, bottle);
     world.run(&["status"]).await.expect_out("namespace, docker");
 
-    let all = containers(engine, world.home.path()).await;
+    let all = containers(engine.socket(), world.home.path()).await;
     assert_eq!(all.len(), 1);
-    let images = docker(engine, &["image", "ls", "--quiet", "--no-trunc"]).await;
+    let images = docker(engine.socket(), &["image", "ls", "--quiet", "--no-trunc"]).await;
     let everything: Vec<&str> = all.iter().map(String::as_str).chain(images.lines()).collect();
-    let inspected = docker(engine, &[&["inspect"], &everything[..]].concat()).await;
+    let inspected = docker(engine.socket(), &[&["inspect"], &everything[..]].concat()).await;
     assert!(inspected.contains(&bottle) && inspected.contains("\"NetworkMode\": \"none\""), "{inspected}");
     assert!(!inspected.contains(token), "a container or image holds the token: {inspected}");
 
     world.run(&["stop", &bottle, "--grace", "1"]).await.expect_code(0);
     soon("its end", start.wait()).await.unwrap();
-    assert_eq!(containers(engine, world.home.path()).await, Vec::<String>::new());
+    assert_eq!(containers(engine.socket(), world.home.path()).await, Vec::<String>::new());
     world.down().await;
 }
 
@@ -109,7 +87,7 @@ async fn an_engine_that_dies_is_a_lost_bottle_and_nothing_is_left_once_it_is_bac
     home.write_file("settings.yaml", "backend: docker\n");
     home.write("sleeper", &["sh", "-c", "echo up; exec sleep 600"], &EgressPolicy::default());
     let mut start = home.command(&["start", "sleeper", "--yes", "--json"]);
-    let mut start = start.env("DOCKER_HOST", host(&engine)).spawn().unwrap();
+    let mut start = start.env("DOCKER_HOST", host(engine.socket())).spawn().unwrap();
     let running = async {
         loop {
             let list = home.run(&["list", "--json"]).await;
@@ -126,9 +104,9 @@ async fn an_engine_that_dies_is_a_lost_bottle_and_nothing_is_left_once_it_is_bac
     assert!(report.contains("boundary_lost"), "{report}");
     tokio::task::block_in_place(|| engine.start_again());
     let mut cleanup = home.command(&["cleanup", "--all"]);
-    let cleaned = cleanup.env("DOCKER_HOST", host(&engine)).output().await.unwrap();
+    let cleaned = cleanup.env("DOCKER_HOST", host(engine.socket())).output().await.unwrap();
     assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stdout));
-    assert_eq!(containers(&engine, home.path()).await, Vec::<String>::new());
+    assert_eq!(containers(engine.socket(), home.path()).await, Vec::<String>::new());
     assert_eq!(home.path().join("state").read_dir().unwrap().count(), 0);
 }
 
@@ -153,7 +131,7 @@ async fn an_engine_elsewhere_or_nowhere_is_refused_and_namespaces_go_on() {
 
 /// What a command of the home says, with its exit code, beside this engine.
 async fn beside(engine: &Engine, home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
-    let run = home.command(arguments).env("DOCKER_HOST", host(engine)).output().await.unwrap();
+    let run = home.command(arguments).env("DOCKER_HOST", host(engine.socket())).output().await.unwrap();
     let said = [&run.stdout[..], &run.stderr[..]].concat();
     (run.status.code(), String::from_utf8(said).unwrap())
 }
@@ -186,5 +164,5 @@ async fn a_bottle_is_made_of_its_own_image_which_goes_with_a_cleanup() {
     bottle("{name: 'nobody/has-this:1'}");
     let (code, said) = beside(engine, &home, &start).await;
     assert!(code == Some(71) && said.contains("nobody/has-this:1 is not on the engine"), "{code:?} {said}");
-    assert_eq!(containers(engine, home.path()).await, Vec::<String>::new());
+    assert_eq!(containers(engine.socket(), home.path()).await, Vec::<String>::new());
 }

@@ -6,7 +6,7 @@ use bus::message::proposal::{
     Content, DecideRefusal, DecideReply, Outcome, ProposalRecord, Scope, TokenMatch, Verdict,
 };
 use bus::{Since, layout};
-use harness::{World, soon};
+use harness::{Backend, World, on_each_backend, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
@@ -51,9 +51,10 @@ fn found(card: &ProposalRecord) -> &TokenMatch {
     found
 }
 
-#[tokio::test]
-async fn a_person_lets_a_value_go_to_one_host_and_to_no_other() {
-    let world = World::up().await;
+on_each_backend!(a_person_lets_a_value_go_to_one_host_and_to_no_other);
+
+async fn a_person_lets_a_value_go_to_one_host_and_to_no_other(on: Backend) {
+    let world = World::up_on(on).await;
     let (port, _origin) = origin().await;
     let route = |host: &str| {
         serde_json::json!({

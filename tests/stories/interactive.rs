@@ -1,6 +1,6 @@
 //! A person at a program in a bottle (L1, L4, L5, L12), at a real terminal.
 
-use harness::{Home, Pty, World, all_ended, below, soon};
+use harness::{Backend, Home, Pty, World, all_ended, below, on_each_backend, soon};
 use policy::EgressPolicy;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -22,9 +22,21 @@ fn contains(shown: &[u8], text: &str) -> bool {
     shown.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-#[tokio::test]
-async fn a_person_works_in_a_shell_and_the_terminal_comes_back_as_it_was() {
-    let home = Home::empty();
+on_each_backend!(
+    a_person_works_in_a_shell_and_the_terminal_comes_back_as_it_was,
+    an_agent_is_picked_named_and_agreed_to,
+    one_that_is_told_to_end_ends_its_run_and_gives_the_terminal_back,
+    a_bottle_is_left_and_come_back_to_by_two,
+    a_terminal_that_is_lost_leaves_its_bottle_running,
+    what_is_hostile_does_not_reach_the_terminal_and_what_is_asked_is_answered,
+    a_flood_does_not_hold_up_its_end,
+    keys_wait_for_a_bus_that_is_away_and_come_once_in_their_order,
+    a_headless_bottle_is_only_watched,
+    a_key_is_echoed_before_a_person_wonders,
+);
+
+async fn a_person_works_in_a_shell_and_the_terminal_comes_back_as_it_was(on: Backend) {
+    let home = Home::on(on);
     shell(&home);
     let mut person = Pty::start(&home, &["start", "shell", "--label", "night shift", "--color", "cyan"]);
     person.shows("start it? [y/N]").await;
@@ -39,11 +51,11 @@ async fn a_person_works_in_a_shell_and_the_terminal_comes_back_as_it_was() {
     person.types("stty size\r");
     person.shows("24 80").await;
     person.resize(50, 132);
-    // The size is a message of its own, before that of the keys.
-    person.types("stty size\r");
-    person.shows("50 132").await;
-    person.types("sleep 600\r");
-    person.shows("sleep 600\r\n").await;
+    // The size and the keys are messages of their own, and nobody promises their order.
+    person.types("until [ \"$(stty size)\" = '50 132' ]; do sleep 0.02; done; echo resized-$((40 + 4))\r");
+    person.shows("resized-44").await;
+    person.types("sh -c 'echo sleeps-$((40 + 3)); exec sleep 600'\r");
+    person.shows("sleeps-43").await;
     person.types("\u{3}");
     person.types("echo code-$?\r");
     person.shows("code-130").await;
@@ -58,9 +70,8 @@ async fn a_person_works_in_a_shell_and_the_terminal_comes_back_as_it_was() {
     all_ended(&home.marker).await;
 }
 
-#[tokio::test]
-async fn an_agent_is_picked_named_and_agreed_to() {
-    let home = Home::empty();
+async fn an_agent_is_picked_named_and_agreed_to(on: Backend) {
+    let home = Home::on(on);
     shell(&home);
     home.write("other", &["true"], &EgressPolicy::default());
     home.write_file("agents/broken.md", "---\nbotle: x\n---\n");
@@ -91,9 +102,8 @@ async fn an_agent_is_picked_named_and_agreed_to() {
     home.run(&["start"]).await.expect_code(64).expect_err("no terminal to pick an agent on");
 }
 
-#[tokio::test]
-async fn one_that_is_told_to_end_ends_its_run_and_gives_the_terminal_back() {
-    let world = World::up().await;
+async fn one_that_is_told_to_end_ends_its_run_and_gives_the_terminal_back(on: Backend) {
+    let world = World::up_on(on).await;
     shell(&world.home);
     let mut person = Pty::start(&world.home, &["start", "shell", "--yes"]);
     person.shows("bash").await;
@@ -112,9 +122,8 @@ async fn one_that_is_told_to_end_ends_its_run_and_gives_the_terminal_back() {
     world.down().await;
 }
 
-#[tokio::test]
-async fn a_bottle_is_left_and_come_back_to_by_two() {
-    let world = World::up().await;
+async fn a_bottle_is_left_and_come_back_to_by_two(on: Backend) {
+    let world = World::up_on(on).await;
     shell(&world.home);
     let mut person = Pty::start(&world.home, &["start", "shell", "--yes", "--label", "shared"]);
     person.shows("bash").await;
@@ -151,9 +160,8 @@ async fn a_bottle_is_left_and_come_back_to_by_two() {
     world.down().await;
 }
 
-#[tokio::test]
-async fn a_terminal_that_is_lost_leaves_its_bottle_running() {
-    let world = World::up().await;
+async fn a_terminal_that_is_lost_leaves_its_bottle_running(on: Backend) {
+    let world = World::up_on(on).await;
     shell(&world.home);
     let mut person = Pty::start(&world.home, &["start", "shell", "--yes"]);
     person.shows("bash").await;
@@ -189,9 +197,8 @@ termios.tcsetattr(0, termios.TCSANOW, before)
 print('heard', answer[1:].decode(), name[1:-2].decode())
 "#;
 
-#[tokio::test]
-async fn what_is_hostile_does_not_reach_the_terminal_and_what_is_asked_is_answered() {
-    let home = Home::empty();
+async fn what_is_hostile_does_not_reach_the_terminal_and_what_is_asked_is_answered(on: Backend) {
+    let home = Home::on(on);
     home.write("hostile", &["python3", "-c", HOSTILE], &EgressPolicy::default());
     let mut person = Pty::start(&home, &["start", "hostile", "--yes"]);
     person.shows("asking\u{1b}[6n").await;
@@ -206,9 +213,8 @@ async fn what_is_hostile_does_not_reach_the_terminal_and_what_is_asked_is_answer
     assert!(person.is_as_before());
 }
 
-#[tokio::test]
-async fn a_flood_does_not_hold_up_its_end() {
-    let home = Home::empty();
+async fn a_flood_does_not_hold_up_its_end(on: Backend) {
+    let home = Home::on(on);
     shell(&home);
     let mut person = Pty::start(&home, &["start", "shell", "--yes"]);
     person.shows("bash").await;
@@ -220,9 +226,8 @@ async fn a_flood_does_not_hold_up_its_end() {
     assert!(person.is_as_before());
 }
 
-#[tokio::test]
-async fn keys_wait_for_a_bus_that_is_away_and_come_once_in_their_order() {
-    let world = World::up().await;
+async fn keys_wait_for_a_bus_that_is_away_and_come_once_in_their_order(on: Backend) {
+    let world = World::up_on(on).await;
     shell(&world.home);
     let mut person = Pty::start(&world.home, &["start", "shell", "--yes"]);
     person.shows("bash").await;
@@ -246,9 +251,8 @@ async fn keys_wait_for_a_bus_that_is_away_and_come_once_in_their_order() {
     world.down().await;
 }
 
-#[tokio::test]
-async fn a_headless_bottle_is_only_watched() {
-    let world = World::up().await;
+async fn a_headless_bottle_is_only_watched(on: Backend) {
+    let world = World::up_on(on).await;
     let bottle = crate::operator::running(&world).await;
     let mut person = Pty::start(&world.home, &["attach", &bottle]);
     person.shows("was started without a terminal").await;
@@ -303,9 +307,9 @@ async fn a_shell_completes_names() {
 }
 
 /// Prints what a person waits for: from a key at one terminal to its echo there, through the command and the bus both ways.
-#[tokio::test]
-async fn a_key_is_echoed_before_a_person_wonders() {
-    let world = World::up().await;
+#[expect(clippy::print_stdout, reason = "a person reads how long it took")]
+async fn a_key_is_echoed_before_a_person_wonders(on: Backend) {
+    let world = World::up_on(on).await;
     world.home.write(
         "cat",
         &["sh", "-c", "stty -icanon min 1; echo ready; exec cat > /dev/null"],

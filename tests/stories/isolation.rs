@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Engine, World, soon};
+use harness::{Backend, World, soon};
 use policy::EgressPolicy;
 
 const LISTEN: &str = "
@@ -37,10 +37,9 @@ async fn a_bottle_cannot_reach_another() {
 
 #[tokio::test]
 async fn a_container_cannot_reach_another_bottle_of_any_kind() {
-    let Some(engine) = Engine::shared() else { return };
-    let host = format!("unix://{}", engine.socket().display());
+    let Some(docker) = Backend::docker() else { return };
     for neighbour in ["namespace", "docker"] {
-        cannot_reach(World::up_with(&[("DOCKER_HOST", &host)]).await, [neighbour, "docker"]).await;
+        cannot_reach(World::up_on(docker).await, [neighbour, "docker"]).await;
     }
 }
 

@@ -6,7 +6,7 @@ use bus::message::run::FailureKind;
 use bus::message::{Message, Version};
 use bus::role::Role;
 use bus::{Bus, Connect, Since, layout};
-use harness::{World, soon};
+use harness::{Backend, World, on_each_backend, soon};
 use policy::EgressPolicy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,9 +34,10 @@ async fn operator(world: &World) -> Bus {
     Bus::connect(Connect::new(server.url, credentials)).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_message_with_a_definition_in_it_is_parked() {
-    let world = World::up().await;
+on_each_backend!(a_message_with_a_definition_in_it_is_parked);
+
+async fn a_message_with_a_definition_in_it_is_parked(on: Backend) {
+    let world = World::up_on(on).await;
     world.home.write("quiet", &["true"], &EgressPolicy::default());
     let bus = operator(&world).await;
     let mut events = bus.follow::<Event>(layout::EVENTS, "bottle.>", Since::Now).await.unwrap();

@@ -1,6 +1,6 @@
 //! What an operator reads of a running bottle's proxy (E17).
 
-use harness::{World, soon};
+use harness::{Backend, Home, World, on_each_backend, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -16,9 +16,10 @@ print('metrics.sock' in open('/proc/net/unix').read(), flush=True)
 import time; time.sleep(600)
 ";
 
-#[tokio::test]
-async fn they_are_on_a_socket_of_the_host_and_not_of_the_bottle() {
-    let world = World::up_with(&[("BOT_BOTTLE_METRICS", "on")]).await;
+on_each_backend!(they_are_on_a_socket_of_the_host_and_not_of_the_bottle);
+
+async fn they_are_on_a_socket_of_the_host_and_not_of_the_bottle(on: Backend) {
+    let world = World::up_in(Home::on(on), &[("BOT_BOTTLE_METRICS", "on")]).await;
     world.home.write("counted", &["/usr/bin/python3", "-c", AGENT], &EgressPolicy::default());
     let mut start = world.home.command(&["start", "counted", "--yes"]).spawn().unwrap();
     let mut words = BufReader::new(start.stdout.take().unwrap()).lines();

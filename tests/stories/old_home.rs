@@ -3,12 +3,13 @@
 use bus::keys::Keys;
 use bus::role::Role;
 use bus::{Bus, Connect, Credentials};
-use harness::{Home, World};
+use harness::{Backend, Home, World, on_each_backend};
 use policy::EgressPolicy;
 
-#[tokio::test]
-async fn an_old_home_is_brought_up_to_date_and_old_credentials_stay_good() {
-    let home = Home::empty();
+on_each_backend!(an_old_home_is_brought_up_to_date_and_old_credentials_stay_good);
+
+async fn an_old_home_is_brought_up_to_date_and_old_credentials_stay_good(on: Backend) {
+    let home = Home::on(on);
     home.run(&["init", "--bare"]).await.expect_code(0);
     home.run(&["credentials", "operator", "me.creds"]).await.expect_code(0);
     home.write("talker", &["echo", "hello"], &EgressPolicy::default());

@@ -1,6 +1,6 @@
 //! What an operator does with a bottle that runs.
 
-use harness::{World, soon};
+use harness::{Backend, World, on_each_backend, soon};
 use policy::EgressPolicy;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -24,9 +24,14 @@ async fn running_agent(world: &World, agent: &str) -> String {
     list[0]["bottle"].as_str().unwrap().to_owned()
 }
 
-#[tokio::test]
-async fn a_bottle_is_listed_read_and_stopped() {
-    let world = World::up().await;
+on_each_backend!(
+    a_bottle_is_listed_read_and_stopped,
+    routes_change_while_a_bottle_runs,
+    what_a_bottle_was_refused_becomes_routes_to_review,
+);
+
+async fn a_bottle_is_listed_read_and_stopped(on: Backend) {
+    let world = World::up_on(on).await;
     world.run(&["status"]).await.expect_code(0).expect_out("supervisor  answers");
     let bottle = running(&world).await;
     world.run(&["list"]).await.expect_code(0).expect_out("night shift").expect_out("running");
@@ -44,9 +49,8 @@ async fn a_bottle_is_listed_read_and_stopped() {
     world.down().await;
 }
 
-#[tokio::test]
-async fn routes_change_while_a_bottle_runs() {
-    let world = World::up().await;
+async fn routes_change_while_a_bottle_runs(on: Backend) {
+    let world = World::up_on(on).await;
     let bottle = running(&world).await;
     world.run(&["routes", "show", &bottle]).await.expect_code(0).expect_out("# revision 1");
     let add =
@@ -75,9 +79,8 @@ async fn routes_change_while_a_bottle_runs() {
     world.down().await;
 }
 
-#[tokio::test]
-async fn what_a_bottle_was_refused_becomes_routes_to_review() {
-    let world = World::up().await;
+async fn what_a_bottle_was_refused_becomes_routes_to_review(on: Backend) {
+    let world = World::up_on(on).await;
     // The agent asks for two hosts that it has no route to, and pushes to one that no route helps with.
     let asks = "curl -s http://a.example/x?q; curl -s -X PUT http://a.example/y; curl -s http://b.example:8080/; \
                 curl -s -X POST http://b.example/r.git/git-receive-pack; exec sleep 600";

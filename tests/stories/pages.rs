@@ -16,21 +16,33 @@ fn functions(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-#[test]
-fn each_invariant_names_tests_that_exist() {
+/// The tests that a section of a page names in its table, all of which exist.
+fn named(page: &str, section: &str) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let page = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
-    let table = page.split("## Invariants").nth(1).and_then(|rest| rest.split("## ").next()).unwrap();
+    let text = std::fs::read_to_string(root.join(page)).unwrap();
+    let heading = format!("## {section}\n");
+    let table = text.split(&heading).nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     let mut known = Vec::new();
     for folder in ["shared", "services", "cli", "tests"] {
         functions(&root.join(folder), &mut known);
     }
     let is_test = |name: &&str| name.len() > 12 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    let quoted = table.split('`').skip(1).step_by(2).map(|name| name.rsplit(": ").next().unwrap_or(name));
+    let rows: String = table.lines().filter(|line| line.starts_with('|')).collect();
+    let quoted = rows.split('`').skip(1).step_by(2).map(|name| name.rsplit(": ").next().unwrap_or(name));
     let named: Vec<&str> = quoted.filter(is_test).collect();
-    assert!(named.len() > 20, "the table was not read: {named:?}");
     let missing: Vec<_> = named.iter().filter(|name| !known.iter().any(|known| known == *name)).collect();
-    assert!(missing.is_empty(), "docs/architecture.md names tests that do not exist: {missing:?}");
+    assert!(missing.is_empty(), "{page} names tests that do not exist: {missing:?}");
+    named.len()
+}
+
+#[test]
+fn each_invariant_names_tests_that_exist() {
+    assert!(named("docs/architecture.md", "Invariants") > 20, "the table was not read");
+}
+
+#[test]
+fn what_is_tested_of_backends_names_tests_that_exist() {
+    assert!(named("docs/backends.md", "What is tested") > 15, "the table was not read");
 }
 
 #[test]

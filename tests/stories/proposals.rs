@@ -7,7 +7,7 @@ use bus::Bus;
 use bus::keys::Keys;
 use bus::message::proposal::{Content, Proposed};
 use cli::host::Process;
-use harness::{Home, LIMIT, Ran, World, soon};
+use harness::{Backend, Home, LIMIT, Ran, World, on_each_backend, soon};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -62,9 +62,14 @@ good = '# It cannot be granted: unknown field `hots`' in page
 open(sys.argv[1], 'w').write('host: b.example\nmethods: [HEAD]\n' if good else 'hots: b.example\n')
 ";
 
-#[tokio::test]
-async fn proposals_are_listed_shown_and_answered() {
-    let world = World::up().await;
+on_each_backend!(
+    proposals_are_listed_shown_and_answered,
+    an_editor_ends_with_the_command_that_opened_it,
+    a_grant_is_kept_and_revoked_the_operator_is_notified_and_the_trail_holds,
+);
+
+async fn proposals_are_listed_shown_and_answered(on: Backend) {
+    let world = World::up_on(on).await;
     let asker = Asker::of(&world).await;
     world.run(&["proposals", "list"]).await.expect_code(0).expect_err("nothing waits");
 
@@ -133,9 +138,8 @@ async fn edit(world: &World, proposal: &str, editor: &str) -> Ran {
     }
 }
 
-#[tokio::test]
-async fn an_editor_ends_with_the_command_that_opened_it() {
-    let world = World::up().await;
+async fn an_editor_ends_with_the_command_that_opened_it(on: Backend) {
+    let world = World::up_on(on).await;
     let asker = Asker::of(&world).await;
     let asked = asker.asks(docs("a.example"), "to read").await;
     let mut command = world.home.command(&["proposals", "edit", &asked, "--yes"]);
@@ -154,13 +158,12 @@ async fn an_editor_ends_with_the_command_that_opened_it() {
     world.down().await;
 }
 
-#[tokio::test]
-async fn a_grant_is_kept_and_revoked_the_operator_is_notified_and_the_trail_holds() {
-    let home = Home::empty();
+async fn a_grant_is_kept_and_revoked_the_operator_is_notified_and_the_trail_holds(on: Backend) {
+    let home = Home::on(on);
     let told = home.path().join("told");
     let notify =
         ["sh", "-c", "echo \"$@\" >> \"$0\"", told.to_str().unwrap(), "{bottle}", "{kind}", "{host}", "{id}"];
-    home.write_file("settings.yaml", &json!({ "notify": notify }).to_string());
+    home.write_file("settings.yaml", &json!({ "notify": notify, "backend": on.name() }).to_string());
     let world = World::up_in(home, &[]).await;
     let asker = Asker::of(&world).await;
     let id = asker.asks(docs("a.example"), "to read").await;

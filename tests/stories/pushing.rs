@@ -3,7 +3,7 @@
 use base::Secret;
 use base::lifecycle::Lifecycle;
 use bus::message::proposal::{Content, Outcome, Scope, Verdict};
-use harness::{Forge, Home, Origin, World, soon};
+use harness::{Backend, Forge, Home, Origin, World, on_each_backend, soon};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::deciding::Operator;
@@ -20,8 +20,8 @@ struct Workplace {
 }
 
 impl Workplace {
-    async fn up(argv: &[&str]) -> Self {
-        let (upstream, life, home) = (tempfile::tempdir().unwrap(), Lifecycle::new(), Home::empty());
+    async fn up(on: Backend, argv: &[&str]) -> Self {
+        let (upstream, life, home) = (tempfile::tempdir().unwrap(), Lifecycle::new(), Home::on(on));
         let token = format!("made-up-{}", base::id::ExchangeId::random());
         let forge = Forge::make(upstream.path().to_owned(), Secret::new(token.clone())).await.unwrap();
         let origin = Origin::start(&["localhost"], Some(forge.clone()), &life).await.unwrap();
@@ -46,9 +46,10 @@ impl Workplace {
     }
 }
 
-#[tokio::test]
-async fn workflows_and_foreign_branches_wait_for_a_person() {
-    let place = Workplace::up(&["/usr/bin/python3", "-c", AGENT]).await;
+on_each_backend!(workflows_and_foreign_branches_wait_for_a_person);
+
+async fn workflows_and_foreign_branches_wait_for_a_person(on: Backend) {
+    let place = Workplace::up(on, &["/usr/bin/python3", "-c", AGENT]).await;
     let world = &place.world;
     let mut operator = Operator::of(world).await;
     let mut start = world.home.command(&["start", "worker", "--yes"]).spawn().unwrap();

@@ -4,7 +4,7 @@ use bus::layout::{BOTTLES, EVENTS};
 use bus::message::event::Event;
 use bus::role::Role;
 use bus::{Bus, Since};
-use harness::{Apart, Home, Ran, World, soon};
+use harness::{Apart, Backend, Home, Ran, World, on_each_backend, soon};
 use policy::EgressPolicy;
 use serde_json::Value;
 
@@ -31,9 +31,15 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
 }
 
-#[tokio::test]
-async fn a_session_goes_on_where_it_left_off() {
-    let world = World::up().await;
+on_each_backend!(
+    a_session_goes_on_where_it_left_off,
+    what_cannot_go_on_says_why_and_what_to_do,
+    a_session_goes_on_on_another_host,
+    without_a_bus_no_transcript_is_lost,
+);
+
+async fn a_session_goes_on_where_it_left_off(on: Backend) {
+    let world = World::up_on(on).await;
     write(&world.home, PROGRAM);
     let first = ended(&world.run(&["start", "keeper", "--headless", "--prompt", "one", "--json"]).await);
     let (bottle, session) = (text(&first, "bottle"), text(&first, "session"));
@@ -72,9 +78,8 @@ async fn a_session_goes_on_where_it_left_off() {
     world.down().await;
 }
 
-#[tokio::test]
-async fn what_cannot_go_on_says_why_and_what_to_do() {
-    let world = World::up().await;
+async fn what_cannot_go_on_says_why_and_what_to_do(on: Backend) {
+    let world = World::up_on(on).await;
     write(&world.home, PROGRAM);
     world.home.write("forgetful", &["true"], &EgressPolicy::default());
     let first = ended(&world.run(&["start", "keeper", "--headless", "--json"]).await);
@@ -158,7 +163,7 @@ async fn answers(home: &Home, url: &str) {
 
 /// Another host: a home with the same keys and manifests, and nothing else of the first.
 fn another(home: &Home) -> Home {
-    let other = Home::empty();
+    let other = Home::on(home.backend);
     for part in ["bus/keys", "bottles", "agents"] {
         let to = other.path().join(part);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -168,9 +173,8 @@ fn another(home: &Home) -> Home {
     other
 }
 
-#[tokio::test]
-async fn a_session_goes_on_on_another_host() {
-    let mut apart = Apart::up().await;
+async fn a_session_goes_on_on_another_host(on: Backend) {
+    let mut apart = Apart::up_on(on).await;
     write(&apart.home, PROGRAM);
     let url = apart.url.clone();
     let run = async |home: &Home, arguments: &[&str]| {
@@ -195,9 +199,8 @@ async fn a_session_goes_on_on_another_host() {
     apart.down().await;
 }
 
-#[tokio::test]
-async fn without_a_bus_no_transcript_is_lost() {
-    let mut apart = Apart::up().await;
+async fn without_a_bus_no_transcript_is_lost(on: Backend) {
+    let mut apart = Apart::up_on(on).await;
     write(&apart.home, "mkdir ../.state; echo kept > ../.state/log; until test -e go; do sleep 0.02; done");
     let operator = apart.connect(Role::Operator).await;
     let mut events = operator.follow::<Event>(EVENTS, "bottle.>", Since::Now).await.unwrap();

@@ -2,14 +2,28 @@
 
 use std::process::Stdio;
 
-use harness::{Home, World, all_ended, marked, soon};
+use harness::{Backend, Home, World, all_ended, marked, on_each_backend, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
-#[tokio::test]
-async fn a_program_runs_and_its_code_and_words_come_back() {
-    let home = Home::empty();
+on_each_backend!(
+    a_program_runs_and_its_code_and_words_come_back,
+    a_clean_end_leaves_nothing,
+    what_the_agent_writes_is_inert_in_the_report,
+    what_the_agent_writes_cannot_steer_a_terminal,
+    each_mistake_has_its_code_and_its_cure,
+    an_interrupt_ends_the_bottle,
+    starts_share_the_services_of_the_first,
+    starts_at_the_same_time_all_come_to_their_end,
+    starts_one_upon_the_other_all_come_to_their_end,
+    services_stay_for_whoever_holds_them,
+    whoever_used_a_killed_starts_services_takes_over,
+    the_death_of_the_services_is_noticed,
+);
+
+async fn a_program_runs_and_its_code_and_words_come_back(on: Backend) {
+    let home = Home::on(on);
     home.write("talker", &["sh", "-c", "echo hello; echo oops >&2; exit 7"], &EgressPolicy::default());
     let ran = home.run(&["start", "talker", "--yes"]).await;
     ran.expect_code(7).expect_out("hello\n").expect_err("oops\n").expect_err("its state was kept");
@@ -21,9 +35,8 @@ async fn a_program_runs_and_its_code_and_words_come_back() {
     assert_eq!(home.path().join("state").read_dir().unwrap().count(), 0);
 }
 
-#[tokio::test]
-async fn a_clean_end_leaves_nothing() {
-    let home = Home::empty();
+async fn a_clean_end_leaves_nothing(on: Backend) {
+    let home = Home::on(on);
     home.write("quiet", &["true"], &EgressPolicy::default());
     let ran = home.run(&["start", "quiet", "--headless", "--json"]).await;
     let report = ran.expect_code(0).json();
@@ -32,17 +45,15 @@ async fn a_clean_end_leaves_nothing() {
     assert!(marked(&home.marker).is_empty());
 }
 
-#[tokio::test]
-async fn what_the_agent_writes_is_inert_in_the_report() {
-    let home = Home::empty();
+async fn what_the_agent_writes_is_inert_in_the_report(on: Backend) {
+    let home = Home::on(on);
     home.write("painter", &["printf", r"\033[31mred\n"], &EgressPolicy::default());
     let ran = home.run(&["start", "painter", "--headless", "--json"]).await;
     assert!(!ran.expect_code(0).out.contains('\u{1b}'), "{ran:?}");
 }
 
-#[tokio::test]
-async fn what_the_agent_writes_cannot_steer_a_terminal() {
-    let home = Home::empty();
+async fn what_the_agent_writes_cannot_steer_a_terminal(on: Backend) {
+    let home = Home::on(on);
     home.write(
         "painter",
         &["sh", "-c", r"printf '\033]0;owned\a' >&2; printf '\033[2J'"],
@@ -53,6 +64,7 @@ async fn what_the_agent_writes_cannot_steer_a_terminal() {
     let mut command = tokio::process::Command::new("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(home.path());
     command.env("BOT_BOTTLE_HOME", home.path()).env("BOT_BOTTLE_PROBE", "canaries").env_remove("NATS_URL");
+    command.envs(on.variables());
     let shown = soon("the command's end", command.output()).await.unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains(r"\u{1b}]0;owned") && !shown.contains('\u{1b}'), "{shown:?}");
@@ -69,9 +81,8 @@ async fn nothing_starts_that_nobody_agreed_to() {
     assert!(!home.path().join("state").exists(), "a dry run made a bottle");
 }
 
-#[tokio::test]
-async fn each_mistake_has_its_code_and_its_cure() {
-    let home = Home::empty();
+async fn each_mistake_has_its_code_and_its_cure(on: Backend) {
+    let home = Home::on(on);
     home.write("reviewer", &["true"], &EgressPolicy::default());
     home.write("lost", &["no-such-program"], &EgressPolicy::default());
     home.write_file("agents/orphan.md", "---\nbottle: nowhere\n---\n");
@@ -129,9 +140,8 @@ async fn running(home: &Home, agent: &str) -> String {
     }
 }
 
-#[tokio::test]
-async fn an_interrupt_ends_the_bottle() {
-    let home = Home::empty();
+async fn an_interrupt_ends_the_bottle(on: Backend) {
+    let home = Home::on(on);
     Sleeper::write(&home, "sleeper");
     let sleeper = Sleeper::start(&home, "sleeper").await;
     let pid = i32::try_from(sleeper.command.id().unwrap()).ok().and_then(rustix::process::Pid::from_raw);
@@ -140,9 +150,8 @@ async fn an_interrupt_ends_the_bottle() {
     all_ended(&home.marker).await;
 }
 
-#[tokio::test]
-async fn starts_share_the_services_of_the_first() {
-    let home = Home::empty();
+async fn starts_share_the_services_of_the_first(on: Backend) {
+    let home = Home::on(on);
     Sleeper::write(&home, "first");
     Sleeper::write(&home, "second");
     let first = Sleeper::start(&home, "first").await;
@@ -160,9 +169,8 @@ async fn starts_share_the_services_of_the_first() {
     assert_eq!(first.code().await, Some(128 + 15));
 }
 
-#[tokio::test]
-async fn starts_at_the_same_time_all_come_to_their_end() {
-    let home = Home::empty();
+async fn starts_at_the_same_time_all_come_to_their_end(on: Backend) {
+    let home = Home::on(on);
     for name in ["one", "two", "three"] {
         home.write(name, &["echo", name], &EgressPolicy::default());
     }
@@ -179,9 +187,8 @@ async fn starts_at_the_same_time_all_come_to_their_end() {
     assert!(marked(&home.marker).is_empty());
 }
 
-#[tokio::test]
-async fn starts_one_upon_the_other_all_come_to_their_end() {
-    let home = Home::empty();
+async fn starts_one_upon_the_other_all_come_to_their_end(on: Backend) {
+    let home = Home::on(on);
     home.write("quick", &["echo", "done"], &EgressPolicy::default());
     // Each begins about when the services of another one end.
     let starts = (0..3).map(async |_| {
@@ -193,9 +200,8 @@ async fn starts_one_upon_the_other_all_come_to_their_end() {
     assert!(marked(&home.marker).is_empty());
 }
 
-#[tokio::test]
-async fn services_stay_for_whoever_holds_them() {
-    let home = Home::empty();
+async fn services_stay_for_whoever_holds_them(on: Backend) {
+    let home = Home::on(on);
     home.write("quick", &["echo", "done"], &EgressPolicy::default());
     let held = std::fs::File::create(home.path().join("users.lock")).unwrap();
     held.lock_shared().unwrap();
@@ -210,9 +216,8 @@ async fn services_stay_for_whoever_holds_them() {
     assert_eq!(soon("its end", start.wait()).await.unwrap().code(), Some(0));
 }
 
-#[tokio::test]
-async fn whoever_used_a_killed_starts_services_takes_over() {
-    let home = Home::empty();
+async fn whoever_used_a_killed_starts_services_takes_over(on: Backend) {
+    let home = Home::on(on);
     Sleeper::write(&home, "first");
     home.write("second", &["sh", "-c", "echo up; sleep 2; echo over"], &EgressPolicy::default());
     let mut first = Sleeper::start(&home, "first").await;
@@ -230,9 +235,8 @@ async fn whoever_used_a_killed_starts_services_takes_over() {
     all_ended(&home.marker).await;
 }
 
-#[tokio::test]
-async fn the_death_of_the_services_is_noticed() {
-    let mut world = World::up().await;
+async fn the_death_of_the_services_is_noticed(on: Backend) {
+    let mut world = World::up_on(on).await;
     Sleeper::write(&world.home, "sleeper");
     let sleeper = Sleeper::start(&world.home, "sleeper").await;
     world.kill().await;

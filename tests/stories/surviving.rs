@@ -19,7 +19,7 @@ use bus::Bus;
 use bus::keys::Keys;
 use bus::message::run::ExitReason;
 use bus::role::Role;
-use harness::{Apart, Part, World, all_ended, below};
+use harness::{Apart, Backend, Part, World, all_ended, below, on_each_backend};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{mpsc, watch};
 
@@ -72,7 +72,7 @@ async fn ended_well(home: &harness::Home, (operator, admin): (&Bus, &Bus), end: 
 }
 
 /// One of the services that run apart is killed once, at any step.
-async fn one_is_killed(part: Part, most_bottles: usize) {
+async fn one_is_killed(on: Backend, part: Part, most_bottles: usize) {
     for seed in seeds() {
         let mut chance = Chance::of(seed);
         let (at, after) = (chance.one_of(&Step::ALL), chance.up_to(400));
@@ -80,7 +80,7 @@ async fn one_is_killed(part: Part, most_bottles: usize) {
         eprintln!(
             "BOT_BOTTLE_SEED={seed}: the {part:?} is killed {after:?} after {at:?}, and back {restart:?} later"
         );
-        let mut world = Apart::up().await;
+        let mut world = Apart::up_on(on).await;
         let (port, _origin) = crate::deciding::origin().await;
         tale::write(&world.home, port);
         let (operator, admin) = (world.connect(Role::Operator).await, world.connect(Role::Admin).await);
@@ -102,28 +102,34 @@ async fn down(world: Apart) {
     trail::nothing_is_left(&home);
 }
 
-#[tokio::test]
-async fn a_bus_that_is_killed_loses_nothing() {
-    one_is_killed(Part::Bus, 1).await;
+on_each_backend!(
+    a_bus_that_is_killed_loses_nothing,
+    a_supervisor_that_is_killed_loses_nothing,
+    a_launcher_that_is_killed_begins_the_story_again,
+    services_that_are_killed_together_begin_the_story_again,
+    a_proxy_that_is_killed_ends_its_bottle,
+    a_door_that_is_killed_ends_its_bottle,
+    a_bus_that_is_gone_between_refusal_and_approval_widens_nothing_and_loses_nothing,
+);
+
+async fn a_bus_that_is_killed_loses_nothing(on: Backend) {
+    one_is_killed(on, Part::Bus, 1).await;
 }
 
-#[tokio::test]
-async fn a_supervisor_that_is_killed_loses_nothing() {
-    one_is_killed(Part::Supervisor, 1).await;
+async fn a_supervisor_that_is_killed_loses_nothing(on: Backend) {
+    one_is_killed(on, Part::Supervisor, 1).await;
 }
 
-#[tokio::test]
-async fn a_launcher_that_is_killed_begins_the_story_again() {
-    one_is_killed(Part::Launcher, 2).await;
+async fn a_launcher_that_is_killed_begins_the_story_again(on: Backend) {
+    one_is_killed(on, Part::Launcher, 2).await;
 }
 
-#[tokio::test]
-async fn services_that_are_killed_together_begin_the_story_again() {
+async fn services_that_are_killed_together_begin_the_story_again(on: Backend) {
     for seed in seeds() {
         let mut chance = Chance::of(seed);
         let (at, after, restart) = (chance.one_of(&Step::ALL), chance.up_to(400), chance.up_to(2000));
         eprintln!("BOT_BOTTLE_SEED={seed}: all is killed {after:?} after {at:?}, and back {restart:?} later");
-        let mut world = World::up().await;
+        let mut world = World::up_on(on).await;
         let (port, _origin) = crate::deciding::origin().await;
         tale::write(&world.home, port);
         let home = world.home.path().to_owned();
@@ -148,12 +154,12 @@ async fn services_that_are_killed_together_begin_the_story_again() {
 }
 
 /// A sidecar that is killed while its agent waits for an answer ends its bottle, and the request with it.
-async fn a_sidecar_is_killed(name: &str) {
+async fn a_sidecar_is_killed(on: Backend, name: &str) {
     for seed in seeds() {
         let mut chance = Chance::of(seed);
         let (at, after) = (chance.one_of(&[Step::Refused, Step::Waits]), chance.up_to(1000));
         eprintln!("BOT_BOTTLE_SEED={seed}: the {name} is killed {after:?} after {at:?}");
-        let world = Apart::up().await;
+        let world = Apart::up_on(on).await;
         let (port, _origin) = crate::deciding::origin().await;
         tale::write(&world.home, port);
         let (operator, admin) = (world.connect(Role::Operator).await, world.connect(Role::Admin).await);
@@ -186,25 +192,22 @@ fn is_recorded_as_lost(records: &[serde_json::Value], bottle: &Slug) {
     }
 }
 
-#[tokio::test]
-async fn a_proxy_that_is_killed_ends_its_bottle() {
-    a_sidecar_is_killed("egress").await;
+async fn a_proxy_that_is_killed_ends_its_bottle(on: Backend) {
+    a_sidecar_is_killed(on, "egress").await;
 }
 
-#[tokio::test]
-async fn a_door_that_is_killed_ends_its_bottle() {
-    a_sidecar_is_killed("door").await;
+async fn a_door_that_is_killed_ends_its_bottle(on: Backend) {
+    a_sidecar_is_killed(on, "door").await;
 }
 
-#[tokio::test]
-async fn a_bus_that_is_gone_between_refusal_and_approval_widens_nothing_and_loses_nothing() {
+async fn a_bus_that_is_gone_between_refusal_and_approval_widens_nothing_and_loses_nothing(on: Backend) {
     for seed in seeds() {
         let mut chance = Chance::of(seed);
         // Nobody answers before it is gone.
         let (answer, answers) = watch::channel(false);
         let (at, after, away) = (chance.one_of(&[Step::Refused, Step::Waits]), chance.up_to(200), absence());
         eprintln!("BOT_BOTTLE_SEED={seed}: the bus goes {after:?} after {at:?}, for {away:?}");
-        let mut world = Apart::up().await;
+        let mut world = Apart::up_on(on).await;
         let (port, _origin) = crate::deciding::origin().await;
         tale::write(&world.home, port);
         let (operator, admin) = (world.connect(Role::Operator).await, world.connect(Role::Admin).await);

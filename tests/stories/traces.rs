@@ -1,6 +1,6 @@
 //! What an operator's collector gets of a bottle (E17).
 
-use harness::World;
+use harness::{Backend, Home, World, on_each_backend};
 use policy::EgressPolicy;
 use telemetry::collector::{Collector, Sent};
 
@@ -13,10 +13,11 @@ except urllib.error.HTTPError as refusal: print(refusal.code)
 print(sorted(name for name in os.environ if 'OTEL' in name), secret)
 ";
 
-#[tokio::test]
-async fn a_start_its_steps_its_policy_and_its_requests_are_one_trace() {
+on_each_backend!(a_start_its_steps_its_policy_and_its_requests_are_one_trace);
+
+async fn a_start_its_steps_its_policy_and_its_requests_are_one_trace(on: Backend) {
     let mut collector = Collector::start().await;
-    let world = World::up_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url())]).await;
+    let world = World::up_in(Home::on(on), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url())]).await;
     world.home.write("traced", &["/usr/bin/python3", "-c", AGENT], &EgressPolicy::default());
     let ran = world.run(&["start", "traced", "--yes"]).await;
     let ran = ran.expect_code(0);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use base::Secret;
 use base::lifecycle::Lifecycle;
-use harness::{Forge, Home, Origin, Ran, World};
+use harness::{Backend, Forge, Home, Origin, Ran, World, on_each_backend};
 use policy::EgressPolicy;
 
 /// Lists everything below the workspace but git's own files.
@@ -53,9 +53,14 @@ async fn in_directory(home: &Home, directory: &Path, arguments: &[&str]) -> Ran 
     }
 }
 
-#[tokio::test]
-async fn the_current_directory_is_copied_and_nothing_is_written_back() {
-    let world = World::up().await;
+on_each_backend!(
+    the_current_directory_is_copied_and_nothing_is_written_back,
+    a_repository_is_cloned_through_the_gate,
+    skills_are_copied_and_belong_to_the_agent,
+);
+
+async fn the_current_directory_is_copied_and_nothing_is_written_back(on: Backend) {
+    let world = World::up_on(on).await;
     let place = tempfile::tempdir().unwrap();
     project(place.path());
     let program =
@@ -110,8 +115,8 @@ struct Workplace {
 }
 
 impl Workplace {
-    async fn up() -> Self {
-        let (upstream, life, home) = (tempfile::tempdir().unwrap(), Lifecycle::new(), Home::empty());
+    async fn up(on: Backend) -> Self {
+        let (upstream, life, home) = (tempfile::tempdir().unwrap(), Lifecycle::new(), Home::on(on));
         let token = format!("made-up-{}", base::id::ExchangeId::random());
         let forge = Forge::make(upstream.path().to_owned(), Secret::new(token.clone())).await.unwrap();
         let commits = history(upstream.path());
@@ -160,9 +165,8 @@ fn history(upstream: &Path) -> Vec<String> {
     vec![first, second, third]
 }
 
-#[tokio::test]
-async fn a_repository_is_cloned_through_the_gate() {
-    let place = Workplace::up().await;
+async fn a_repository_is_cloned_through_the_gate(on: Backend) {
+    let place = Workplace::up(on).await;
     let [first, second, third] = &place.commits[..] else { panic!("{:?}", place.commits) };
     let main = place.start(&[]).await;
     main.expect_code(0).expect_out(&format!("refs/heads/main\n{second}\n## main...origin/main\n"));
@@ -186,9 +190,8 @@ async fn a_repository_is_cloned_through_the_gate() {
     place.world.down().await;
 }
 
-#[tokio::test]
-async fn skills_are_copied_and_belong_to_the_agent() {
-    let home = Home::empty();
+async fn skills_are_copied_and_belong_to_the_agent(on: Backend) {
+    let home = Home::on(on);
     let list =
         "cd ../.bot-bottle/skills && find . -type f -printf '%P %m %u\\n' | sort && write-tests/scripts/run";
     home.write("writer", &["sh", "-c", list], &EgressPolicy::default());

@@ -1,5 +1,6 @@
 //! What isolates a bottle, behind one trait. Launching knows nothing else about it.
 
+mod agent_user;
 pub mod docker;
 mod init;
 pub mod namespace;
@@ -20,6 +21,7 @@ use futures::future::BoxFuture;
 use handover::Channel;
 use rustix::process::Signal;
 
+pub use self::agent_user::AgentUser;
 pub use self::init::Init;
 pub use self::progress::Progress;
 use crate::client::program::ProgramMount;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use base::id::Slug;
 use manifest::settings::BackendName;
 
-use crate::backend::docker::{self, AgentUser, Docker, DockerConfig};
+use crate::backend::docker::{self, Docker, DockerConfig};
 use crate::backend::namespace::Namespace;
-use crate::backend::{Backend, BackendError};
+use crate::backend::{AgentUser, Backend, BackendError};
 use crate::config::LauncherConfig;
 use crate::identity;
 

@@ -7,6 +7,7 @@ use manifest::settings::BackendName;
 use manifest::{ByteSize, Home, Settings};
 use telemetry::{Endpoint, UnusableEndpoint};
 
+use crate::backend::AgentUser;
 use crate::backend::docker::{EngineAddress, ImageChoice, RemoteEngine};
 use crate::backend::namespace::NamespaceConfig;
 use crate::host::HostEnvironment;
@@ -113,7 +114,12 @@ impl LauncherConfig {
     /// The namespace backend's part.
     #[must_use]
     pub fn namespace(&self) -> NamespaceConfig {
-        NamespaceConfig { bubblewrap: self.bubblewrap.clone(), init: self.init(), state: self.state() }
+        NamespaceConfig {
+            bubblewrap: self.bubblewrap.clone(),
+            init: self.init(),
+            state: self.state(),
+            user: AgentUser::Ordinary,
+        }
     }
 
     /// The Docker engine of this host.

@@ -19,7 +19,10 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Addresses that must not be reachable from any bottle, beside the canaries that the launcher opens itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProbeTargets(Vec<Target>);
+pub struct ProbeTargets {
+    targets: Vec<Target>,
+    root: bool,
+}
 
 impl ProbeTargets {
     /// None beside the canaries.
@@ -44,13 +47,20 @@ impl ProbeTargets {
         ];
         targets.extend(gateways().map(|ip| at(TargetKind::Tcp, ip, 80, "the host's gateway")));
         targets.extend(resolvers().map(|ip| at(TargetKind::Dns, ip, 53, "the host's resolver")));
-        Self(targets)
+        Self::new(targets)
     }
 
     /// Exactly these.
     #[must_use]
     pub fn new(targets: Vec<Target>) -> Self {
-        Self(targets)
+        Self { targets, root: false }
+    }
+
+    /// The same for an agent that is root, which otherwise is a finding of its own. No launch asks for it: tests look at what
+    /// is closed even then.
+    #[must_use]
+    pub fn for_root(self) -> Self {
+        Self { root: true, ..self }
     }
 }
 
@@ -120,7 +130,7 @@ pub enum ProbeError {
 pub async fn probe(boundary: &mut Box<dyn Boundary>, targets: &ProbeTargets) -> Result<(), ProbeError> {
     let canaries =
         Canaries::open().map_err(|e| ProbeError::NotRun(format!("no canary can be opened: {e}")))?;
-    let mut all = targets.0.clone();
+    let mut all = targets.targets.clone();
     all.extend(canaries.targets().map_err(|e| ProbeError::NotRun(e.to_string()))?);
     let network = std::fs::metadata("/proc/self/ns/net").map_err(|e| ProbeError::NotRun(e.to_string()))?;
     let plan = ProbePlan {
@@ -128,6 +138,7 @@ pub async fn probe(boundary: &mut Box<dyn Boundary>, targets: &ProbeTargets) -> 
         mounts: boundary.mounts(),
         targets: all,
         deadline_ms: u64::try_from(ATTEMPT.as_millis()).unwrap_or(u64::MAX),
+        root: targets.root,
     };
     let input = serde_json::to_string(&plan).map_err(|e| ProbeError::NotRun(e.to_string()))?;
     let argv = [INIT, "probe"].map(str::to_owned).to_vec();

@@ -15,6 +15,9 @@ pub struct ProbePlan {
     pub targets: Vec<Target>,
     /// Milliseconds that all attempts together may take; each target is tried at the same time.
     pub deadline_ms: u64,
+    /// Whether the agent is meant to be root. It never is but in tests of what holds even then.
+    #[serde(default)]
+    pub root: bool,
 }
 
 /// Something that must not be reachable from inside.

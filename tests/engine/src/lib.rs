@@ -36,6 +36,8 @@ pub struct Options {
     pub settings: Option<String>,
     /// How much its data may take, such as `300m`; `6g` unless given. It is in memory.
     pub size: Option<String>,
+    /// The resolver that it knows; this machine's unless given.
+    pub resolver: Option<Ipv4Addr>,
 }
 
 /// A running engine. Dropping it ends it and everything in it.
@@ -43,6 +45,7 @@ pub struct Options {
 pub struct Engine {
     socket: PathBuf,
     outside: Ipv4Addr,
+    holder: u32,
     keeper: Mutex<Keeper>,
 }
 
@@ -63,6 +66,7 @@ enum Line {
     Ready {
         socket: PathBuf,
         outside: Ipv4Addr,
+        holder: u32,
     },
 }
 
@@ -86,7 +90,9 @@ impl Engine {
     pub fn start(options: &Options) -> Option<Self> {
         let mut keeper = Keeper::spawn(options);
         match keeper.line(READY) {
-            Line::Ready { socket, outside } => Some(Self { socket, outside, keeper: Mutex::new(keeper) }),
+            Line::Ready { socket, outside, holder } => {
+                Some(Self { socket, outside, holder, keeper: Mutex::new(keeper) })
+            }
             Line::Skipped(why) => {
                 skip(&why);
                 None
@@ -105,6 +111,15 @@ impl Engine {
     #[must_use]
     pub fn outside(&self) -> Ipv4Addr {
         self.outside
+    }
+
+    /// A program of this machine in the network and mounts of the engine, not yet run: as if this machine were its host and
+    /// no other's. Whoever runs it ends it before the engine.
+    #[must_use]
+    pub fn within(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.holder.to_string(), "--net", "--mount", "--", program]);
+        command
     }
 
     /// Asks it to end, and waits for its end. Containers end with it unless its settings say otherwise.
@@ -156,6 +171,9 @@ impl Keeper {
         }
         if let Some(size) = &options.size {
             command.args(["--size", size]);
+        }
+        if let Some(resolver) = options.resolver {
+            command.args(["--resolver", &resolver.to_string()]);
         }
         // Out of the terminal's process group: an interrupt ends the tests, and that ends the engine in order.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);

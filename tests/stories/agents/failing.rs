@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use base::lifecycle::Lifecycle;
-use harness::{Home, Model, Ran, Turn, World, all_ended};
+use harness::{Backend, Home, Model, Ran, Turn, World, all_ended, on_each_backend};
 use serde_json::{Value, json};
 
 use super::bottle::Client;
@@ -47,8 +47,15 @@ async fn start(home: &Home) -> Ran {
     ran
 }
 
-#[tokio::test]
-async fn each_way_in_which_a_client_fails_has_a_name() {
+on_each_backend!(
+    each_way_in_which_a_client_fails_has_a_name,
+    a_person_reads_the_last_words_of_a_client_inert,
+    a_registration_that_fails_ends_the_launch,
+    a_token_that_is_no_longer_taken_is_named_so,
+    a_model_that_is_busy_or_breaks_off_is_asked_again,
+);
+
+async fn each_way_in_which_a_client_fails_has_a_name(on: Backend) {
     let words = r"echo first >&2; printf '\033[31mlast words\n' >&2";
     for (script, kind, reason, code) in [
         (format!("{words}; exit 3"), "died", "completed", 3),
@@ -59,7 +66,7 @@ async fn each_way_in_which_a_client_fails_has_a_name() {
         (format!("{words}; echo 'Error: Please log in (last words)' >&2; exit 1"), "login", "completed", 1),
         (format!("{words}; exec sleep 600"), "unfinished", "time_limit", 143),
     ] {
-        let home = Home::empty();
+        let home = Home::on(on);
         write(&home, Some(&script));
         let ran = start(&home).await;
         let report = ran.json();
@@ -76,15 +83,15 @@ async fn each_way_in_which_a_client_fails_has_a_name() {
     }
 }
 
-#[tokio::test]
-async fn a_person_reads_the_last_words_of_a_client_inert() {
-    let home = Home::empty();
+async fn a_person_reads_the_last_words_of_a_client_inert(on: Backend) {
+    let home = Home::on(on);
     write(&home, Some(r"printf '\033[31mlast words\n' >&2; exit 3"));
     let ran = home.run(&["start", "worker", "--yes", "--prompt", "Do it."]).await;
     // Before that, its bytes went to a file as they are.
     ran.expect_code(3).expect_err("ended without an answer:\n\\u{1b}[31mlast words\n");
 }
 
+/// Nothing gets as far as a backend.
 #[tokio::test]
 async fn a_client_or_provider_that_is_not_there_is_named_with_its_cure() {
     let home = Home::empty();
@@ -104,9 +111,8 @@ async fn a_client_or_provider_that_is_not_there_is_named_with_its_cure() {
     home.run(&["config", "check"]).await.expect_code(1).expect_out("provider.yaml:5:1: instal");
 }
 
-#[tokio::test]
-async fn a_registration_that_fails_ends_the_launch() {
-    let home = Home::empty();
+async fn a_registration_that_fails_ends_the_launch(on: Backend) {
+    let home = Home::on(on);
     write(
         &home,
         Some(r#"[ "$1" = register ] && { echo "no room" >&2; exit 4; }; echo '{"answer": "never"}'"#),
@@ -121,11 +127,11 @@ async fn a_registration_that_fails_ends_the_launch() {
 }
 
 /// What became of a run of this client against this script.
-async fn ends(client: Client, script: Vec<Turn>) -> Value {
+async fn ends(on: Backend, client: Client, script: Vec<Turn>) -> Value {
     let lifecycle = Lifecycle::new();
     let model = Model::start(script, &lifecycle).await;
     let (port, _origin) = origin().await;
-    let world = World::up_with(&[("STORY_TOKEN", "made-up")]).await;
+    let world = World::up_in(Home::on(on), &[("STORY_TOKEN", "made-up")]).await;
     client.write(&world.home, &model, port);
     let ran = world.run(&["start", "worker", "--headless", "--json", "--prompt", "Do it."]).await;
     let exited = exited(&world, ran.json()["bottle"].as_str().unwrap()).await;
@@ -134,19 +140,17 @@ async fn ends(client: Client, script: Vec<Turn>) -> Value {
     exited
 }
 
-#[tokio::test]
-async fn a_token_that_is_no_longer_taken_is_named_so() {
+async fn a_token_that_is_no_longer_taken_is_named_so(on: Backend) {
     let expired = Turn::fail(401, "authentication_error", "the token has expired");
     for client in [Client::claude(), Client::codex(), Client::opencode()] {
         let provider = client.provider;
-        let exited = ends(client, vec![expired.clone(); 20]).await;
+        let exited = ends(on, client, vec![expired.clone(); 20]).await;
         assert_eq!(exited["failure"]["kind"], "login", "{provider}: {exited}");
         assert_eq!(exited["code"], 1, "{provider}: {exited}");
     }
 }
 
-#[tokio::test]
-async fn a_model_that_is_busy_or_breaks_off_is_asked_again() {
+async fn a_model_that_is_busy_or_breaks_off_is_asked_again(on: Backend) {
     let script = || {
         vec![
             Turn::fail(529, "overloaded_error", "busy"),
@@ -156,7 +160,7 @@ async fn a_model_that_is_busy_or_breaks_off_is_asked_again() {
     };
     for client in [Client::claude(), Client::codex(), Client::opencode()] {
         let provider = client.provider;
-        let exited = ends(client, script()).await;
+        let exited = ends(on, client, script()).await;
         assert_eq!(exited["result"], "All of it.", "{provider}: {exited}");
         assert!(exited["failure"].is_null(), "{provider}: {exited}");
     }

@@ -1,7 +1,7 @@
 //! A real client goes on with its conversation in another bottle: its model is told what was said before (L3, L7).
 
 use base::lifecycle::Lifecycle;
-use harness::{Model, Turn, World};
+use harness::{Backend, Home, Model, Turn, World, on_each_backend};
 use serde_json::Value;
 
 use super::bottle::Client;
@@ -11,27 +11,30 @@ use crate::deciding::origin;
 const FIRST: &str = "The password of the garden is heliotrope.";
 const SECOND: &str = "I still know it.";
 
-#[tokio::test]
-async fn claude_goes_on_where_it_left_off() {
-    tell(Client::claude()).await;
+on_each_backend!(
+    claude_goes_on_where_it_left_off,
+    codex_goes_on_where_it_left_off,
+    opencode_goes_on_where_it_left_off,
+);
+
+async fn claude_goes_on_where_it_left_off(on: Backend) {
+    tell(on, Client::claude()).await;
 }
 
-#[tokio::test]
-async fn codex_goes_on_where_it_left_off() {
-    tell(Client::codex()).await;
+async fn codex_goes_on_where_it_left_off(on: Backend) {
+    tell(on, Client::codex()).await;
 }
 
-#[tokio::test]
-async fn opencode_goes_on_where_it_left_off() {
-    tell(Client::opencode()).await;
+async fn opencode_goes_on_where_it_left_off(on: Backend) {
+    tell(on, Client::opencode()).await;
 }
 
-async fn tell(client: Client) {
+async fn tell(on: Backend, client: Client) {
     let token = token();
     let lifecycle = Lifecycle::new();
     let model = Model::start([Turn::say(FIRST), Turn::say(SECOND)], &lifecycle).await;
     let (port, _origin) = origin().await;
-    let world = World::up_with(&[("STORY_TOKEN", &token)]).await;
+    let world = World::up_in(Home::on(on), &[("STORY_TOKEN", &token)]).await;
     client.write(&world.home, &model, port);
 
     let start = ["start", "worker", "--headless", "--json", "--prompt", "Remember the garden."];

@@ -2,7 +2,7 @@
 
 use base::id::ExchangeId;
 use base::lifecycle::Lifecycle;
-use harness::{Asked, Home, Model, Turn, World, soon};
+use harness::{Asked, Backend, Home, Model, Turn, World, on_each_backend, soon};
 use serde_json::{Value, json};
 
 use super::bottle::Client;
@@ -11,37 +11,40 @@ use crate::deciding::{Operator, origin};
 /// What the agent says in the end.
 const ANSWER: &str = "It is done, and I have seen no token.";
 
-#[tokio::test]
-async fn claude_is_refused_asks_and_goes_on() {
-    tell(Client::claude()).await;
+on_each_backend!(
+    claude_is_refused_asks_and_goes_on,
+    claude_with_a_key_is_refused_asks_and_goes_on,
+    codex_is_refused_asks_and_goes_on,
+    codex_by_device_login_is_refused_asks_and_goes_on,
+    opencode_is_refused_asks_and_goes_on,
+);
+
+async fn claude_is_refused_asks_and_goes_on(on: Backend) {
+    tell(on, Client::claude()).await;
 }
 
-#[tokio::test]
-async fn claude_with_a_key_is_refused_asks_and_goes_on() {
-    tell(Client::claude_with_a_key()).await;
+async fn claude_with_a_key_is_refused_asks_and_goes_on(on: Backend) {
+    tell(on, Client::claude_with_a_key()).await;
 }
 
-#[tokio::test]
-async fn codex_is_refused_asks_and_goes_on() {
-    tell(Client::codex()).await;
+async fn codex_is_refused_asks_and_goes_on(on: Backend) {
+    tell(on, Client::codex()).await;
 }
 
-#[tokio::test]
-async fn codex_by_device_login_is_refused_asks_and_goes_on() {
-    tell(Client::codex_by_device_login()).await;
+async fn codex_by_device_login_is_refused_asks_and_goes_on(on: Backend) {
+    tell(on, Client::codex_by_device_login()).await;
 }
 
-#[tokio::test]
-async fn opencode_is_refused_asks_and_goes_on() {
-    tell(Client::opencode()).await;
+async fn opencode_is_refused_asks_and_goes_on(on: Backend) {
+    tell(on, Client::opencode()).await;
 }
 
-async fn tell(client: Client) {
+async fn tell(on: Backend, client: Client) {
     let (token, secret) = (token(), secret());
     let lifecycle = Lifecycle::new();
     let model = Model::start(script(&client, &token, &secret), &lifecycle).await;
     let (port, _origin) = origin().await;
-    let home = Home::empty();
+    let home = Home::on(on);
     // The host's own login of codex, for the client that is to use it.
     let login = json!({ "auth_mode": "chatgpt", "tokens": { "access_token": token } });
     home.write_file(".codex/auth.json", &login.to_string());

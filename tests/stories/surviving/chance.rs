@@ -42,7 +42,8 @@ pub(crate) fn absence() -> Duration {
     Duration::from_secs(number("BOT_BOTTLE_AWAY").unwrap_or(5))
 }
 
-fn number(name: &str) -> Option<u64> {
+/// A number that the environment sets.
+pub(crate) fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a whole number, not {text:?}")))
 }

@@ -23,7 +23,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn probe(plan: &ProbePlan) -> ProbeReport {
     let mut findings = structure::check(plan);
-    findings.extend(privilege::check());
+    findings.extend(privilege::check(plan.root));
     if !findings.is_empty() {
         return ProbeReport { findings, attempted: 0 };
     }

@@ -24,7 +24,7 @@ pub use self::address::{EngineAddress, RemoteEngine};
 use self::engine::Engine;
 pub use self::images::ImageChoice;
 use super::namespace::Namespace;
-use super::{Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
+use super::{AgentUser, Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
 use crate::state::StateRoot;
 
 /// The backend's name.
@@ -45,27 +45,6 @@ pub struct DockerConfig {
     pub images: ImageChoice,
     /// Who the agent is inside.
     pub user: AgentUser,
-}
-
-/// Who the agent is inside its container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AgentUser {
-    /// User 1000 where the launcher is root, and otherwise the launcher's own number, since nobody else could use the home.
-    Ordinary,
-    /// User 0, without any capability. The escape probe refuses such a bottle; tests look at what holds without that.
-    Root,
-}
-
-impl AgentUser {
-    /// The user and group id, which are the same inside and on the host.
-    fn number(self) -> u32 {
-        let own = rustix::process::geteuid();
-        match self {
-            Self::Ordinary if own.is_root() => 1000,
-            Self::Ordinary => own.as_raw(),
-            Self::Root => 0,
-        }
-    }
 }
 
 /// The backend.

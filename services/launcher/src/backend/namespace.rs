@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use self::owned::Owned;
 use self::spawner::Spawner;
 use self::system::System;
-use super::{Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
+use super::{AgentUser, Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
 use crate::limits::{Group, Hierarchy};
 use crate::state::StateRoot;
 
@@ -41,6 +41,8 @@ pub struct NamespaceConfig {
     pub init: PathBuf,
     /// Where the bottles' state is.
     pub state: StateRoot,
+    /// Who the agent is inside.
+    pub user: AgentUser,
 }
 
 /// The backend.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::support::world::{World, launcher_at};
+use crate::support::world::{World, in_each_world, launcher_at};
 use bus::message::record::BottleState;
 use launcher::step::Step;
 
@@ -32,10 +32,14 @@ async fn victim() {
     std::future::pending::<()>().await;
 }
 
+in_each_world!(
+    "multi_thread":
+    a_launcher_killed_at_any_step_leaves_nothing_and_its_request_runs_again,
+    what_of_one_bottle_cannot_be_removed_stands_in_nobodys_way,
+);
+
 // The supervisor answers while this test waits for another process.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_launcher_killed_at_any_step_leaves_nothing_and_its_request_runs_again() {
-    let world = World::new().await;
+async fn a_launcher_killed_at_any_step_leaves_nothing_and_its_request_runs_again(world: World) {
     world.agent(&["true"], "limits: {memory: 512M, processes: 100}");
     for step in &Step::ALL[1..] {
         let id = format!("killed-at-{step}");
@@ -64,9 +68,7 @@ async fn a_launcher_killed_at_any_step_leaves_nothing_and_its_request_runs_again
     world.end().await;
 }
 
-#[tokio::test]
-async fn what_of_one_bottle_cannot_be_removed_stands_in_nobodys_way() {
-    let world = World::new().await;
+async fn what_of_one_bottle_cannot_be_removed_stands_in_nobodys_way(world: World) {
     world.agent(&["true"], "");
     let state = launcher::state::StateRoot::below(world.home.path());
     for name in ["gone-00000", "stuck-00000"] {

@@ -2,7 +2,7 @@
 
 use bus::message::run::ExitReason;
 
-use crate::support::world::World;
+use crate::support::world::{World, in_each_world};
 
 /// Asks what listens at each port who it is and what it was handed.
 const WHO: &str = "
@@ -16,9 +16,12 @@ for name, port in ('egress', 9099), ('supervise', 9100):
         print(type(error).__name__)
 ";
 
-#[tokio::test]
-async fn the_door_has_a_port_and_an_identity_and_no_secret() {
-    let world = World::new().await;
+in_each_world!(
+    "current_thread":
+    the_door_has_a_port_and_an_identity_and_no_secret,
+);
+
+async fn the_door_has_a_port_and_an_identity_and_no_secret(world: World) {
     let launcher = world.launcher().await;
     world.agent(&["/usr/bin/python3", "-c", WHO], "");
     let exited = world.run("r1").await;

@@ -2,7 +2,7 @@
 
 use bus::message::run::{FailureKind, StateKept};
 
-use crate::support::world::World;
+use crate::support::world::{World, in_each_world};
 
 const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -27,9 +27,14 @@ fn repository(key: &str) -> String {
     )
 }
 
-#[tokio::test]
-async fn a_bottle_with_repositories_has_a_gate_that_every_address_leads_to() {
-    let world = World::new().await;
+in_each_world!(
+    "current_thread":
+    a_bottle_with_repositories_has_a_gate_that_every_address_leads_to,
+    a_key_that_cannot_be_had_fails_the_launch_and_says_what_to_do,
+    deploy_keys_are_made_before_the_gate_starts_and_taken_back_after_it,
+);
+
+async fn a_bottle_with_repositories_has_a_gate_that_every_address_leads_to(world: World) {
     let launcher = world.launcher().await;
     let key = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(key.path(), "a key\n").unwrap();
@@ -58,9 +63,7 @@ async fn a_bottle_with_repositories_has_a_gate_that_every_address_leads_to() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_key_that_cannot_be_had_fails_the_launch_and_says_what_to_do() {
-    let world = World::new().await;
+async fn a_key_that_cannot_be_had_fails_the_launch_and_says_what_to_do(world: World) {
     let launcher = world.launcher().await;
     let mut events = world.events().await;
     for (id, key, words) in [
@@ -86,9 +89,7 @@ async fn a_key_that_cannot_be_had_fails_the_launch_and_says_what_to_do() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn deploy_keys_are_made_before_the_gate_starts_and_taken_back_after_it() {
-    let world = World::new().await;
+async fn deploy_keys_are_made_before_the_gate_starts_and_taken_back_after_it(world: World) {
     world.agent(&["/usr/bin/python3", "-c", LOOK], &repository("{provider: gitea, forge_token_env: FORGE}"));
     let host = [("FORGE".to_owned(), "made-up".to_owned())].into_iter().collect();
     let launcher = world.launcher_with(|config| config.environment = host, launcher::world::nobody()).await;

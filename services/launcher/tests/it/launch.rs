@@ -2,17 +2,32 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::docker::{containers, docker};
 use crate::support::LIMIT;
-use crate::support::world::World;
+use crate::support::world::{World, in_each_world};
 use base64::Engine as _;
 use bus::message::record::{BottleState, ClaimState};
 use bus::message::run::{ExitReason, FailureKind, Output, StateKept};
 use bus::message::start::StopRequest;
 use launcher::step::Step;
 
-#[tokio::test]
-async fn a_request_becomes_a_run_and_then_nothing() {
-    let world = World::new().await;
+in_each_world!(
+    "current_thread":
+    a_request_becomes_a_run_and_then_nothing,
+    a_home_of_any_depth_and_mode_is_removed,
+    the_steps_are_those_of_the_document,
+    a_token_is_in_the_sidecar_and_nowhere_else,
+    a_bottles_bus_identity_outlives_its_longest_run,
+    a_failure_undoes_what_was_made_and_says_why,
+    a_flood_of_output_is_cut_and_the_program_does_not_notice,
+    no_shell_reads_a_command_or_a_task,
+    a_malformed_request_is_parked_and_the_next_one_runs,
+    runs_are_stopped_limited_and_ended_without_their_sidecar,
+    a_stopped_launcher_hands_its_runs_back,
+    a_request_that_keeps_killing_its_launcher_is_given_up,
+);
+
+async fn a_request_becomes_a_run_and_then_nothing(world: World) {
     world.agent(
         &["sh", "-c", "cat; echo; echo $HTTPS_PROXY $PWD; cat $SSL_CERT_FILE | tail -n 3 >&2"],
         "env: {A: b}",
@@ -43,9 +58,7 @@ async fn a_request_becomes_a_run_and_then_nothing() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_home_of_any_depth_and_mode_is_removed() {
-    let world = World::new().await;
+async fn a_home_of_any_depth_and_mode_is_removed(world: World) {
     let script = "
 import os
 os.makedirs('shut/a'); open('shut/a/b', 'w').close(); os.chmod('shut/a', 0); os.chmod('shut', 0)
@@ -60,15 +73,13 @@ for _ in range(16000): os.mkdir('d'); os.chdir('d')
     world.end().await;
 }
 
-#[tokio::test]
-async fn the_steps_are_those_of_the_document() {
+async fn the_steps_are_those_of_the_document(world: World) {
     let seen: Arc<Mutex<Vec<Step>>> = Arc::default();
     let record = seen.clone();
     let observer: launcher::Observer = Arc::new(move |_, step| {
         record.lock().unwrap().push(step);
         Box::pin(std::future::ready(()))
     });
-    let world = World::new().await;
     world.agent(&["true"], "");
     let launcher = world.launcher_with(|_| (), observer).await;
     let mut events = world.events().await;
@@ -95,10 +106,8 @@ async fn the_steps_are_those_of_the_document() {
     assert_eq!(times, all[..7]);
 }
 
-#[tokio::test]
-async fn a_token_is_in_the_sidecar_and_nowhere_else() {
+async fn a_token_is_in_the_sidecar_and_nowhere_else(world: World) {
     let token: String = (0..40).map(|_| char::from(rand::random_range(b'a'..=b'z'))).collect();
-    let world = World::new().await;
     // Looks through everything that the agent can read, and asks the sidecar whether it has the token.
     let script = format!(
         "
@@ -173,9 +182,7 @@ fn holds(path: &std::path::Path, word: &str) -> bool {
     std::fs::read(path).is_ok_and(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
 }
 
-#[tokio::test]
-async fn a_bottles_bus_identity_outlives_its_longest_run() {
-    let world = World::new().await;
+async fn a_bottles_bus_identity_outlives_its_longest_run(world: World) {
     let launcher = world.launcher().await;
     let ask = "import socket; s = socket.create_connection(('egress', 9099), 5); s.sendall(b'left'); print(s.recv(100).decode())";
     for (id, limits, days) in [("r1", "", 7), ("r2", "limits: {wall_time: 30d}", 30)] {
@@ -188,9 +195,7 @@ async fn a_bottles_bus_identity_outlives_its_longest_run() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_failure_undoes_what_was_made_and_says_why() {
-    let world = World::new().await;
+async fn a_failure_undoes_what_was_made_and_says_why(world: World) {
     let given = format!("{:032x}", rand::random::<u128>());
     let host = [("GIVEN".to_owned(), given.clone())].into_iter().collect();
     let launcher = world.launcher_with(|config| config.environment = host, launcher::world::nobody()).await;
@@ -236,9 +241,7 @@ async fn a_failure_undoes_what_was_made_and_says_why() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_flood_of_output_is_cut_and_the_program_does_not_notice() {
-    let world = World::new().await;
+async fn a_flood_of_output_is_cut_and_the_program_does_not_notice(world: World) {
     world.agent(&["sh", "-c", "head -c 400000 /dev/zero | tr '\\0' x; echo end"], "");
     let launcher = world.launcher_with(|config| config.output = 100_000, launcher::world::nobody()).await;
     let mut output = world.operator.subscribe::<Output>("bottle.output.*").await.unwrap();
@@ -254,9 +257,7 @@ async fn a_flood_of_output_is_cut_and_the_program_does_not_notice() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn no_shell_reads_a_command_or_a_task() {
-    let world = World::new().await;
+async fn no_shell_reads_a_command_or_a_task(world: World) {
     let hostile = "$(touch /tmp/x) `id` ; echo \"'&|<>*? $HOME\\n";
     world.agent_with(&["printf", "%s|", hostile], "prompt: argument", "");
     let launcher = world.launcher().await;
@@ -269,9 +270,7 @@ async fn no_shell_reads_a_command_or_a_task() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_malformed_request_is_parked_and_the_next_one_runs() {
-    let world = World::new().await;
+async fn a_malformed_request_is_parked_and_the_next_one_runs(world: World) {
     world.agent(&["true"], "");
     let launcher = world.launcher().await;
     let mut events = world.events().await;
@@ -301,9 +300,7 @@ impl bus::message::Message for Raw {
     }
 }
 
-#[tokio::test]
-async fn runs_are_stopped_limited_and_ended_without_their_sidecar() {
-    let world = World::new().await;
+async fn runs_are_stopped_limited_and_ended_without_their_sidecar(world: World) {
     let launcher = world.launcher().await;
     let sleep = "trap 'exit 5' TERM; echo ready; sleep 1000 & wait";
     let die =
@@ -340,7 +337,7 @@ async fn runs_are_stopped_limited_and_ended_without_their_sidecar() {
     world.agent(&["sh", "-c", sleep], "");
     world.start("r4").await;
     let bottle = events.started_of("r4", 1).await.bottle;
-    kill_init(&world.home.path().join("state").join(bottle.as_str()));
+    kill_init(&world, &world.home.path().join("state").join(bottle.as_str()));
     let exited = events.exited_of("r4").await;
     assert_eq!((exited.reason, exited.code, exited.state), (ExitReason::BoundaryLost, 137, StateKept::Kept));
     launcher.stop().await;
@@ -348,7 +345,15 @@ async fn runs_are_stopped_limited_and_ended_without_their_sidecar() {
 }
 
 /// As the host's memory killer may.
-fn kill_init(state: &std::path::Path) {
+fn kill_init(world: &World, state: &std::path::Path) {
+    if let Some(engine) = world.engine {
+        for container in containers(engine, world.home.path()) {
+            let pid = docker(engine, &["inspect", "--format", "{{.State.Pid}}", &container]);
+            let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+        return;
+    }
     let recorded = std::fs::read(state.join("namespace.json")).unwrap();
     let recorded: serde_json::Value = serde_json::from_slice(&recorded).unwrap();
     for process in recorded["processes"].as_array().unwrap() {
@@ -361,9 +366,7 @@ fn kill_init(state: &std::path::Path) {
     }
 }
 
-#[tokio::test]
-async fn a_stopped_launcher_hands_its_runs_back() {
-    let world = World::new().await;
+async fn a_stopped_launcher_hands_its_runs_back(world: World) {
     world.agent(&["sh", "-c", "if [ -e /tmp/x ]; then true; fi; sleep 2"], "");
     let first = world.launcher().await;
     let mut events = world.events().await;
@@ -383,9 +386,7 @@ async fn a_stopped_launcher_hands_its_runs_back() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_request_that_keeps_killing_its_launcher_is_given_up() {
-    let world = World::new().await;
+async fn a_request_that_keeps_killing_its_launcher_is_given_up(world: World) {
     world.agent(&["true"], "");
     let launcher = world.launcher_with(|config| config.attempts = 2, launcher::world::nobody()).await;
     launcher.stop().await;

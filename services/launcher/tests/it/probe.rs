@@ -5,28 +5,35 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use boundary::probe::{Check, ProbePlan, ProbeReport, Target, TargetKind};
+use launcher::backend::AgentUser;
 use launcher::probe::{ProbeError, ProbeTargets, probe};
 
 use crate::support::{Host, init_program, on_each_backend};
 
-on_each_backend!(
-    a_bottle_is_closed,
-    what_can_be_reached_is_found,
-    a_target_that_cannot_be_tried_fails_the_probe
-);
+on_each_backend!(a_target_that_cannot_be_tried_fails_the_probe);
 
-async fn a_bottle_is_closed(host: Host) {
-    let mut bottle = host.bottle("a-00000").await;
-    // The launcher's own canaries: the host's loopback over TCP, UDP and IPv6, and its abstract sockets.
-    probe(&mut bottle, &ProbeTargets::canaries_only()).await.unwrap();
+/// These for the agent of a host.
+fn targets(host: &Host, targets: Vec<Target>) -> ProbeTargets {
+    let targets = ProbeTargets::new(targets);
+    if host.user == AgentUser::Root { targets.for_root() } else { targets }
 }
 
-async fn what_can_be_reached_is_found(host: Host) {
+pub(crate) async fn a_bottle_is_closed(host: Host) {
+    let mut bottle = host.bottle("a-00000").await;
+    // The launcher's own canaries: the host's loopback over TCP, UDP and IPv6, and its abstract sockets.
+    probe(&mut bottle, &targets(&host, Vec::new())).await.unwrap();
+    // Root is a finding, and the only one, unless it is meant.
+    let begins = probe(&mut bottle, &ProbeTargets::canaries_only()).await.map_err(|error| error.to_string());
+    let refusal = "the bottle is not closed: the agent would run as root (user ids 0\\t0\\t0\\t0); nothing was started in it";
+    assert_eq!(begins, if host.user == AgentUser::Root { Err(refusal.to_owned()) } else { Ok(()) });
+}
+
+pub(crate) async fn what_can_be_reached_is_found(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     // The bottle's own proxy port stands for a hole: it listens, and the bottle reaches it.
     let target = |kind, address: &str| Target { kind, address: address.to_owned(), why: "a hole".to_owned() };
-    let targets = vec![target(TargetKind::Tcp, "127.0.0.1:9099"), target(TargetKind::Tcp, "127.0.0.1:1")];
-    let error = probe(&mut bottle, &ProbeTargets::new(targets)).await.unwrap_err();
+    let holes = vec![target(TargetKind::Tcp, "127.0.0.1:9099"), target(TargetKind::Tcp, "127.0.0.1:1")];
+    let error = probe(&mut bottle, &targets(&host, holes)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "the bottle is not closed: tcp 127.0.0.1:9099 (a hole) was reached; nothing was started in it"
@@ -52,6 +59,7 @@ fn a_wrong_structure_is_found_and_nothing_is_tried() {
         mounts: vec!["/".to_owned()],
         targets: vec![Target { kind: TargetKind::Tcp, address, why: "the host's loopback".to_owned() }],
         deadline_ms: 1000,
+        root: false,
     };
     let mut init = Command::new(init_program())
         .arg("probe")

@@ -8,7 +8,7 @@ use bus::message::start::StartRequest;
 use launcher::step::Step;
 
 use crate::crash::kill_at;
-use crate::support::world::{World, request};
+use crate::support::world::{World, in_each_world, request};
 
 /// A provider `teller` whose program is this script, with this in its file, and an agent in a bottle of it.
 fn teller(world: &World, script: &str, more: &str) {
@@ -35,10 +35,15 @@ fn told(id: &str) -> StartRequest {
     StartRequest { task: Some("Tell.".to_owned()), ..request(id) }
 }
 
+in_each_world!(
+    "multi_thread":
+    an_id_that_the_program_told_outlives_its_launcher,
+    a_provider_replaces_nothing_of_the_launchers,
+    a_registration_that_fails_ends_the_launch,
+);
+
 /// A program that chooses the id of its conversation tells it in its output, and nobody else knows it.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_the_program_told_outlives_its_launcher() {
-    let world = World::new().await;
+async fn an_id_that_the_program_told_outlives_its_launcher(world: World) {
     let script = "echo '{\"id\":\"told-1\"}'; mkdir -p ../.state; echo '{\"text\":\"done\"}'";
     teller(&world, script, "supervise: {}\nsession: {id: reported, paths: [.state]}");
     let mut events = world.events().await;
@@ -58,9 +63,7 @@ async fn an_id_that_the_program_told_outlives_its_launcher() {
 }
 
 /// What a provider says of the proxy, the certificates and git comes to nothing.
-#[tokio::test]
-async fn a_provider_replaces_nothing_of_the_launchers() {
-    let world = World::new().await;
+async fn a_provider_replaces_nothing_of_the_launchers(world: World) {
     let script = "count=$(grep -c mine ~/.gitconfig)
 printf '{\"text\":\"%s %s %s\"}\\n' $HTTPS_PROXY $SSL_CERT_FILE $count";
     let own =
@@ -76,9 +79,7 @@ printf '{\"text\":\"%s %s %s\"}\\n' $HTTPS_PROXY $SSL_CERT_FILE $count";
 }
 
 /// An agent without its tools would only be noticed weeks later (P6).
-#[tokio::test]
-async fn a_registration_that_fails_ends_the_launch() {
-    let world = World::new().await;
+async fn a_registration_that_fails_ends_the_launch(world: World) {
     let script = "[ \"$1\" = mcp ] && { echo no such server >&2; exit 3; }; echo '{\"text\":\"done\"}'";
     teller(&world, script, "supervise: {command: [mcp, add, \"${door}\"]}");
     let launcher = world.launcher().await;

@@ -6,7 +6,7 @@ use bus::message::record::{BottleRecord, BottleState};
 use bus::message::run::StateKept;
 use launcher::state::StateRoot;
 
-use crate::support::world::World;
+use crate::support::world::{World, in_each_world};
 
 /// Its state, and whether the registry forgets it by itself.
 async fn remembered(world: &World, bottle: &Slug) -> (BottleState, bool) {
@@ -14,9 +14,12 @@ async fn remembered(world: &World, bottle: &Slug) -> (BottleState, bool) {
     (found.value.state, found.expires)
 }
 
-#[tokio::test]
-async fn a_bottle_is_listed_as_long_as_its_state_is_kept() {
-    let world = World::new().await;
+in_each_world!(
+    "current_thread":
+    a_bottle_is_listed_as_long_as_its_state_is_kept,
+);
+
+async fn a_bottle_is_listed_as_long_as_its_state_is_kept(world: World) {
     let launcher = world.launcher().await;
     let mut events = world.events().await;
     world.agent(&["true"], "");

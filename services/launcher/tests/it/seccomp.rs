@@ -51,16 +51,12 @@ for name, request in (('TIOCSTI', 0x5412), ('TIOCLINUX', 0x541c)):
     except OSError as e: print(name, errno.errorcode[e.errno])
 ";
 
-on_each_backend!(
-    what_opens_the_kernel_is_refused,
-    callers_of_another_interface_are_killed,
-    ordinary_programs_work
-);
+on_each_backend!(ordinary_programs_work);
 
-async fn what_opens_the_kernel_is_refused(host: Host) {
+pub(crate) async fn what_opens_the_kernel_is_refused(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     let seen = python(&mut bottle, CALLS).await;
-    // Told once for both backends.
+    // Told once for every agent.
     insta::allow_duplicates! {
     insta::assert_snapshot!(seen, @r#"
     add_key EPERM
@@ -100,7 +96,7 @@ async fn what_opens_the_kernel_is_refused(host: Host) {
 }
 
 #[cfg(target_arch = "x86_64")]
-async fn callers_of_another_interface_are_killed(host: Host) {
+pub(crate) async fn callers_of_another_interface_are_killed(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     // getpid under its x32 number.
     let script = "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39)";

@@ -14,7 +14,7 @@ use tokio::sync::Barrier;
 
 use crate::crash::kill_at;
 use crate::support::LIMIT;
-use crate::support::world::{World, request};
+use crate::support::world::{World, in_each_world, request};
 
 const SESSION: &str = "session: {paths: [.state]}";
 
@@ -38,9 +38,15 @@ fn resume(id: &str, last: &BottleRecord) -> StartRequest {
     StartRequest { resume: Some(serde_json::from_value(resume).unwrap()), ..request(id) }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_launcher_killed_before_the_snapshot_loses_no_transcript() {
-    let world = World::new().await;
+in_each_world!(
+    "multi_thread":
+    a_launcher_killed_before_the_snapshot_loses_no_transcript,
+    a_hostile_home_neither_leaks_nor_hangs,
+    a_transcript_that_is_too_large_is_loud_and_stays_where_it_is,
+    of_two_who_take_a_turn_at_once_one_gets_it,
+);
+
+async fn a_launcher_killed_before_the_snapshot_loses_no_transcript(world: World) {
     world.agent_with(&["sh", "-c", "mkdir -p ../.state; echo $BOT_BOTTLE >> ../.state/log"], SESSION, "");
     let mut events = world.events().await;
     world.start("r1").await;
@@ -74,9 +80,7 @@ async fn a_launcher_killed_before_the_snapshot_loses_no_transcript() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_hostile_home_neither_leaks_nor_hangs() {
-    let world = World::new().await;
+async fn a_hostile_home_neither_leaks_nor_hangs(world: World) {
     std::fs::write(world.home.path().join("of-the-host"), "a file of the host").unwrap();
     let host = world.home.path().display();
     let script = format!(
@@ -104,9 +108,7 @@ async fn a_hostile_home_neither_leaks_nor_hangs() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_transcript_that_is_too_large_is_loud_and_stays_where_it_is() {
-    let world = World::new().await;
+async fn a_transcript_that_is_too_large_is_loud_and_stays_where_it_is(world: World) {
     world.agent_with(&["sh", "-c", "mkdir ../.state; truncate -s 1T ../.state/hole"], SESSION, "");
     let launcher = world.launcher_with(|config| config.transcript = 1 << 20, launcher::world::nobody()).await;
     let exited = world.run("r1").await;
@@ -130,9 +132,7 @@ async fn a_transcript_that_is_too_large_is_loud_and_stays_where_it_is() {
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_who_take_a_turn_at_once_one_gets_it() {
-    let world = World::new().await;
+async fn of_two_who_take_a_turn_at_once_one_gets_it(world: World) {
     world.agent_with(&["sh", "-c", "mkdir -p ../.state; echo turn >> ../.state/log"], SESSION, "");
     let both = Arc::new(Barrier::new(2));
     let (meets, turns) = (both.clone(), Arc::new(std::sync::atomic::AtomicBool::new(false)));

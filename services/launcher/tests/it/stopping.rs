@@ -8,7 +8,7 @@ use bus::message::run::FailureKind;
 use launcher::step::Step;
 use tokio::sync::Notify;
 
-use crate::support::world::World;
+use crate::support::world::{World, in_each_world};
 
 const ROUTE: &str = "egress: {routes: [{host: api.example, auth: {scheme: Bearer, token_ref: UNSET}}]}";
 
@@ -41,9 +41,13 @@ async fn states(world: &World) -> Vec<BottleState> {
     states
 }
 
-#[tokio::test]
-async fn a_program_that_has_not_started_does_not_start_and_the_next_launcher_runs_it() {
-    let world = World::new().await;
+in_each_world!(
+    "current_thread":
+    a_program_that_has_not_started_does_not_start_and_the_next_launcher_runs_it,
+    what_fails_while_its_launcher_stops_is_told_by_the_next_one,
+);
+
+async fn a_program_that_has_not_started_does_not_start_and_the_next_launcher_runs_it(world: World) {
     world.agent(&["true"], "");
     let mut events = world.events().await;
     stopped_while_it_launches(&world).await;
@@ -58,9 +62,7 @@ async fn a_program_that_has_not_started_does_not_start_and_the_next_launcher_run
     world.end().await;
 }
 
-#[tokio::test]
-async fn what_fails_while_its_launcher_stops_is_told_by_the_next_one() {
-    let world = World::new().await;
+async fn what_fails_while_its_launcher_stops_is_told_by_the_next_one(world: World) {
     world.agent(&["true"], ROUTE);
     let mut events = world.events().await;
     stopped_while_it_launches(&world).await;

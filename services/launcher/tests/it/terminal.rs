@@ -11,7 +11,7 @@ use bus::message::terminal::{Size, Terminal, TerminalAct, TerminalOutcome, Termi
 use bus::{Follow, Since, layout};
 
 use crate::support::LIMIT;
-use crate::support::world::{Events, Running, World, request};
+use crate::support::world::{Events, Running, World, in_each_world, request};
 
 const SIZE: Size = Size { rows: 24, cols: 80 };
 /// Shows each line that it is given, once.
@@ -30,8 +30,7 @@ struct Seat {
 }
 
 impl Seat {
-    async fn at(argv: &[&str]) -> Self {
-        let world = World::new().await;
+    async fn at(world: World, argv: &[&str]) -> Self {
         world.agent_with(argv, "prompt: none", "");
         let launcher = world.launcher().await;
         let mut events = world.events().await;
@@ -90,9 +89,19 @@ fn input(text: &str) -> TerminalAct {
     TerminalAct::Input { data: BASE64_STANDARD.encode(text) }
 }
 
-#[tokio::test]
-async fn a_program_has_a_terminal_of_the_bottles_own() {
-    let mut seat = Seat::at(&["bash", "--norc"]).await;
+in_each_world!(
+    "current_thread":
+    a_program_has_a_terminal_of_the_bottles_own,
+    a_shell_that_ignores_the_stop_is_hung_up_on,
+    what_is_sent_again_is_typed_once_and_in_order,
+    the_terminal_of_whoever_typed_last_answers,
+    a_program_that_does_not_read_does_not_hold_up_the_launcher,
+    a_headless_bottle_has_no_terminal_and_says_so,
+    an_echo_comes_at_once,
+);
+
+async fn a_program_has_a_terminal_of_the_bottles_own(world: World) {
+    let mut seat = Seat::at(world, &["bash", "--norc"]).await;
     seat.types("tty; stty size; echo $TERM-$COLORTERM; test -e /dev/console || echo no-console\r").await;
     for shown in ["/dev/pts/0", "24 80", "xterm-256color-truecolor", "no-console"] {
         seat.shows(shown).await;
@@ -107,8 +116,8 @@ async fn a_program_has_a_terminal_of_the_bottles_own() {
     seat.types("stty size\r").await;
     seat.shows("50 132").await;
     // An interrupt ends what runs in the foreground, and not the shell.
-    seat.types("sleep 600\r").await;
-    seat.shows("sleep 600\r\n").await;
+    seat.types("sh -c 'echo sleeps-$((40 + 3)); exec sleep 600'\r").await;
+    seat.shows("sleeps-43").await;
     seat.types("\u{3}").await;
     seat.types("echo code-$?\r").await;
     seat.shows("code-130").await;
@@ -118,9 +127,8 @@ async fn a_program_has_a_terminal_of_the_bottles_own() {
     seat.end().await;
 }
 
-#[tokio::test]
-async fn a_shell_that_ignores_the_stop_is_hung_up_on() {
-    let mut seat = Seat::at(&["bash", "--norc", "-i"]).await;
+async fn a_shell_that_ignores_the_stop_is_hung_up_on(world: World) {
+    let mut seat = Seat::at(world, &["bash", "--norc", "-i"]).await;
     seat.types("echo up-$((1 + 1))\r").await;
     seat.shows("up-2").await;
     let stop = StopRequest { v: Default::default(), bottle: seat.bottle.clone(), grace_ms: Some(60_000) };
@@ -130,9 +138,8 @@ async fn a_shell_that_ignores_the_stop_is_hung_up_on() {
     seat.end().await;
 }
 
-#[tokio::test]
-async fn what_is_sent_again_is_typed_once_and_in_order() {
-    let mut seat = Seat::at(REPEATS).await;
+async fn what_is_sent_again_is_typed_once_and_in_order(world: World) {
+    let mut seat = Seat::at(world, REPEATS).await;
     seat.shows("ready\r\n").await;
     seat.types("one\r").await;
     let (client, sequence) = (seat.client.clone(), seat.next - 1);
@@ -160,9 +167,8 @@ async fn what_is_sent_again_is_typed_once_and_in_order() {
     seat.end().await;
 }
 
-#[tokio::test]
-async fn the_terminal_of_whoever_typed_last_answers() {
-    let mut seat = Seat::at(REPEATS).await;
+async fn the_terminal_of_whoever_typed_last_answers(world: World) {
+    let mut seat = Seat::at(world, REPEATS).await;
     seat.shows("ready\r\n").await;
     let other = ClientId::random();
     let answer = |text: &str| TerminalAct::Answer { data: BASE64_STANDARD.encode(text) };
@@ -179,9 +185,8 @@ async fn the_terminal_of_whoever_typed_last_answers() {
     seat.end().await;
 }
 
-#[tokio::test]
-async fn a_program_that_does_not_read_does_not_hold_up_the_launcher() {
-    let mut seat = Seat::at(&["sh", "-c", "stty raw -echo; echo ready; exec sleep 600"]).await;
+async fn a_program_that_does_not_read_does_not_hold_up_the_launcher(world: World) {
+    let mut seat = Seat::at(world, &["sh", "-c", "stty raw -echo; echo ready; exec sleep 600"]).await;
     seat.shows("ready").await;
     let most = "x".repeat(bus::message::terminal::INPUT_LIMIT);
     let mut outcome = TerminalOutcome::Accepted;
@@ -202,9 +207,7 @@ async fn a_program_that_does_not_read_does_not_hold_up_the_launcher() {
     seat.end().await;
 }
 
-#[tokio::test]
-async fn a_headless_bottle_has_no_terminal_and_says_so() {
-    let world = World::new().await;
+async fn a_headless_bottle_has_no_terminal_and_says_so(world: World) {
     world.agent(&["sh", "-c", "tty; exec sleep 600"], "");
     let launcher = world.launcher().await;
     let mut events = world.events().await;
@@ -234,9 +237,9 @@ async fn a_headless_bottle_has_no_terminal_and_says_so() {
 }
 
 /// Prints what a person at the terminal waits for: from a key to its echo, over the bus both ways.
-#[tokio::test]
-async fn an_echo_comes_at_once() {
-    let mut seat = Seat::at(&["sh", "-c", "stty -icanon min 1; echo ready; exec cat > /dev/null"]).await;
+async fn an_echo_comes_at_once(world: World) {
+    let mut seat =
+        Seat::at(world, &["sh", "-c", "stty -icanon min 1; echo ready; exec cat > /dev/null"]).await;
     seat.shows("ready").await;
     let mut times = Vec::new();
     for number in 0..100_u32 {

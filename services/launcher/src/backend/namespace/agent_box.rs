@@ -6,7 +6,7 @@ use base::id::Slug;
 
 use super::arguments::Arguments;
 use super::system::{System, Top};
-use crate::backend::{AGENT_HOME, INIT, TRUST};
+use crate::backend::{AGENT_HOME, AgentUser, INIT, TRUST};
 
 /// The size of each temporary file system unless a limit says otherwise.
 const TEMPORARY: u64 = 1 << 30;
@@ -15,6 +15,7 @@ const TEMPORARY: u64 = 1 << 30;
 pub(super) struct AgentBox<'a> {
     pub(super) bottle: &'a Slug,
     pub(super) system: &'a System,
+    pub(super) user: AgentUser,
     /// Host paths, as bubblewrap reaches them.
     pub(super) home: PathBuf,
     pub(super) trust: PathBuf,
@@ -30,7 +31,7 @@ pub(super) struct AgentBox<'a> {
 pub(super) fn arguments(spec: &AgentBox<'_>) -> (Arguments, Vec<String>) {
     let mut a = Arguments::default();
     let mut mounts: Vec<String> = ["/", "/proc", "/dev", "/tmp"].map(str::to_owned).to_vec();
-    isolate(&mut a, spec.bottle.as_str());
+    isolate(&mut a, spec.bottle.as_str(), spec.user);
     mounts.extend(system(&mut a, spec.system));
     etc(&mut a, spec.bottle.as_str());
     let size = spec.disk.unwrap_or(TEMPORARY).to_string();
@@ -59,18 +60,10 @@ pub(super) fn arguments(spec: &AgentBox<'_>) -> (Arguments, Vec<String>) {
     (a, mounts)
 }
 
-fn isolate(a: &mut Arguments, name: &str) {
+fn isolate(a: &mut Arguments, name: &str, user: AgentUser) {
+    let user = user.inside().to_string();
     a.push(["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]);
-    a.push([
-        "--unshare-cgroup-try",
-        "--disable-userns",
-        "--uid",
-        "1000",
-        "--gid",
-        "1000",
-        "--hostname",
-        name,
-    ]);
+    a.push(["--unshare-cgroup-try", "--disable-userns", "--uid", &user, "--gid", &user, "--hostname", name]);
     a.push(["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]);
     a.push(["--proc", "/proc", "--dev", "/dev"]);
 }
@@ -146,6 +139,7 @@ mod tests {
         let (arguments, mounts) = arguments(&AgentBox {
             bottle: &bottle,
             system: &system,
+            user: AgentUser::Ordinary,
             home: "/state/home".into(),
             trust: "/state/trust".into(),
             init: "/programs/bot-bottle-init".into(),

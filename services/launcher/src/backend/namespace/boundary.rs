@@ -55,6 +55,7 @@ pub(super) async fn create(
     let (mut arguments, mounts) = agent_box::arguments(&AgentBox {
         bottle: &spec.bottle,
         system: &backend.system,
+        user: backend.config.user,
         home: staged.paths[0].clone(),
         trust: staged.paths[1].clone(),
         init: staged.paths[2].clone(),

@@ -14,10 +14,10 @@ use std::time::Duration;
 use base::id::Slug;
 use boundary::order::Command;
 use engine::Engine;
-use launcher::backend::docker::{AgentUser, Docker, DockerConfig, EngineAddress, ImageChoice};
+use launcher::backend::docker::{Docker, DockerConfig, EngineAddress, ImageChoice};
 use launcher::backend::namespace::{Namespace, NamespaceConfig};
 use launcher::backend::{
-    AGENT_HOME, Backend, BackendError, Boundary, BoundarySpec, Outcome, Progress, RunEnd,
+    AGENT_HOME, AgentUser, Backend, BackendError, Boundary, BoundarySpec, Outcome, Progress, RunEnd,
 };
 use launcher::limits::Limits;
 use launcher::state::StateRoot;
@@ -58,29 +58,74 @@ macro_rules! on_each_backend {
 }
 pub(crate) use on_each_backend;
 
+/// The same for an agent that is an ordinary user and for one that is root.
+macro_rules! for_each_agent {
+    ($($name:ident),* $(,)?) => {
+        mod namespace {
+            $(mod $name {
+                use launcher::backend::AgentUser;
+                #[tokio::test]
+                async fn ordinary() {
+                    super::super::$name(crate::support::Host::of(AgentUser::Ordinary)).await;
+                }
+                #[tokio::test]
+                async fn root() {
+                    super::super::$name(crate::support::Host::of(AgentUser::Root)).await;
+                }
+            })*
+        }
+        mod docker {
+            $(mod $name {
+                use launcher::backend::AgentUser;
+                #[tokio::test]
+                async fn ordinary() {
+                    let Some(host) = crate::support::Host::docker_of(AgentUser::Ordinary) else { return };
+                    super::super::$name(host).await;
+                }
+                #[tokio::test]
+                async fn root() {
+                    let Some(host) = crate::support::Host::docker_of(AgentUser::Root) else { return };
+                    super::super::$name(host).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use for_each_agent;
+
 pub(crate) struct Host {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) state: StateRoot,
+    pub(crate) user: AgentUser,
     _home: Option<tempfile::TempDir>,
 }
 
 impl Host {
     pub(crate) fn new() -> Self {
+        Self::of(AgentUser::Ordinary)
+    }
+
+    /// One whose agents are such a user.
+    pub(crate) fn of(user: AgentUser) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let host = Self::at(home.path());
-        Self { _home: Some(home), ..host }
+        let state = StateRoot::below(home.path());
+        Self { backend: Arc::new(namespace(&state, user)), state, user, _home: Some(home) }
     }
 
     pub(crate) fn at(home: &Path) -> Self {
-        let state = StateRoot::below(home);
-        let backend = Arc::new(namespace(&state));
-        Self { backend, state, _home: None }
+        let (state, user) = (StateRoot::below(home), AgentUser::Ordinary);
+        Self { backend: Arc::new(namespace(&state, user)), state, user, _home: None }
     }
 
     /// One whose bottles are containers of the engine that all tests share; nothing where there is none.
     pub(crate) fn docker() -> Option<Self> {
+        Self::docker_of(AgentUser::Ordinary)
+    }
+
+    /// The same with agents that are such a user.
+    pub(crate) fn docker_of(user: AgentUser) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
-        let host = Self::docker_at(home.path(), Engine::shared()?.socket(), AgentUser::Ordinary);
+        let host = Self::docker_at(home.path(), Engine::shared()?.socket(), user);
         Some(Self { _home: Some(home), ..host })
     }
 
@@ -103,8 +148,9 @@ impl Host {
             user: AgentUser::Ordinary,
         };
         change(&mut config);
-        let backend = Arc::new(Docker::new(config, Arc::new(namespace(&state))).unwrap());
-        Self { backend, state, _home: None }
+        let user = config.user;
+        let sidecars = Arc::new(namespace(&state, user));
+        Self { backend: Arc::new(Docker::new(config, sidecars).unwrap()), state, user, _home: None }
     }
 
     pub(crate) async fn bottle(&self, name: &str) -> Box<dyn Boundary> {
@@ -139,11 +185,12 @@ impl Host {
     }
 }
 
-fn namespace(state: &StateRoot) -> Namespace {
+fn namespace(state: &StateRoot, user: AgentUser) -> Namespace {
     let config = NamespaceConfig {
         bubblewrap: PathBuf::from("/usr/bin/bwrap"),
         init: init_program(),
         state: state.clone(),
+        user,
     };
     Namespace::new(config).unwrap()
 }

@@ -1,6 +1,7 @@
 //! A bus, a supervisor that stores everything, and a home with agents; launchers in it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::clock::Clock;
@@ -13,17 +14,48 @@ use bus::message::start::StartRequest;
 use bus::role::Role;
 use bus::server::{Options, Server};
 use bus::{Bus, Connect, Subscription};
+use engine::Engine;
+use launcher::backend::AgentUser;
+use launcher::backend::docker::{Docker, DockerConfig, EngineAddress, ImageChoice};
+use launcher::backend::namespace::Namespace;
 use launcher::backends::Backends;
 use launcher::probe::ProbeTargets;
+use launcher::state::StateRoot;
 use launcher::{Deps, Launcher, LauncherConfig, Observer};
 
 use super::{LIMIT, init_program};
+use crate::docker::containers;
 
 /// After how long of silence a request is given out again.
 const ACK_WAIT: Duration = Duration::from_secs(2);
 
+/// Makes a test in each world out of each of these functions: one whose bottles are boxes, and one whose bottles are containers.
+macro_rules! in_each_world {
+    ($flavor:literal: $($name:ident),* $(,)?) => {
+        mod namespace {
+            $(#[tokio::test(flavor = $flavor)]
+            async fn $name() {
+                super::$name(crate::support::world::World::new().await).await;
+            })*
+        }
+        mod docker {
+            $(#[tokio::test(flavor = $flavor)]
+            async fn $name() {
+                let Some(world) = crate::support::world::World::docker().await else { return };
+                super::$name(world).await;
+            })*
+        }
+    };
+}
+pub(crate) use in_each_world;
+
+/// The file in a home that names the socket of the engine that its bottles are on. Launchers of other processes read it, too.
+const ENGINE: &str = "engine-of-the-test";
+
 pub(crate) struct World {
     pub(crate) home: tempfile::TempDir,
+    /// What has its bottles, where those are containers.
+    pub(crate) engine: Option<&'static Engine>,
     pub(crate) operator: Bus,
     url: String,
     life: Lifecycle,
@@ -51,7 +83,15 @@ impl World {
         let life = Lifecycle::new();
         supervise(connect(&url, &keys, Role::Supervisor).await, &life).await;
         let operator = connect(&url, &keys, Role::Operator).await;
-        Self { home, operator, url, life, server: Some(server) }
+        Self { home, engine: None, operator, url, life, server: Some(server) }
+    }
+
+    /// One whose bottles are containers of the engine that all tests share; nothing where there is none.
+    pub(crate) async fn docker() -> Option<Self> {
+        let engine = Engine::shared()?;
+        let world = Self { engine: Some(engine), ..Self::new().await };
+        world.write(ENGINE, engine.socket().to_str().unwrap());
+        Some(world)
     }
 
     /// Writes an agent `tester` whose bottle runs this command.
@@ -124,6 +164,9 @@ impl World {
         self.life.stop();
         self.life.run(Duration::from_secs(5)).await;
         self.server.take().unwrap().stop().await;
+        if let Some(engine) = self.engine {
+            assert_eq!(containers(engine, self.home.path()), Vec::<String>::new(), "containers are left");
+        }
     }
 }
 
@@ -195,7 +238,7 @@ pub(crate) async fn launcher_at(
     let deps = Deps {
         bus: connect(url, &keys, Role::Launcher).await,
         minter: BottleMinter::load(home).unwrap(),
-        backends: Backends::of(&config).unwrap(),
+        backends: backends(&config),
         clock: Clock::System,
         observer,
     };
@@ -203,6 +246,23 @@ pub(crate) async fn launcher_at(
     let (launcher, reconciled) = Launcher::build(config, deps, &life).await.unwrap();
     launcher.run();
     Running { life, reconciled }
+}
+
+/// Those of the release, or only containers where the home names an engine.
+fn backends(config: &LauncherConfig) -> Backends {
+    let Ok(socket) = std::fs::read_to_string(config.home.join(ENGINE)) else {
+        return Backends::of(config).unwrap();
+    };
+    let docker = DockerConfig {
+        engine: EngineAddress::of(Some(&format!("unix://{socket}"))),
+        init: init_program(),
+        state: StateRoot::below(&config.home),
+        owner: launcher::identity::lasting(&config.home).unwrap(),
+        images: ImageChoice::default(),
+        user: AgentUser::Ordinary,
+    };
+    let sidecars = Arc::new(Namespace::new(config.namespace()).unwrap());
+    Backends::only(Arc::new(Docker::new(docker, sidecars).unwrap()))
 }
 
 pub(crate) fn request(id: &str) -> StartRequest {
