@@ -38,6 +38,7 @@ impl Backends {
             owner,
             images: config.images.clone(),
             user: AgentUser::Ordinary,
+            runtime: config.runtime,
         };
         let docker: Arc<dyn Backend> = Arc::new(Docker::new(docker, namespace.clone())?);
         let mut all = Self(vec![namespace, docker]);

@@ -37,6 +37,21 @@ pub(crate) fn block_signals() {
     set_mask(libc::SIG_BLOCK);
 }
 
+/// Does something while no signal comes, so that a thread that it starts never takes one.
+pub(crate) fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    let all = all_signals();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: `all` is initialised and both outlive the call, which initialises the second.
+    let before = unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, before.as_mut_ptr());
+        before.assume_init()
+    };
+    let done = work();
+    // SAFETY: `before` is initialised and outlives the call; a null old set is allowed.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    done
+}
+
 fn set_mask(how: libc::c_int) {
     let set = all_signals();
     // SAFETY: `set` is initialised and outlives the call; a null old set is allowed.

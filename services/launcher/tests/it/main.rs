@@ -10,6 +10,7 @@ mod crash;
 mod docker;
 mod door;
 mod gitgate;
+mod gvisor;
 mod images;
 mod launch;
 mod limits;

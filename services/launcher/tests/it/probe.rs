@@ -48,6 +48,7 @@ fn a_wrong_structure_is_found_and_nothing_is_tried() {
     let address = listener.local_addr().unwrap().to_string();
     let network = std::fs::metadata("/proc/self/ns/net").unwrap();
     let plan = ProbePlan {
+        sockets: Vec::new(),
         host_network: std::os::unix::fs::MetadataExt::ino(&network),
         mounts: vec!["/".to_owned()],
         targets: vec![Target { kind: TargetKind::Tcp, address, why: "the host's loopback".to_owned() }],

@@ -19,6 +19,7 @@ use launcher::backend::namespace::{Namespace, NamespaceConfig};
 use launcher::backend::{AGENT_HOME, Backend, BackendError, Boundary, BoundarySpec, Outcome, RunEnd};
 use launcher::limits::Limits;
 use launcher::state::StateRoot;
+use manifest::settings::RuntimeName;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -59,6 +60,8 @@ pub(crate) use on_each_backend;
 pub(crate) struct Host {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) state: StateRoot,
+    /// Of containers.
+    pub(crate) runtime: Option<RuntimeName>,
     _home: Option<tempfile::TempDir>,
 }
 
@@ -72,7 +75,7 @@ impl Host {
     pub(crate) fn at(home: &Path) -> Self {
         let state = StateRoot::below(home);
         let backend = Arc::new(namespace(&state));
-        Self { backend, state, _home: None }
+        Self { backend, state, runtime: None, _home: None }
     }
 
     /// One whose bottles are containers of the engine that all tests share; nothing where there is none.
@@ -80,6 +83,13 @@ impl Host {
         let home = tempfile::tempdir().unwrap();
         let host = Self::docker_at(home.path(), Engine::shared()?.socket(), AgentUser::Ordinary);
         Some(Self { _home: Some(home), ..host })
+    }
+
+    /// The same under gVisor.
+    pub(crate) fn gvisor() -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let host = Self::docker_at(home.path(), Engine::with_gvisor()?.socket(), AgentUser::Ordinary);
+        Some(Self { _home: Some(home), runtime: Some(RuntimeName::Runsc), ..host })
     }
 
     pub(crate) fn docker_at(home: &Path, engine: &Path, user: AgentUser) -> Self {
@@ -99,10 +109,11 @@ impl Host {
             owner: launcher::identity::lasting(home).unwrap(),
             images: ImageChoice::default(),
             user: AgentUser::Ordinary,
+            runtime: None,
         };
         change(&mut config);
         let backend = Arc::new(Docker::new(config, Arc::new(namespace(&state))).unwrap());
-        Self { backend, state, _home: None }
+        Self { backend, state, runtime: None, _home: None }
     }
 
     pub(crate) async fn bottle(&self, name: &str) -> Box<dyn Boundary> {
@@ -125,7 +136,8 @@ impl Host {
         let bottle: Slug = name.parse().unwrap();
         self.state.of(&bottle).create().unwrap();
         let ports = vec![SocketAddr::from(([127, 0, 0, 1], 9099))];
-        let spec = BoundarySpec { bottle, limits, ports, programs: Vec::new(), image: None };
+        let spec =
+            BoundarySpec { bottle, limits, ports, programs: Vec::new(), image: None, runtime: self.runtime };
         self.backend.create(spec).await
     }
 }
