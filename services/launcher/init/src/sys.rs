@@ -7,18 +7,24 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use rustix::process::{Signal, ioctl_tiocsctty, setsid};
+use rustix::process::{Signal, ioctl_tiocsctty};
 
 /// Makes the process that `command` starts the leader of a new session and process group, with no signal blocked.
 pub(crate) fn in_own_session(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec only async-signal-safe calls are allowed; these are, and nothing allocates.
     unsafe {
         command.pre_exec(|| {
-            setsid()?;
+            new_session()?;
             set_mask(libc::SIG_UNBLOCK);
             Ok(())
         })
     }
+}
+
+/// Begins a session. gVisor answers success with 0, which is no process that a wrapper could return.
+fn new_session() -> io::Result<()> {
+    // SAFETY: it takes nothing, and is async-signal-safe.
+    if unsafe { libc::setsid() } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The same, and its standard input becomes the session's controlling terminal.

@@ -7,12 +7,18 @@ use std::process::{Command, Stdio};
 use boundary::probe::{Check, ProbePlan, ProbeReport, Target, TargetKind};
 use launcher::probe::{ProbeError, ProbeTargets, probe};
 
-use crate::support::{Host, init_program, on_each_backend};
+use crate::support::{Host, init_program, on_each_backend, under_gvisor};
 
 on_each_backend!(
     a_bottle_is_closed,
     what_can_be_reached_is_found,
     a_target_that_cannot_be_tried_fails_the_probe
+);
+
+under_gvisor!(
+    a_bottle_is_closed,
+    what_can_be_reached_is_found,
+    a_target_that_cannot_be_tried_fails_the_probe,
 );
 
 async fn a_bottle_is_closed(host: Host) {

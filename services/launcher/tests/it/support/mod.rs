@@ -57,6 +57,20 @@ macro_rules! on_each_backend {
 }
 pub(crate) use on_each_backend;
 
+/// The same for containers under gVisor.
+macro_rules! under_gvisor {
+    ($($name:ident),* $(,)?) => {
+        mod gvisor {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(host) = crate::support::Host::gvisor() else { return };
+                super::$name(host).await;
+            })*
+        }
+    };
+}
+pub(crate) use under_gvisor;
+
 pub(crate) struct Host {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) state: StateRoot,
