@@ -18,7 +18,7 @@ read -r _ < /home/agent/never || sleep 600
 "#;
 
 /// Says which authorization it was shown.
-async fn origin() -> (u16, JoinSet<()>) {
+pub(crate) async fn origin() -> (u16, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut tasks = JoinSet::new();
@@ -45,11 +45,11 @@ async fn origin() -> (u16, JoinSet<()>) {
     (port, tasks)
 }
 
-fn host(engine: &Engine) -> String {
+pub(crate) fn host(engine: &Engine) -> String {
     format!("unix://{}", engine.socket().display())
 }
 
-async fn docker(engine: &Engine, arguments: &[&str]) -> String {
+pub(crate) async fn docker(engine: &Engine, arguments: &[&str]) -> String {
     let output =
         Command::new("docker").args(["--host", &host(engine)]).args(arguments).output().await.unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -57,7 +57,7 @@ async fn docker(engine: &Engine, arguments: &[&str]) -> String {
 }
 
 /// The containers of a home, whatever their state is.
-async fn containers(engine: &Engine, home: &Path) -> Vec<String> {
+pub(crate) async fn containers(engine: &Engine, home: &Path) -> Vec<String> {
     let owner = std::fs::read_to_string(home.join("launcher/id")).unwrap();
     let label = format!("label=bot-bottle.owner={}", owner.trim());
     let ids = docker(engine, &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label]).await;

@@ -10,6 +10,7 @@ mod deploy_keys;
 mod dispatching;
 mod docker;
 mod forge_keys;
+mod gvisor;
 mod held;
 mod interactive;
 mod isolation;
