@@ -41,6 +41,15 @@ fn is_empty(home: &Path) -> bool {
         == 0
 }
 
+/// What was kept of bottles that did not end well goes with a cleanup, and then there is nothing.
+async fn emptied(engine: &Engine, home: &Home) {
+    let mut cleanup = home.command(&["cleanup", "--all"]);
+    let cleaned = cleanup.env("DOCKER_HOST", host(engine)).output().await.unwrap();
+    assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stderr));
+    assert_eq!(containers(engine, home.path()).await, Vec::<String>::new());
+    assert!(is_empty(home.path()));
+}
+
 #[tokio::test]
 async fn it_is_chosen_and_asks_through_its_proxy_and_hears_that_it_is_to_end() {
     let Some(engine) = Engine::with_gvisor() else { return };
@@ -63,8 +72,10 @@ async fn it_is_chosen_and_asks_through_its_proxy_and_hears_that_it_is_to_end() {
     let list = world.run(&["list", "--json"]).await.json();
     assert_eq!((&list[0]["backend"], &list[0]["runtime"]), (&"docker".into(), &"runsc".into()), "{list}");
     let bottle = list[0]["bottle"].as_str().unwrap().to_owned();
+    let note = list[0]["note"].as_str().unwrap();
+    assert!(note.contains("too old for programs of today"), "{note}");
     world.run(&["list"]).await.expect_out("docker/runsc");
-    world.run(&["events", &bottle]).await.expect_out("docker/runsc by launcher");
+    world.run(&["events"]).await.expect_out("docker/runsc by launcher");
     let all = containers(engine, world.home.path()).await;
     let inspected = docker(engine, &["inspect", &all[0]]).await;
     assert!(inspected.contains("\"Runtime\": \"runsc\"") && !inspected.contains(token), "{inspected}");
@@ -74,9 +85,8 @@ async fn it_is_chosen_and_asks_through_its_proxy_and_hears_that_it_is_to_end() {
     let ended = soon("its end", start.wait()).await.unwrap();
     assert_eq!(ended.code(), Some(3), "{}", world.log());
     assert_eq!(containers(engine, world.home.path()).await, Vec::<String>::new());
-    world.run(&["cleanup", "--all"]).await.expect_code(0);
-    assert!(is_empty(world.home.path()));
-    world.down().await;
+    let home = world.down().await;
+    emptied(engine, &home).await;
 }
 
 #[tokio::test]
@@ -133,20 +143,17 @@ async fn one_that_does_not_work_is_not_chosen_and_the_reason_is_kept() {
     let home = Home::empty();
     home.write_file("settings.yaml", "backend: docker\n");
     home.write("quiet", &["false"], &EgressPolicy::default());
-    let run = async |arguments: &[&str]| {
-        let run = home.command(arguments).env("DOCKER_HOST", host(&engine)).output().await.unwrap();
-        (run.status.code(), String::from_utf8([&run.stdout[..], &run.stderr[..]].concat()).unwrap())
-    };
-    let (code, said) = run(&["start", "quiet", "--yes", "--headless", "--runtime", "runsc"]).await;
-    assert!(
-        code == Some(78) && said.contains("did not connect") && said.contains("--host-uds=open"),
-        "{said}"
-    );
-    let (code, said) = run(&["start", "quiet", "--yes", "--headless"]).await;
-    assert!(code == Some(1) && said.contains("(docker/runc,"), "{said}");
-    assert_eq!(containers(&engine, home.path()).await, Vec::<String>::new());
-    let (_, said) = run(&["start", "quiet", "--yes", "--headless", "--json"]).await;
-    assert!(said.contains("quiet-"), "{said}");
+    let world = World::up_in(home, &[("DOCKER_HOST", &host(&engine))]).await;
+    let start = ["start", "quiet", "--yes", "--headless"];
+    let refused = world.run(&[&start[..], &["--runtime", "runsc"]].concat()).await;
+    refused.expect_code(78).expect_err("it did not connect").expect_err("--host-uds=open");
+    world.run(&start).await.expect_code(1).expect_err("(docker/runc,");
+    let list = world.run(&["list", "--all", "--json"]).await.json();
+    let note = list[0]["note"].as_str().unwrap();
+    assert!(note.contains("gVisor (runsc) is registered with the engine and not used: "), "{list}");
+    assert!(note.contains("it did not connect"), "{list}");
+    let home = world.down().await;
+    emptied(&engine, &home).await;
 }
 
 #[tokio::test]
@@ -243,8 +250,6 @@ async fn a_container_that_is_killed_from_outside_is_a_lost_bottle_and_nothing_is
     soon("its end", start.stdout.take().unwrap().read_to_string(&mut report)).await.unwrap();
     soon("its end", start.wait()).await.unwrap();
     assert!(report.contains("boundary_lost"), "{report}");
-    world.run(&["cleanup", "--all"]).await.expect_code(0);
-    assert_eq!(containers(engine, world.home.path()).await, Vec::<String>::new());
-    assert!(is_empty(world.home.path()));
-    world.down().await;
+    let home = world.down().await;
+    emptied(engine, &home).await;
 }

@@ -13,7 +13,7 @@ use launcher::probe::{ProbeError, ProbeTargets, probe};
 use crate::support::{Host, LIMIT, exec, python, run, start};
 
 /// What the engine's own command line says.
-fn docker(engine: &Engine, arguments: &[&str]) -> String {
+pub(crate) fn docker(engine: &Engine, arguments: &[&str]) -> String {
     let mut command = Command::new("docker");
     command.arg("--host").arg(format!("unix://{}", engine.socket().display())).args(arguments);
     let output = command.output().unwrap();
@@ -22,14 +22,14 @@ fn docker(engine: &Engine, arguments: &[&str]) -> String {
 }
 
 /// The containers of a home, whatever their state is.
-fn containers(engine: &Engine, home: &Path) -> Vec<String> {
+pub(crate) fn containers(engine: &Engine, home: &Path) -> Vec<String> {
     let label = format!("label=bot-bottle.owner={}", launcher::identity::lasting(home).unwrap());
     let ids = docker(engine, &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label]);
     ids.lines().map(str::to_owned).collect()
 }
 
 /// Waits until a home has no container any more: the engine removes what has ended a moment later.
-async fn emptied(engine: &Engine, home: &Path) {
+pub(crate) async fn emptied(engine: &Engine, home: &Path) {
     let path = engine.socket().to_str().unwrap();
     let docker = bollard::Docker::connect_with_unix(path, 60, bollard::API_DEFAULT_VERSION).unwrap();
     let docker = docker.negotiate_version().await.unwrap();

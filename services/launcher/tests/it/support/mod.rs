@@ -76,34 +76,34 @@ pub(crate) struct Host {
     pub(crate) state: StateRoot,
     /// Of containers.
     pub(crate) runtime: Option<RuntimeName>,
-    _home: Option<tempfile::TempDir>,
+    home: Option<tempfile::TempDir>,
 }
 
 impl Host {
     pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let host = Self::at(home.path());
-        Self { _home: Some(home), ..host }
+        Self { home: Some(home), ..host }
     }
 
     pub(crate) fn at(home: &Path) -> Self {
         let state = StateRoot::below(home);
         let backend = Arc::new(namespace(&state));
-        Self { backend, state, runtime: None, _home: None }
+        Self { backend, state, runtime: None, home: None }
     }
 
     /// One whose bottles are containers of the engine that all tests share; nothing where there is none.
     pub(crate) fn docker() -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         let host = Self::docker_at(home.path(), Engine::shared()?.socket(), AgentUser::Ordinary);
-        Some(Self { _home: Some(home), ..host })
+        Some(Self { home: Some(home), ..host })
     }
 
     /// The same under gVisor.
     pub(crate) fn gvisor() -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         let host = Self::docker_at(home.path(), Engine::with_gvisor()?.socket(), AgentUser::Ordinary);
-        Some(Self { _home: Some(home), runtime: Some(RuntimeName::Runsc), ..host })
+        Some(Self { home: Some(home), runtime: Some(RuntimeName::Runsc), ..host })
     }
 
     pub(crate) fn docker_at(home: &Path, engine: &Path, user: AgentUser) -> Self {
@@ -127,7 +127,12 @@ impl Host {
         };
         change(&mut config);
         let backend = Arc::new(Docker::new(config, Arc::new(namespace(&state))).unwrap());
-        Self { backend, state, runtime: None, _home: None }
+        Self { backend, state, runtime: None, home: None }
+    }
+
+    /// Where it is, if it is one of its own.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.as_ref().unwrap().path()
     }
 
     pub(crate) async fn bottle(&self, name: &str) -> Box<dyn Boundary> {
