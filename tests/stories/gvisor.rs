@@ -174,6 +174,11 @@ async fn a_person_works_at_a_terminal_that_stays_inside() {
     person.types("until [ \"$(stty size)\" = '50 132' ]; do sleep 0.05; done; echo resized-$((40 + 4))\r");
     person.shows("drawn-50x132").await;
     person.shows("resized-44").await;
+    person.types("sleep 600\r");
+    person.shows("sleep 600\r\n").await;
+    person.types("\u{3}");
+    person.types("echo code-$?\r");
+    person.shows("code-130").await;
     // More than waits anywhere on the way, and its end.
     person.types("seq 1 60000; echo all-$((3 * 3))\r");
     person.shows("60000").await;

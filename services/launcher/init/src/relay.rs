@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, Signal, kill_process_group};
-use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
+use rustix::termios::{LocalModes, SpecialCodeIndex, Winsize, tcgetattr, tcgetpgrp, tcsetwinsize};
 
 use crate::forward::Direction;
 
@@ -85,7 +85,9 @@ impl Sides {
                 return;
             }
             if bytes {
+                let before = typed.bytes.len();
                 typed.take(self.bytes.as_fd());
+                self.interrupt(&mut typed.bytes, before);
             }
             if !typed.pass(self.terminal.as_fd()) {
                 typed = Direction { ended: true, ..Direction::default() };
@@ -132,6 +134,33 @@ impl Sides {
         })
     }
 
+    /// Keys that are signals, as far as the terminal's settings make them that: gVisor's terminals know of none. As
+    /// elsewhere what was typed before them and nobody has read is forgotten.
+    fn interrupt(&self, typed: &mut Vec<u8>, new: usize) {
+        if new == typed.len() {
+            return;
+        }
+        let Ok(settings) = tcgetattr(&self.terminal) else { return };
+        if !settings.local_modes.contains(LocalModes::ISIG) {
+            return;
+        }
+        let codes = &settings.special_codes;
+        let keys = [
+            (codes[SpecialCodeIndex::VINTR], Signal::INT),
+            (codes[SpecialCodeIndex::VQUIT], Signal::QUIT),
+            (codes[SpecialCodeIndex::VSUSP], Signal::TSTP),
+        ];
+        if let Some((at, signal)) = last_signal(&typed[new..], &keys) {
+            typed.drain(..=new + at);
+            let _ = kill_process_group(self.group(), signal);
+        }
+    }
+
+    /// Who is in the foreground.
+    fn group(&self) -> Pid {
+        tcgetpgrp(&self.terminal).unwrap_or(self.program)
+    }
+
     /// Takes part of a size, and returns whether there will be more.
     fn resize(&self, size: &mut Vec<u8>) -> bool {
         let mut room = [0; SIZE_BYTES];
@@ -147,9 +176,68 @@ impl Sides {
             let (ws_row, ws_col) = size_of(whole);
             let _ = tcsetwinsize(&self.terminal, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 });
             // gVisor's terminals tell nobody.
-            let group = tcgetpgrp(&self.terminal).unwrap_or(self.program);
-            let _ = kill_process_group(group, Signal::WINCH);
+            let _ = kill_process_group(self.group(), Signal::WINCH);
         }
         true
+    }
+}
+
+/// Where the last key is that is a signal, and which; a key that is 0 is none.
+fn last_signal(typed: &[u8], keys: &[(u8, Signal)]) -> Option<(usize, Signal)> {
+    let signal =
+        |byte: &u8| keys.iter().find(|(key, _)| key == byte && *byte != 0).map(|(_, signal)| *signal);
+    typed.iter().enumerate().rev().find_map(|(at, byte)| signal(byte).map(|signal| (at, signal)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    const KEYS: [(u8, Signal); 3] = [(3, Signal::INT), (28, Signal::QUIT), (0, Signal::TSTP)];
+
+    #[test]
+    fn keys_that_are_switched_off_are_none() {
+        assert_eq!(last_signal(b"a\x03b", &KEYS), Some((1, Signal::INT)));
+        assert_eq!(last_signal(b"\x03\x1c", &KEYS), Some((1, Signal::QUIT)));
+        assert_eq!(last_signal(b"a\0b", &KEYS), None);
+        assert_eq!(last_signal(b"", &KEYS), None);
+    }
+
+    /// On Linux, where the terminal itself would signal: keys come to it that mean nothing there.
+    #[test]
+    fn bytes_and_sizes_pass_and_the_last_of_them_is_not_lost() {
+        let (bytes, its_bytes) = UnixStream::pair().unwrap();
+        let (mut sizes, its_sizes) = UnixStream::pair().unwrap();
+        bytes.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let command = boundary::order::Command {
+            argv: [
+                "sh",
+                "-c",
+                "read -r word; until [ \"$(stty size)\" = '30 90' ]; do :; done; echo got-$word; seq 1 20000",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+            cwd: "/".to_owned(),
+        };
+        let (mut child, terminal) = crate::terminal::start(&command, 24, 80).unwrap();
+        let relay =
+            Relay::start(terminal, [its_bytes.into(), its_sizes.into()], Pid::from_child(&child)).unwrap();
+        (&bytes).write_all(b"word\r").unwrap();
+        // In pieces.
+        let size = boundary::order::size_bytes(30, 90);
+        sizes.write_all(&size[..1]).unwrap();
+        sizes.write_all(&size[1..]).unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut shown = String::new();
+            (&bytes).read_to_string(&mut shown).unwrap();
+            shown
+        });
+        assert!(child.wait().unwrap().success());
+        relay.finish();
+        let shown = reading.join().unwrap();
+        assert!(shown.starts_with("word\r\ngot-word\r\n") && shown.ends_with("\n20000\r\n"), "{shown:.80}");
     }
 }

@@ -117,7 +117,8 @@ for p in ('/tmp/x', '/home/agent/x', '/dev/shm/x', '/var/tmp/y'):
 async fn a_port_opened_inside_is_served_from_outside(host: Host) {
     let mut bottle = host.bottle("a-00000").await;
     let listener = base::accept::Listener::from_descriptor(bottle.take_listeners().remove(0)).unwrap();
-    let server = tokio::spawn(async move {
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async move {
         use tokio::io::AsyncWriteExt as _;
         listener.accept().await.unwrap().write_all(b"hello from outside").await.unwrap();
     });
@@ -126,7 +127,7 @@ import socket
 print(socket.create_connection(('egress', 9099), 5).recv(100).decode())
 ";
     assert_eq!(python(&mut bottle, script).await, "hello from outside");
-    server.await.unwrap();
+    server.join_next().await.unwrap().unwrap();
 }
 
 async fn the_programs_code_and_output_come_back(host: Host) {

@@ -14,6 +14,7 @@ use launcher::limits::Limits;
 use launcher::probe::{ProbeTargets, probe};
 use manifest::settings::RuntimeName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
 
 use crate::docker::{containers, docker, emptied};
 use crate::support::{Host, LIMIT, command, python, run, start};
@@ -89,10 +90,12 @@ async fn what_is_forwarded_keeps_its_bytes_and_its_ends() {
     let mut bottle = host.bottle("a-00000").await;
     let listener = Listener::from_descriptor(bottle.take_listeners().remove(0)).unwrap();
     // Answers once the client has closed its half.
-    let server = tokio::spawn(async move {
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let mut clients = JoinSet::new();
         loop {
             let mut client = listener.accept().await.unwrap();
-            tokio::spawn(async move {
+            clients.spawn(async move {
                 let mut bytes = Vec::new();
                 client.read_to_end(&mut bytes).await.unwrap();
                 bytes.reverse();
@@ -115,9 +118,8 @@ threads = [threading.Thread(target=one, args=(n,)) for n in range(40)]
 print(len(done), all(done))
 ";
     assert_eq!(python(&mut bottle, script).await, "40 True");
-    server.abort();
     // A sidecar that is gone is a closed connection, and no client waits for ever.
-    let _ = server.await;
+    server.shutdown().await;
     let gone = "
 import socket
 try: print(socket.create_connection(('egress', 9099), 20).recv(1))
