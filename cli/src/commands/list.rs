@@ -174,9 +174,9 @@ mod tests {
         resumed.runtime = Some("run\tsc".to_owned());
         let shown = render(&[record.clone(), resumed], at + jiff::SignedDuration::from_mins(7));
         insta::assert_snapshot!(shown, @r"
-        BOTTLE          STATE   LABEL                               BACKEND    AGE  TURN  SESSION     NOTE
-        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  namespace  7m                     exit code 3
-        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  namespace  7m   2     0c\u{1b}f4  exit code 3
+        BOTTLE          STATE   LABEL                               BACKEND         AGE  TURN  SESSION     NOTE
+        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  namespace       7m                     exit code 3
+        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  docker/run\tsc  7m   2     0c\u{1b}f4  exit code 3
         ");
         insta::assert_snapshot!(render(&[record], at + jiff::SignedDuration::from_mins(7)), @r"
         BOTTLE          STATE   LABEL                               BACKEND    AGE  NOTE
