@@ -156,7 +156,7 @@ impl Sides {
         }
     }
 
-    /// Who is in the foreground.
+    /// Who is in the foreground. gVisor tells that only to the terminal's own session; then it is the program.
     fn group(&self) -> Pid {
         tcgetpgrp(&self.terminal).unwrap_or(self.program)
     }
