@@ -1,6 +1,7 @@
 //! What programs of today need of a kernel beside what isolates them: gVisor is a kernel of its own, and an old one misses
 //! things that programs take for granted.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -8,10 +9,8 @@ use rustix::io::Errno;
 
 /// Writes what is missing to standard output, in one sentence; nothing if nothing is.
 pub(crate) fn main() -> ExitCode {
-    if let Some(missing) = missing() {
-        println!("{missing}");
-    }
-    ExitCode::SUCCESS
+    let told = missing().map_or(Ok(()), |missing| writeln!(std::io::stdout(), "{missing}"));
+    if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(crate::BROKEN) }
 }
 
 fn missing() -> Option<&'static str> {
