@@ -366,13 +366,16 @@ mod tests {
         client.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"too much");
 
-        let (mut client, sidecar) = bottle.pair();
+        // One that says nothing gives its place away.
+        let bottle = Bottle::new(1, Duration::from_millis(10));
+        let (mut silent, sidecar) = bottle.pair();
         drop(sidecar);
-        assert_eq!(client.read(&mut [0]).unwrap(), 0);
-        // It is let go; then what it says is answered by a reset, sooner or later.
+        assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+        let _next = bottle.client();
+        bottle.sidecar.set_nonblocking(true).unwrap();
         let until = Instant::now() + Duration::from_secs(20);
-        while client.write(b"x").is_ok() {
-            assert!(Instant::now() < until, "it is held for ever");
+        while bottle.sidecar.accept().is_err() {
+            assert!(Instant::now() < until, "its place is held for ever");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

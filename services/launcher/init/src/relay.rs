@@ -215,29 +215,35 @@ mod tests {
             argv: [
                 "sh",
                 "-c",
-                "read -r word; until [ \"$(stty size)\" = '30 90' ]; do :; done; echo got-$word; seq 1 20000",
+                "read -r word; until [ \"$(stty size)\" = '30 90' ]; do :; done; echo got-$word; seq 1 6000",
             ]
             .map(str::to_owned)
             .to_vec(),
             env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             cwd: "/".to_owned(),
         };
+        let kept = its_bytes.try_clone().unwrap();
         let (mut child, terminal) = crate::terminal::start(&command, 24, 80).unwrap();
         let relay =
             Relay::start(terminal, [its_bytes.into(), its_sizes.into()], Pid::from_child(&child)).unwrap();
+        // The program ends before what it has shown has gone.
+        rustix::net::sockopt::set_socket_send_buffer_size(&kept, 1).unwrap();
         (&bytes).write_all(b"word\r").unwrap();
         // In pieces.
         let size = boundary::order::size_bytes(30, 90);
         sizes.write_all(&size[..1]).unwrap();
         sizes.write_all(&size[1..]).unwrap();
-        let reading = std::thread::spawn(move || {
-            let mut shown = String::new();
-            (&bytes).read_to_string(&mut shown).unwrap();
-            shown
-        });
         assert!(child.wait().unwrap().success());
-        relay.finish();
-        let shown = reading.join().unwrap();
-        assert!(shown.starts_with("word\r\ngot-word\r\n") && shown.ends_with("\n20000\r\n"), "{shown:.80}");
+        drop(kept);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            relay.finish();
+            tell.send(())
+        });
+        assert!(told.recv_timeout(Duration::from_millis(100)).is_err(), "nobody has read it yet");
+        let mut shown = String::new();
+        (&bytes).read_to_string(&mut shown).unwrap();
+        told.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(shown.starts_with("word\r\ngot-word\r\n") && shown.ends_with("\n6000\r\n"), "{shown:.80}");
     }
 }
