@@ -53,6 +53,7 @@ test: programs
 	@deploy/tools/prerequisites test
 	@deploy/tools/clients
 	@deploy/tools/engine check && deploy/tools/base-image || test -z "$$BOT_BOTTLE_NO_SKIPPING"
+	@deploy/tools/runsc || test $$? -eq 3 || test -z "$$BOT_BOTTLE_NO_SKIPPING"
 	$(CARGO) test --locked --no-fail-fast
 	target/debug/bot-bottle demo
 

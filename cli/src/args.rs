@@ -16,6 +16,7 @@ use base::id::{AgentName, BottleName, RequestId, Slug};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use launcher::probe::ProbeReach;
+use manifest::settings::RuntimeName;
 
 use crate::commands::completions;
 
@@ -198,6 +199,9 @@ pub struct Start {
     /// The isolation backend.
     #[arg(long, value_name = "NAME", value_parser = launcher::plan::backend)]
     pub backend: Option<String>,
+    /// The container runtime of the backend docker: runsc (gVisor), or runc; chosen by what works unless given.
+    #[arg(long, value_name = "NAME", value_parser = launcher::plan::runtime)]
+    pub runtime: Option<RuntimeName>,
     /// The request's id; the same id twice starts one run.
     #[arg(long, value_name = "ID")]
     pub id: Option<RequestId>,

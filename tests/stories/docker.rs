@@ -15,7 +15,7 @@ read -r _ < /home/agent/never || sleep 600
 "#;
 
 /// Says which authorization it was shown.
-async fn origin() -> (u16, JoinSet<()>) {
+pub(crate) async fn origin() -> (u16, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut tasks = JoinSet::new();

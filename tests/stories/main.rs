@@ -11,6 +11,7 @@ mod deploy_keys;
 mod dispatching;
 mod docker;
 mod forge_keys;
+mod gvisor;
 mod held;
 mod inspection;
 mod interactive;

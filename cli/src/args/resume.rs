@@ -3,6 +3,7 @@
 use base::id::{RequestId, Slug};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
+use manifest::settings::RuntimeName;
 
 use super::Services;
 use super::workspace::Workspace;
@@ -35,6 +36,9 @@ pub struct Resume {
     /// The isolation backend; the former one unless given.
     #[arg(long, value_name = "NAME", value_parser = launcher::plan::backend)]
     pub backend: Option<String>,
+    /// The container runtime of the backend docker; the former one unless given.
+    #[arg(long, value_name = "NAME", value_parser = launcher::plan::runtime)]
+    pub runtime: Option<RuntimeName>,
     /// The request's id; the same id twice starts one run.
     #[arg(long, value_name = "ID")]
     pub id: Option<RequestId>,

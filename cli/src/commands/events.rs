@@ -95,7 +95,9 @@ fn describe(event: &Event) -> String {
             let total: f64 = started.steps.iter().map(|step| step.ms).sum();
             format!(
                 "{} by launcher {}, attempt {}, {total:.0} ms",
-                started.backend, started.launcher, started.attempt
+                list::isolation(&started.backend, started.runtime.as_deref()),
+                started.launcher,
+                started.attempt
             )
         }
         Event::Exited(exited) => {

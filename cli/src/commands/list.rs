@@ -95,10 +95,20 @@ fn row(record: &BottleRecord, now: Timestamp) -> Vec<String> {
         record.bottle.to_string(),
         state(record.state).to_owned(),
         inert(&record.label, 64),
-        inert(&record.backend, 20),
+        isolation(&record.backend, record.runtime.as_deref()),
         age(now.duration_since(record.created_at).as_secs()),
         note,
     ]
+}
+
+/// A backend, with its container runtime where it has one.
+#[must_use]
+pub fn isolation(backend: &str, runtime: Option<&str>) -> String {
+    let backend = inert(backend, 20);
+    match runtime {
+        Some(runtime) => format!("{backend}/{}", inert(runtime, 20)),
+        None => backend,
+    }
 }
 
 /// A state in one word.
@@ -141,6 +151,7 @@ mod tests {
             bottles: vec![],
             launcher: "l1".parse().unwrap(),
             backend: "namespace".to_owned(),
+            runtime: None,
             state: BottleState::Exited,
             label: "\u{1b}[31mred\nroot-00000  running".to_owned(),
             color: None,
@@ -159,11 +170,13 @@ mod tests {
             resumed_from: None,
             resumed_as: None,
         });
+        resumed.backend = "docker".to_owned();
+        resumed.runtime = Some("run\tsc".to_owned());
         let shown = render(&[record.clone(), resumed], at + jiff::SignedDuration::from_mins(7));
         insta::assert_snapshot!(shown, @r"
-        BOTTLE          STATE   LABEL                               BACKEND    AGE  TURN  SESSION     NOTE
-        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  namespace  7m                     exit code 3
-        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  namespace  7m   2     0c\u{1b}f4  exit code 3
+        BOTTLE          STATE   LABEL                               BACKEND         AGE  TURN  SESSION     NOTE
+        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  namespace       7m                     exit code 3
+        reviewer-x1y2z  exited  \u{1b}[31mred\nroot-00000  running  docker/run\tsc  7m   2     0c\u{1b}f4  exit code 3
         ");
         insta::assert_snapshot!(render(&[record], at + jiff::SignedDuration::from_mins(7)), @r"
         BOTTLE          STATE   LABEL                               BACKEND    AGE  NOTE

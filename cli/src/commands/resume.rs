@@ -45,6 +45,10 @@ async fn prepare(
     let mut rows = vec![goes_on(&record, args, &resolved)];
     let backend = args.backend.clone().unwrap_or_else(|| record.backend.clone());
     rows.push(("backend", inert(&backend, 20)));
+    let runtime = args.runtime.map(|runtime| runtime.as_str().to_owned());
+    // The former runtime goes with the former backend.
+    let runtime = runtime.or_else(|| record.runtime.clone().filter(|_| backend == record.backend));
+    rows.extend(runtime.as_ref().map(|runtime| ("runtime", inert(runtime, 20))));
     rows.extend(workspace::rows(copied.as_ref(), &args.workspace));
     if !asking.ask(context, &resolved, &rows)? {
         return Ok(None);
@@ -64,6 +68,7 @@ async fn prepare(
         label: args.label.clone().or(Some(record.label)),
         color: record.color,
         backend: Some(backend),
+        runtime,
         terminal: args.terminal.here(args.headless || args.json),
     };
     Ok(Some((request, copied)))

@@ -6,7 +6,9 @@ mod run;
 use anyhow::anyhow;
 use base::id::{AgentName, RequestId};
 use bus::message::start::StartRequest;
-use manifest::settings::BackendName;
+use launcher::backend::docker;
+use launcher::prerequisite::has_gvisor;
+use manifest::settings::{BackendName, RuntimeName};
 use manifest::{Home, Resolved, Settings};
 
 use self::choose::Looks;
@@ -38,8 +40,7 @@ pub async fn run(context: &Context, args: Start) -> Result<Exit, Failure> {
     info::must_be_own(context, &resolved)?;
     let looks = Looks::of(&args, &agent)?;
     let copied = Copied::survey(context, &args.workspace).await?;
-    let has_image = resolved.bottle.image.is_some();
-    let mut more = vec![("backend", backend(context, args.backend.as_deref(), has_image)?)];
+    let mut more = isolation(context, &args, resolved.bottle.image.is_some()).await?;
     more.extend(workspace::rows(copied.as_ref(), &args.workspace));
     let asking = Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: args.dry_run };
     if !asking.ask(context, &resolved, &more)? {
@@ -131,10 +132,26 @@ impl Asking {
 }
 
 /// What will isolate the bottle, as a launcher of this home chooses.
-fn backend(context: &Context, asked: Option<&str>, has_image: bool) -> Result<String, Failure> {
+async fn isolation(
+    context: &Context,
+    args: &Start,
+    has_image: bool,
+) -> Result<Vec<(&'static str, String)>, Failure> {
     let settings = Settings::load(&Home::at(context.home.clone())).or_exit(Exit::Input)?;
-    let usual = BackendName::usual(settings.backend, has_image);
-    Ok(asked.unwrap_or(usual.as_str()).to_owned())
+    let usual = BackendName::usual(settings.backend, has_image).as_str();
+    let backend = args.backend.clone().unwrap_or_else(|| usual.to_owned());
+    let wanted = args.runtime.or(settings.runtime.filter(|_| backend == docker::NAME));
+    let runtime = match wanted {
+        Some(RuntimeName::Runsc) => Some("runsc (gVisor)".to_owned()),
+        Some(RuntimeName::Runc) => Some("runc".to_owned()),
+        None if backend == docker::NAME => {
+            let has_gvisor = has_gvisor(std::env::var("DOCKER_HOST").ok().as_deref()).await;
+            Some(if has_gvisor { "runsc (gVisor), or runc if it does not work" } else { "runc" }.to_owned())
+        }
+        None => None,
+    };
+    let rows = [Some(("backend", backend)), runtime.map(|runtime| ("runtime", runtime))];
+    Ok(rows.into_iter().flatten().collect())
 }
 
 fn agreed() -> Result<bool, Failure> {
@@ -158,6 +175,7 @@ fn request(args: &Start, agent: AgentName, looks: Looks) -> StartRequest {
         label: looks.label,
         color: looks.color,
         backend: args.backend.clone(),
+        runtime: args.runtime.map(|runtime| runtime.as_str().to_owned()),
         terminal: args.terminal.here(args.headless || args.json),
     }
 }

@@ -229,6 +229,7 @@ impl World {
             label: None,
             color: None,
             backend: None,
+            runtime: None,
             terminal: None,
         };
         self.bus.publish(&start).await?;

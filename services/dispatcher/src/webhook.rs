@@ -5,7 +5,7 @@ mod delivery;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use base::accept::accept;
+use base::accept::{Connection, accept};
 use base::lifecycle::Lifecycle;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -33,8 +33,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, life: Life
     accept(listener, places, life, serve).await;
 }
 
-async fn connection(shared: Arc<Shared>, stream: TcpStream, life: Lifecycle) {
-    let _ = stream.set_nodelay(true);
+async fn connection(shared: Arc<Shared>, stream: Connection, life: Lifecycle) {
+    let _ = stream.set_nodelay();
     let arrival = shared.limits.arrival;
     let service = service_fn(move |request| {
         let shared = shared.clone();

@@ -3,10 +3,10 @@
 
 pub mod hello;
 
+use base::accept::Connection;
 use bytes::BytesMut;
 use policy::{AllowedHost, CheckedRoute, Scheme, admit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::ca;
@@ -34,7 +34,7 @@ pub(crate) async fn pass(
     running: &Running,
     (route, host): (&CheckedRoute, AllowedHost),
     tunnel: &Tunnel,
-    (mut wire, deadline): (Wire<TcpStream>, Instant),
+    (mut wire, deadline): (Wire<Connection>, Instant),
 ) {
     let mut asked = Asked::of_connection(&Door::Tunnel(tunnel.clone()));
     "CONNECT".clone_into(&mut asked.method);
@@ -57,7 +57,7 @@ async fn try_pass(
     running: &Running,
     (route, host): (&CheckedRoute, AllowedHost),
     tunnel: &Tunnel,
-    (wire, deadline): (&mut Wire<TcpStream>, Instant),
+    (wire, deadline): (&mut Wire<Connection>, Instant),
     call: &mut Call,
 ) -> Result<(), Refusal> {
     let late = |_| Refusal::HandshakeTimeout(gateway.limits.handshake_seconds);
@@ -85,7 +85,7 @@ async fn try_pass(
 }
 
 /// The ClientHello, however slowly it comes, and all bytes that came with it.
-async fn read_hello(wire: &mut Wire<TcpStream>) -> Result<(Hello, BytesMut), Refusal> {
+async fn read_hello(wire: &mut Wire<Connection>) -> Result<(Hello, BytesMut), Refusal> {
     let broken = || Refusal::Handshake("it broke off".to_owned());
     let mut bytes = BytesMut::with_capacity(MOST);
     loop {

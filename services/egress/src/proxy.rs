@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base::Secret;
+use base::accept::Listener;
 use base::clock::Clock;
 use base::id::ProposalId;
 use base::lifecycle::Lifecycle;
@@ -17,7 +18,6 @@ use rand::distr::Alphanumeric;
 use rustls::crypto::CryptoProvider;
 use scan::{Detectors, Known, Rules};
 use telemetry::Tracer;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval, sleep};
 
@@ -176,7 +176,7 @@ impl Proxy {
     }
 
     /// Accepts connections until the lifecycle stops. Returns at once; the lifecycle owns the tasks.
-    pub fn run(self, listeners: Vec<TcpListener>) {
+    pub fn run(self, listeners: Vec<impl Into<Listener>>) {
         let Self { gateway, keeper, records, page } = self;
         let life = gateway.life.clone();
         let places = Arc::new(Semaphore::new(gateway.limits.connections));
@@ -186,7 +186,7 @@ impl Proxy {
             life.spawn(serve_metrics(page, text, life.clone()));
         }
         life.spawn_essential(keeper.run(records, life.clone()));
-        for listener in listeners {
+        for listener in listeners.into_iter().map(Into::into) {
             life.spawn_essential(accept(Arc::clone(&gateway), listener, Arc::clone(&places)));
         }
         life.spawn(sweep(Arc::clone(&gateway)));
@@ -225,7 +225,7 @@ impl Policies {
 }
 
 /// Accepts one connection for each free place; further ones wait in the kernel.
-async fn accept(gateway: Arc<Gateway>, listener: TcpListener, places: Arc<Semaphore>) {
+async fn accept(gateway: Arc<Gateway>, listener: Listener, places: Arc<Semaphore>) {
     let life = gateway.life.clone();
     let mut told: Option<Instant> = None;
     loop {
@@ -238,7 +238,7 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, places: Arc<Semaph
             () = life.stopping() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let gateway = Arc::clone(&gateway);
                 life.spawn(async move {
                     let metrics = gateway.metrics.clone();

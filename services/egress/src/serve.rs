@@ -5,13 +5,13 @@ use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::accept::Connection;
 use base::bell::Bell;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use policy::{Host, Scheme};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -39,9 +39,9 @@ pub(crate) trait Agent: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Agent for S {}
 
 /// Serves a connection to the proxy's own port.
-pub(crate) async fn serve(gateway: Arc<Gateway>, stream: TcpStream) {
+pub(crate) async fn serve(gateway: Arc<Gateway>, stream: Connection) {
     // A socket that cannot take the option is about to fail in a way that says more.
-    let _ = stream.set_nodelay(true);
+    let _ = stream.set_nodelay();
     match speak_http1(&gateway, Door::Front, Wire::new(stream)).await {
         Some((Kind::Tunnel(host, port), wire)) => Box::pin(tunnel(&gateway, host, port, wire)).await,
         Some((Kind::WebSocket(opened), wire)) => Box::pin(relay(&gateway, wire, *opened)).await,
@@ -50,7 +50,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, stream: TcpStream) {
 }
 
 /// Finds out what a tunnel carries, however slowly its first bytes come.
-async fn tunnel(gateway: &Arc<Gateway>, host: Host, port: u16, mut wire: Wire<TcpStream>) {
+async fn tunnel(gateway: &Arc<Gateway>, host: Host, port: u16, mut wire: Wire<Connection>) {
     let deadline = Instant::now() + gateway.handshake();
     let tunnel = Tunnel { host, port, scheme: Scheme::Https, disagreement: None };
     let first = tokio::select! {
@@ -75,7 +75,7 @@ async fn tunnel(gateway: &Arc<Gateway>, host: Host, port: u16, mut wire: Wire<Tc
     gateway.record_silent(refusal, &Door::Tunnel(tunnel), 0).await;
 }
 
-async fn inside_tls(gateway: &Arc<Gateway>, mut tunnel: Tunnel, wire: Wire<TcpStream>, deadline: Instant) {
+async fn inside_tls(gateway: &Arc<Gateway>, mut tunnel: Tunnel, wire: Wire<Connection>, deadline: Instant) {
     let late = Refusal::HandshakeTimeout(gateway.limits.handshake_seconds);
     let shaken = tokio::select! {
         shaken = timeout_at(deadline, handshake(gateway, &mut tunnel, wire)) => shaken,
@@ -97,8 +97,8 @@ async fn inside_tls(gateway: &Arc<Gateway>, mut tunnel: Tunnel, wire: Wire<TcpSt
 async fn handshake(
     gateway: &Gateway,
     tunnel: &mut Tunnel,
-    wire: Wire<TcpStream>,
-) -> Result<TlsStream<Wire<TcpStream>>, Refusal> {
+    wire: Wire<Connection>,
+) -> Result<TlsStream<Wire<Connection>>, Refusal> {
     let failed = |error: std::io::Error| Refusal::Handshake(base::inert(&error.to_string(), 200));
     let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), wire).await.map_err(failed)?;
     let named = start.client_hello().server_name().map(str::to_owned);

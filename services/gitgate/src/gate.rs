@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use base::accept::Listener;
 use base::clock::Clock;
 use base::id::Slug;
 use base::lifecycle::Lifecycle;
 use bus::Bus;
 use handover::gitgate::GateLimits;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::{Config, check_limits};
@@ -126,9 +126,9 @@ pub fn build(
 
 impl GitGate {
     /// Answers on these sockets until the lifecycle stops. Returns at once; the lifecycle owns the tasks.
-    pub fn run(self, listeners: Vec<TcpListener>) {
+    pub fn run(self, listeners: Vec<impl Into<Listener>>) {
         let front = Front::new(Arc::clone(&self.0));
-        for listener in listeners {
+        for listener in listeners.into_iter().map(Into::into) {
             self.0.life.spawn_essential(front.clone().serve(listener, self.0.life.clone()));
         }
     }

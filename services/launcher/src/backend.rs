@@ -19,6 +19,7 @@ use boundary::order::Command;
 use bus::message::terminal::Size;
 use futures::future::BoxFuture;
 use handover::Channel;
+use manifest::settings::RuntimeName;
 use rustix::process::Signal;
 
 pub use self::agent_user::AgentUser;
@@ -104,8 +105,19 @@ pub struct BoundarySpec {
     pub programs: Vec<ProgramMount>,
     /// What it is made of, where that is an image and the bottle or its provider says one.
     pub image: Option<Source>,
+    /// What runs it, where that is a container; `runc` unless given.
+    pub runtime: Option<RuntimeName>,
     /// Is told what takes long.
     pub progress: Progress,
+}
+
+/// Which container runtime a bottle gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// It; none where there are no containers.
+    pub runtime: Option<RuntimeName>,
+    /// What the operator has to know about it, in one sentence.
+    pub note: Option<String>,
 }
 
 /// A file that is put into the bottle before the agent runs.
@@ -148,6 +160,22 @@ pub struct Outcome {
     pub stdout: String,
     /// The beginning of its standard error.
     pub stderr: String,
+}
+
+/// The outer side of a program's terminal.
+#[derive(Debug)]
+pub enum OuterSide {
+    /// The terminal itself.
+    Terminal(OwnedFd),
+    /// It stays inside, and is passed on.
+    Passed {
+        /// What is typed goes in, what is shown comes out.
+        bytes: OwnedFd,
+        /// Takes each new size, as [`boundary::order::size_bytes`] writes it.
+        sizes: OwnedFd,
+        /// The size at first.
+        size: Size,
+    },
 }
 
 /// How a run ended.
@@ -195,6 +223,24 @@ pub trait Backend: Send + Sync {
     /// Why it cannot, and what to do about it.
     fn works(&self) -> BoxFuture<'_, Result<(), BackendError>>;
 
+    /// Which container runtime a bottle gets for which the operator wants this one, or has no wish.
+    ///
+    /// # Errors
+    /// What is wanted is not there or does not work, and what to do about it.
+    fn runtime(&self, wanted: Option<RuntimeName>) -> BoxFuture<'_, Result<Chosen, BackendError>> {
+        let chosen = match wanted {
+            None => Ok(Chosen::default()),
+            Some(wanted) => Err(BackendError::Engine {
+                doing: format!("run the bottle under {}", wanted.as_str()),
+                reason: format!(
+                    "the backend {} runs no containers: leave the runtime away, or use the backend docker",
+                    self.name()
+                ),
+            }),
+        };
+        Box::pin(std::future::ready(chosen))
+    }
+
     /// Makes a boundary around a fresh home and starts init in it. What it needs on disk is below the bottle's state
     /// directory, which exists.
     fn create(&self, spec: BoundarySpec) -> BoxFuture<'_, Result<Box<dyn Boundary>, BackendError>>;
@@ -219,11 +265,17 @@ pub trait Backend: Send + Sync {
 
 /// One bottle's boundary.
 pub trait Boundary: Send {
-    /// The listening sockets that init opened, in the order asked for; empty when they were taken before.
+    /// The sockets that listen inside, or that take what is forwarded from there, in the order asked for; empty when they
+    /// were taken before.
     fn take_listeners(&mut self) -> Vec<OwnedFd>;
 
     /// The mount points that it has on purpose.
     fn mounts(&self) -> Vec<String>;
+
+    /// The Unix sockets that are shown in it on purpose.
+    fn sockets(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// What could not be limited, one sentence each, for the bottle's record.
     fn notes(&self) -> Vec<String>;
@@ -266,9 +318,9 @@ pub trait Boundary: Send {
         Box::pin(self.init().run(command, streams))
     }
 
-    /// Starts the agent's program at a terminal of its own inside the bottle; returns the terminal's other side. Nothing
+    /// Starts the agent's program at a terminal of its own inside the bottle; returns the way to its other side. Nothing
     /// can be asked of init afterwards.
-    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OwnedFd, BackendError>> {
+    fn converse(&mut self, command: Command, size: Size) -> BoxFuture<'_, Result<OuterSide, BackendError>> {
         Box::pin(self.init().converse(command, size))
     }
 

@@ -43,9 +43,18 @@ impl Backends {
             owner,
             images: config.images.clone(),
             user: AgentUser::Ordinary,
+            runtime: config.runtime,
         };
         let docker: Arc<dyn Backend> = Arc::new(Docker::new(docker, namespace.clone())?);
         Ok(Self { all: vec![namespace, docker], setting: config.backend })
+    }
+
+    /// Only this one, which is the usual one too.
+    #[must_use]
+    pub fn only(backend: Arc<dyn Backend>) -> Self {
+        let all = [BackendName::Namespace, BackendName::Docker];
+        let setting = all.into_iter().find(|name| name.as_str() == backend.name());
+        Self { all: vec![backend], setting }
     }
 
     /// The one that was asked for, or the usual one of a bottle that is made of an image, or of none.

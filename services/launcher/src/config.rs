@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use manifest::settings::BackendName;
+use manifest::settings::{BackendName, RuntimeName};
 use manifest::{ByteSize, Home, Settings};
 use telemetry::{Endpoint, UnusableEndpoint};
 
@@ -26,6 +26,8 @@ pub struct LauncherConfig {
     pub bubblewrap: PathBuf,
     /// The backend of who asks for none; [`BackendName::usual`] unless given.
     pub backend: Option<BackendName>,
+    /// The container runtime of who asks for none; chosen by what works unless given.
+    pub runtime: Option<RuntimeName>,
     /// What bottles of the `docker` backend are made of.
     pub images: ImageChoice,
     /// Where the sidecars find the bus: `nats://host:port`.
@@ -67,6 +69,7 @@ impl LauncherConfig {
             programs,
             bubblewrap: PathBuf::from("/usr/bin/bwrap"),
             backend: None,
+            runtime: None,
             images: ImageChoice::default(),
             bus_url,
             ack_wait: bus::layout::LAUNCHERS.ack_wait,
@@ -86,6 +89,7 @@ impl LauncherConfig {
     pub fn with(mut self, settings: &Settings) -> Self {
         self.transcript = settings.transcript_limit.map_or(self.transcript, ByteSize::bytes);
         self.backend = settings.backend.or(self.backend);
+        self.runtime = settings.runtime.or(self.runtime);
         self.concurrency = settings.concurrency.map_or(self.concurrency, |most| most as usize);
         self.images.usual = settings.images.usual.clone().or(self.images.usual);
         self.images.extra_ca = settings.images.extra_ca(&self.home).or(self.images.extra_ca);

@@ -108,10 +108,13 @@ impl<'a> Launch<'a> {
             if let Some(resume) = &resume {
                 request.bottles.clone_from(&resume.bottles);
             }
-            let plan = plan(&request, &home, host)?.resuming(resume)?;
+            let mut plan = plan(&request, &home, host)?.resuming(resume)?;
             self.is_uploaded(&plan).await?;
-            let works = self.backend(&plan)?.works().await;
-            works.map_err(|error| no_backend(&error))?;
+            let backend = self.backend(&plan)?;
+            backend.works().await.map_err(|error| no_backend(&error))?;
+            let chosen = backend.runtime(plan.runtime).await.map_err(|error| no_backend(&error))?;
+            plan.runtime = chosen.runtime;
+            plan.notes.extend(chosen.note);
             Ok(plan)
         };
         self.step(Step::Resolve, None, Box::pin(resolving)).await
@@ -212,7 +215,7 @@ impl<'a> Launch<'a> {
                 world.id(),
                 (self.request, self.attempt),
                 plan,
-                self.backend(plan)?.name()
+                (self.backend(plan)?.name(), plan.runtime)
             ),
             first_revision(bus, &change),
         );
@@ -245,6 +248,7 @@ impl<'a> Launch<'a> {
             ports: ports(Wanted::of(&plan.resolved.bottle)),
             programs: plan.program.mount.iter().cloned().collect(),
             image: plan.resolved.bottle.image.as_ref().map(Source::from),
+            runtime: plan.runtime,
             progress,
         };
         let telling = async {

@@ -7,6 +7,7 @@ use base::id::Slug;
 use bus::message::run::FailureKind;
 use bus::message::start::StartRequest;
 use bus::message::terminal::Terminal;
+use manifest::settings::RuntimeName;
 use manifest::{Client, EnvValue, Home, Library, Preflight, Reach, Resolved, Selection, Skill};
 
 use crate::backends::NAMES;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub bottle: Slug,
     /// The backend that was asked for, if any was.
     pub backend: Option<String>,
+    /// The container runtime that was asked for, if any was; then the one that it will be.
+    pub runtime: Option<RuntimeName>,
     /// The agent with everything that applies to it.
     pub resolved: Resolved,
     /// The agent's program, and how it is told everything.
@@ -122,6 +125,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
     Ok(Plan {
         bottle: Slug::random(&request.agent),
         backend: request.backend.clone(),
+        runtime: request.runtime.as_deref().and_then(|name| runtime(name).ok()),
         limits: limits(&resolved.bottle.limits),
         wall: resolved.bottle.limits.wall_time.map_or(limits::WALL, manifest::WallTime::duration),
         notes: notes(&resolved),
@@ -144,6 +148,7 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
 fn unsupported(request: &StartRequest) -> Option<String> {
     match request {
         StartRequest { backend: Some(name), .. } if backend(name).is_err() => backend(name).err(),
+        StartRequest { runtime: Some(name), .. } if runtime(name).is_err() => runtime(name).err(),
         StartRequest { terminal: Some(terminal), .. } => terminal.flaw(),
         _ => None,
     }
@@ -184,6 +189,18 @@ pub fn backend(name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err(format!("there is no backend {}: this release has {}", base::inert(name, 40), NAMES.join(" and ")))
+}
+
+/// The name of a container runtime.
+///
+/// # Errors
+/// The names there are.
+pub fn runtime(name: &str) -> Result<RuntimeName, String> {
+    let found = RuntimeName::ALL.into_iter().find(|one| one.as_str() == name);
+    found.ok_or_else(|| {
+        let names = RuntimeName::ALL.map(RuntimeName::as_str).join(" and ");
+        format!("there is no container runtime {}: this release knows {names}", base::inert(name, 40))
+    })
 }
 
 fn client(resolved: &Resolved, request: &StartRequest) -> Result<Client, String> {
@@ -295,11 +312,12 @@ mod tests {
     #[test]
     fn every_refusal_says_what_to_do() {
         type Change = fn(&mut StartRequest);
-        let cases: [(&str, Change, &str); 10] = [
+        let cases: [(&str, Change, &str); 11] = [
             (BOTTLE, |r| r.color = Some("mauve".into()), "choose one of black"),
             (BOTTLE, |r| r.label = Some("a\u{1b}b".into()), "printable"),
             (BOTTLE, |r| r.agent = "testor".parse().unwrap(), "did you mean tester"),
             (BOTTLE, |r| r.backend = Some("dokcer".into()), "this release has namespace and docker"),
+            (BOTTLE, |r| r.runtime = Some("crun".into()), "this release knows runc and runsc"),
             (BOTTLE, |r| r.terminal = Some(Terminal { rows: 0, ..terminal() }), "1 to 2000 rows"),
             (
                 BOTTLE,

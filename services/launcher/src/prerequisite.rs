@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-pub use self::docker::{Need, docker};
+pub use self::docker::{Need, docker, has_gvisor};
 use crate::config::LauncherConfig;
 use crate::tools::{self, GateTools};
 

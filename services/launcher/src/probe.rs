@@ -136,6 +136,7 @@ pub async fn probe(boundary: &mut Box<dyn Boundary>, targets: &ProbeTargets) -> 
     let plan = ProbePlan {
         host_network: network.ino(),
         mounts: boundary.mounts(),
+        sockets: boundary.sockets(),
         targets: all,
         deadline_ms: u64::try_from(ATTEMPT.as_millis()).unwrap_or(u64::MAX),
         root: targets.root,

@@ -10,6 +10,7 @@ use bus::message::record::{BottleRecord, BottleState};
 use bus::message::run::StateKept;
 use bus::message::start::StartRequest;
 use bus::{Bus, BusError};
+use manifest::settings::RuntimeName;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
@@ -54,7 +55,7 @@ impl Registered {
         launcher: &LauncherId,
         (request, attempt): (&StartRequest, u64),
         plan: &Plan,
-        backend: &str,
+        (backend, runtime): (&str, Option<RuntimeName>),
     ) -> Result<Self, BusError> {
         let now = clock.now();
         let record = BottleRecord {
@@ -66,6 +67,7 @@ impl Registered {
             bottles: plan.resolved.bottles.clone(),
             launcher: launcher.clone(),
             backend: backend.to_owned(),
+            runtime: runtime.map(|runtime| runtime.as_str().to_owned()),
             state: BottleState::Starting,
             label: plan.label.clone(),
             color: plan.color.clone(),

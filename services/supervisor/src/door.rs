@@ -32,9 +32,9 @@ mod words;
 
 use std::sync::Arc;
 
+use base::accept::Listener;
 use base::clock::Clock;
 use base::lifecycle::Lifecycle;
-use tokio::net::TcpListener;
 
 pub use config::{Config, Limits};
 
@@ -63,8 +63,8 @@ pub fn build(config: Config, life: &Lifecycle) -> Door {
 
 impl Door {
     /// Answers on these sockets until the lifecycle stops.
-    pub fn run(self, listeners: Vec<TcpListener>) {
-        for listener in listeners {
+    pub fn run(self, listeners: Vec<impl Into<Listener>>) {
+        for listener in listeners.into_iter().map(Into::into) {
             self.life.spawn_essential(self.front.clone().serve(listener, self.life.clone()));
         }
     }

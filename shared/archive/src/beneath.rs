@@ -18,13 +18,38 @@ pub(crate) fn top(path: &Path) -> rustix::io::Result<OwnedFd> {
 /// A directory below `top`, which an empty path stands for.
 pub(crate) fn directory(top: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    openat2(top, path, DIRECTORY, Mode::empty(), INSIDE)
+    inside(top, path, DIRECTORY)
 }
 
 /// A file below `top`, opened so that no pipe makes the caller wait.
 pub(crate) fn file(top: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    openat2(top, path, flags, Mode::empty(), INSIDE)
+    inside(top, path, flags)
+}
+
+fn inside(top: impl AsFd, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    match openat2(&top, path, flags, Mode::empty(), INSIDE) {
+        // gVisor has no such call.
+        Err(Errno::NOSYS) => step_by_step(top, path, flags),
+        opened => opened,
+    }
+}
+
+/// The same one part after the other: what is open cannot be exchanged for something else, and no part is a link.
+fn step_by_step(top: impl AsFd, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let mut here = openat(&top, ".", DIRECTORY, Mode::empty())?;
+    let mut parts = path.components().peekable();
+    while let Some(part) = parts.next() {
+        let (Component::Normal(name), last) = (part, parts.peek().is_none()) else {
+            if part == Component::CurDir {
+                continue;
+            }
+            return Err(Errno::XDEV);
+        };
+        let flags = if last { flags } else { DIRECTORY };
+        here = openat(&here, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+    }
+    Ok(here)
 }
 
 /// A directory below `top` that is made, with all above it, where it is missing.
@@ -55,4 +80,45 @@ pub(crate) fn plain(path: &Path) -> Option<PathBuf> {
         }
     }
     Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_by_step_reaches_the_same_and_no_more() {
+        let place = tempfile::tempdir().unwrap();
+        let below = place.path().join("top");
+        std::fs::create_dir_all(below.join("a/b")).unwrap();
+        std::fs::write(below.join("a/b/file"), "text").unwrap();
+        std::fs::write(place.path().join("outside"), "text").unwrap();
+        for (to, link) in [("a", "link"), ("..", "up"), ("../outside", "out"), ("/", "root")] {
+            std::os::unix::fs::symlink(to, below.join(link)).unwrap();
+        }
+        let top = top(&below).unwrap();
+        let read = OFlags::RDONLY | OFlags::NOFOLLOW;
+        for (path, flags, opens) in [
+            ("a/b", DIRECTORY, true),
+            (".", DIRECTORY, true),
+            ("a/b/file", read, true),
+            ("./a/b/file", read, true),
+            ("a/b/file", DIRECTORY, false),
+            ("a/b/none", read, false),
+            ("link", DIRECTORY, false),
+            ("link/b/file", read, false),
+            ("a/../a", DIRECTORY, false),
+            ("..", DIRECTORY, false),
+            ("up/outside", read, false),
+            ("out", read, false),
+            ("root/etc", DIRECTORY, false),
+            ("/etc", DIRECTORY, false),
+        ] {
+            let path = Path::new(path);
+            assert_eq!(step_by_step(&top, path, flags).is_ok(), opens, "{}", path.display());
+            // A path that leaves and comes back is refused here and need not be there.
+            let same = inside(&top, path, flags).is_ok();
+            assert!(same == opens || path == Path::new("a/../a"), "{}", path.display());
+        }
+    }
 }

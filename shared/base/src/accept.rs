@@ -1,12 +1,14 @@
 //! Taking connections: as many at once as may be, each a task of the lifecycle's, until that stops.
 
+mod socket;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+pub use self::socket::{Connection, Listener};
 use crate::lifecycle::Lifecycle;
 
 /// After an accept that failed, most likely for want of descriptors.
@@ -15,13 +17,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Takes connections until the lifecycle stops, and serves each with `serve`. `places` bounds how many there are at once:
 /// further ones wait in the listener's own queue.
 pub async fn accept<F>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     places: Arc<Semaphore>,
     life: Lifecycle,
-    serve: impl Fn(TcpStream, Lifecycle) -> F,
+    serve: impl Fn(Connection, Lifecycle) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
+    let listener = listener.into();
     loop {
         let accepted = async {
             let place = places.clone().acquire_owned().await;
@@ -31,7 +34,7 @@ pub async fn accept<F>(
             accepted = accepted => accepted,
             () = life.stopping() => return,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok(stream) = accepted else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
@@ -47,6 +50,7 @@ pub async fn accept<F>(
 mod tests {
     use super::*;
     use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
 
     #[tokio::test]
     async fn there_are_no_more_at_once_than_places_and_none_after_the_stop() {
@@ -54,7 +58,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (life, places) = (Lifecycle::new(), Arc::new(Semaphore::new(1)));
         let (taken, mut next) = tokio::sync::mpsc::channel(4);
-        let serve = move |mut stream: TcpStream, _| {
+        let serve = move |mut stream: Connection, _| {
             let taken = taken.clone();
             async move {
                 taken.send(()).await.unwrap();

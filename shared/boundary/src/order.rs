@@ -3,6 +3,9 @@
 //! ```text
 //! launcher ── Bind ──▶ init                       one descriptor for each port comes back with the answer
 //! launcher ◀─ Bound ── init
+//!    or, where no descriptor comes out (gVisor)
+//! launcher ── Forward ──▶ init                    init forwards from the ports to Unix sockets of the launcher's
+//! launcher ◀─ Bound ── init
 //! launcher ── Confine ──▶ init                    where its box has no such filter, or not all of it
 //! launcher ◀─ Confined ── init
 //! launcher ── Exec ──▶ init                       any number of times: the probe, provisioning
@@ -14,11 +17,16 @@
 //!    or
 //! launcher ── Converse ──▶ init
 //! launcher ◀─ Started + the terminal ── init      likewise
+//!    or, where no descriptor comes out
+//! launcher ── Converse + bytes, sizes ──▶ init
+//! launcher ◀─ Started ── init                     likewise; the terminal's bytes and sizes pass over the two sockets
 //! launcher ◀─ Ended ──── init                     the program's end; init ends with it
 //! ```
 //!
 //! `Failed` may answer any of them; after a failed `Run` the channel stays open. A channel that closes without `Ended`
 //! means that the boundary was ended by something else than its program.
+//!
+//! `Confine` may come before the ports: init's threads have the filters that it had when it started them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,6 +39,22 @@ pub const CAPTURE_LIMIT: usize = 256 * 1024;
 /// The most rows, and the most columns, of a terminal.
 pub const SIDE_LIMIT: u16 = 2000;
 
+/// The bytes of one size on the socket that brings a forwarded terminal's sizes.
+pub const SIZE_BYTES: usize = 4;
+
+/// A size as these bytes.
+#[must_use]
+pub fn size_bytes(rows: u16, cols: u16) -> [u8; SIZE_BYTES] {
+    let ([a, b], [c, d]) = (rows.to_be_bytes(), cols.to_be_bytes());
+    [a, b, c, d]
+}
+
+/// Rows and columns from these bytes.
+#[must_use]
+pub fn size_of([a, b, c, d]: [u8; SIZE_BYTES]) -> (u16, u16) {
+    (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+}
+
 /// What the launcher asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
@@ -39,6 +63,12 @@ pub enum Order {
     Bind {
         /// Loopback addresses with fixed ports.
         addresses: Vec<SocketAddr>,
+    },
+    /// Listen on these loopback addresses and forward every connection to a Unix socket, where no descriptor can be handed
+    /// out.
+    Forward {
+        /// The ports.
+        ports: Vec<Forwarded>,
     },
     /// Load these seccomp filters, for init and everything that it starts from now on; the strictest answer counts.
     Confine {
@@ -72,7 +102,9 @@ pub enum Order {
         /// The program.
         command: Command,
     },
-    /// Start the agent's program at a terminal of its own, whose other side comes back with the answer.
+    /// Start the agent's program at a terminal of its own, whose other side comes back with the answer. With two sockets in
+    /// this frame it stays inside: what is shown and typed passes over the first, and the second brings sizes, each as
+    /// [`SIZE_BYTES`].
     Converse {
         /// The program.
         command: Command,
@@ -81,6 +113,15 @@ pub enum Order {
         /// Likewise.
         cols: u16,
     },
+}
+
+/// A port that is forwarded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// A loopback address with a fixed port.
+    pub address: SocketAddr,
+    /// The Unix socket's path inside the bottle.
+    pub socket: String,
 }
 
 /// A command: no shell is involved (invariant 9).
@@ -98,7 +139,7 @@ pub struct Command {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "lowercase")]
 pub enum Answer {
-    /// The frame carries the listening sockets, in the order asked for.
+    /// The ports are open. The frame carries their listening sockets, in the order asked for, unless they are forwarded.
     Bound,
     /// The filters are loaded.
     Confined,

@@ -11,6 +11,9 @@ pub struct ProbePlan {
     pub host_network: u64,
     /// The mount points that the bottle may have; any other is a finding.
     pub mounts: Vec<String>,
+    /// The Unix sockets that it may have: those that its ports are forwarded to.
+    #[serde(default)]
+    pub sockets: Vec<String>,
     /// Addresses that must not be reachable.
     pub targets: Vec<Target>,
     /// Milliseconds that all attempts together may take; each target is tried at the same time.

@@ -3,10 +3,10 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
+use base::accept::Listener;
 use base::lifecycle::Lifecycle;
 use boundary::{Channel, ChannelError};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
 
 use crate::sidecar::Listeners;
 
@@ -33,21 +33,17 @@ pub enum ListenersError {
     Socket(#[from] io::Error),
 }
 
-/// Receives the sockets that listen inside the bottle, all of which must have this name. Needs a runtime.
+/// Receives the sockets that listen inside the bottle, or take what is forwarded from there, all of which must have this
+/// name. Needs a runtime.
 ///
 /// # Errors
 /// [`ListenersError`]
-pub fn listeners(channel: &mut Channel, name: &str) -> Result<Vec<TcpListener>, ListenersError> {
+pub fn listeners(channel: &mut Channel, name: &str) -> Result<Vec<Listener>, ListenersError> {
     let (Listeners { names }, descriptors) = channel.receive()?;
     if names.is_empty() || names.len() != descriptors.len() || names.iter().any(|other| other != name) {
         return Err(ListenersError::Others { count: descriptors.len(), names, wanted: name.to_owned() });
     }
-    let listen = |descriptor| {
-        let listener = std::net::TcpListener::from(descriptor);
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    };
-    Ok(descriptors.into_iter().map(listen).collect::<io::Result<_>>()?)
+    Ok(descriptors.into_iter().map(Listener::from_descriptor).collect::<io::Result<_>>()?)
 }
 
 /// Asks for the sidecar's stop when the launcher closes the channel, or dies.

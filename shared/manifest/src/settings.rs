@@ -32,6 +32,10 @@ pub struct Settings {
     /// other a box (`namespace`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendName>,
+    /// What runs the containers of the `docker` backend where a start names no runtime. Unless given it is `runsc` where the
+    /// engine has it registered and it works, and otherwise `runc`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RuntimeName>,
     /// How many bottles a launcher runs at the same time; 8 unless given. Further start requests wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
@@ -65,6 +69,30 @@ impl BackendName {
         match self {
             Self::Namespace => "namespace",
             Self::Docker => "docker",
+        }
+    }
+}
+
+/// Container runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeName {
+    /// The engine's own: containers share the host's kernel.
+    Runc,
+    /// gVisor: a kernel of its own, in user space, stands between the container and the host's.
+    Runsc,
+}
+
+impl RuntimeName {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Runc, Self::Runsc];
+
+    /// As in a start request, and as engines name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runc => "runc",
+            Self::Runsc => "runsc",
         }
     }
 }
@@ -190,7 +218,7 @@ mod tests {
         insta::assert_snapshot!(problems, @r#"
         settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
         settings.yaml:1:9: notify: `run me` is a single value; give a list
-        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, concurrency, images
+        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, runtime, concurrency, images
         settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
         settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
         settings.yaml:1:1: this is a list; give a map of keys

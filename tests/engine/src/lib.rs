@@ -82,6 +82,21 @@ impl Engine {
         SHARED.get_or_init(|| Self::start(&Options { base: true, ..Options::default() })).as_ref()
     }
 
+    /// The engine that the tests of this process share that has gVisor as `runsc`, with the base image. Nothing where this
+    /// machine cannot run one, which is said on standard error; a machine that cannot run gVisor fails no test.
+    ///
+    /// # Panics
+    /// As [`Engine::shared`]; or gVisor should be there and cannot be had.
+    #[must_use]
+    pub fn with_gvisor() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Engine>> = OnceLock::new();
+        let start = || {
+            let settings = Some(gvisor()?);
+            Self::start(&Options { base: true, settings, ..Options::default() })
+        };
+        SHARED.get_or_init(start).as_ref()
+    }
+
     /// Starts one for a single test. Nothing where this machine cannot run one, which is said on standard error.
     ///
     /// # Panics
@@ -211,9 +226,33 @@ impl Drop for Keeper {
     }
 }
 
+/// What `daemon.json` says of gVisor, if this machine can run it.
+fn gvisor() -> Option<String> {
+    const CANNOT: i32 = 3;
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/tools/runsc");
+    let asked = Command::new(&program).arg("settings").output();
+    let asked = asked.unwrap_or_else(|error| panic!("cannot run {}: {error}", program.display()));
+    let said = String::from_utf8_lossy(&asked.stderr);
+    match asked.status.code() {
+        Some(0) => Some(String::from_utf8_lossy(&asked.stdout).trim().to_owned()),
+        Some(CANNOT) => {
+            tell(said.trim());
+            None
+        }
+        code => {
+            skip(&format!("gVisor cannot be had ({code:?}): {said}"));
+            None
+        }
+    }
+}
+
 /// Around the capture of tests that pass: what was not tested must be seen.
 fn skip(why: &str) {
     assert!(std::env::var_os(NO_SKIPPING).is_none(), "nothing may be skipped here, but {why}");
+    tell(why);
+}
+
+fn tell(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     // A closed standard error has nobody to tell.

@@ -14,7 +14,7 @@ use bus::{Bus, Follow, Link, Since, Subscription, layout};
 use tokio::signal::unix::SignalKind;
 
 use crate::commands::logs::{self, Printer, Raw};
-use crate::commands::{resume, workspace};
+use crate::commands::{list, resume, workspace};
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
@@ -208,7 +208,8 @@ impl<'a> Run<'a> {
 
     fn greeting(&self, started: &Started) -> String {
         let total: f64 = started.steps.iter().map(|step| step.ms).sum();
-        let runs = format!("{} runs ({}, {total:.0} ms)", started.bottle, started.backend);
+        let isolation = list::isolation(&started.backend, started.runtime.as_deref());
+        let runs = format!("{} runs ({isolation}, {total:.0} ms)", started.bottle);
         if self.request.terminal.is_none() {
             return runs;
         }

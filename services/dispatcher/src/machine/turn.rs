@@ -56,6 +56,7 @@ pub(super) fn begin(
         label: Some(label(session)),
         color: None,
         backend: None,
+        runtime: None,
         terminal: None,
     };
     session.runs = number;

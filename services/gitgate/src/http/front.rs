@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::accept::accept;
+use base::accept::{Connection, Listener, accept};
 use base::lifecycle::Lifecycle;
 use futures::FutureExt as _;
 use http::{Request, StatusCode};
@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::Reply;
@@ -41,7 +40,7 @@ impl Front {
     }
 
     /// Answers on one socket until the lifecycle stops.
-    pub(crate) async fn serve(self, listener: TcpListener, life: Lifecycle) {
+    pub(crate) async fn serve(self, listener: Listener, life: Lifecycle) {
         let places = Arc::clone(&self.places);
         let serve = |stream, life| {
             let connection = AssertUnwindSafe(self.clone().connection(stream, life));
@@ -54,8 +53,8 @@ impl Front {
         accept(listener, places, life, serve).await;
     }
 
-    async fn connection(self, stream: TcpStream, life: Lifecycle) {
-        let _ = stream.set_nodelay(true);
+    async fn connection(self, stream: Connection, life: Lifecycle) {
+        let _ = stream.set_nodelay();
         let idle = Duration::from_secs(self.gate.limits.idle_seconds);
         let service = service_fn(move |request| {
             let gate = Arc::clone(&self.gate);

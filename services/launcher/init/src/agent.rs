@@ -6,7 +6,8 @@ use std::process::Child;
 
 use boundary::order;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{RecvFlags, recv};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 
 use crate::{command, sys};
@@ -49,9 +50,18 @@ pub(crate) fn reap_until_end(agent: &Child, channel: BorrowedFd<'_>) -> io::Resu
 }
 
 fn is_hung_up(channel: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut asked = [PollFd::from_borrowed_fd(channel, PollFlags::empty())];
+    let mut asked = [PollFd::from_borrowed_fd(channel, PollFlags::IN)];
     retry_on_intr(|| poll(&mut asked, Some(&Timespec::default())))?;
-    Ok(asked[0].revents().contains(PollFlags::HUP))
+    let seen = asked[0].revents();
+    if seen.contains(PollFlags::HUP) || !seen.contains(PollFlags::IN) {
+        return Ok(seen.contains(PollFlags::HUP));
+    }
+    // gVisor tells of an end only as of something to read.
+    match recv(channel, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((_, read)) => Ok(read == 0),
+        Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+        Err(_) => Ok(true),
+    }
 }
 
 fn reap(agent: Pid) -> Option<u8> {

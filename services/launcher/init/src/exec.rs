@@ -9,9 +9,13 @@ use std::time::{Duration, Instant};
 
 use boundary::order::{self, Answer, CAPTURE_LIMIT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::command;
+
+/// How often a command's end is looked for where the kernel does not tell of it.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Runs the command and answers with its code and the beginning of its output.
 ///
@@ -56,13 +60,19 @@ fn wait(child: &mut Child, deadline: Instant) -> io::Result<Ended> {
     let mut stdout = Capture::new(child.stdout.take().map(OwnedFd::from));
     let mut stderr = Capture::new(child.stderr.take().map(OwnedFd::from));
     let group = Pid::from_child(child);
-    let ended = pidfd_open(group, PidfdFlags::empty())?;
+    let ended = match pidfd_open(group, PidfdFlags::empty()) {
+        Ok(ended) => Some(ended),
+        Err(Errno::NOSYS) => None,
+        Err(error) => return Err(error.into()),
+    };
     let in_time = loop {
         let Some(left) = deadline.checked_duration_since(Instant::now()) else { break false };
-        let ready = readable(&[Some(ended.as_fd()), stdout.as_fd(), stderr.as_fd()], left)?;
+        // Without a descriptor of the process (gVisor) it is looked for again and again.
+        let left = if ended.is_some() { left } else { left.min(LOOK) };
+        let ready = readable(&[ended.as_ref().map(AsFd::as_fd), stdout.as_fd(), stderr.as_fd()], left)?;
         stdout.read_if(ready[1])?;
         stderr.read_if(ready[2])?;
-        if ready[0] {
+        if ready[0] || ended.is_none() && child.try_wait()?.is_some() {
             break true;
         }
     };
@@ -85,7 +95,7 @@ fn readable(descriptors: &[Option<std::os::fd::BorrowedFd<'_>>; 3], left: Durati
     }
     let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
     match poll(&mut asked, Some(&left)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
     let mut ready = [false; 3];

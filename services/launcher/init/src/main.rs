@@ -4,13 +4,16 @@
 //!
 //! `init` is process 1; its standard input is the hand-over channel. `init connect PATH` is the same where nobody can give
 //! it a standard input: it finds the channel behind the Unix socket at that path. `init probe` is the escape probe: it reads a
-//! plan from standard input and writes a report to standard output.
+//! plan from standard input and writes a report to standard output. `init look` says what programs would miss.
 
 mod agent;
 mod bind;
 mod command;
 mod exec;
+mod forward;
+mod look;
 mod probe;
+mod relay;
 mod rights;
 mod serve;
 mod sys;
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
             serve::connected(path.as_ref()).unwrap_or(ExitCode::from(BROKEN))
         }
         Some("probe") => probe::main(),
+        Some("look") => look::main(),
         Some(_) => ExitCode::from(BROKEN),
     }
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use boundary::order::{Answer, Order};
 use boundary::{Channel, ChannelError};
+use rustix::process::Pid;
 
-use crate::{agent, bind, exec, rights, sys, terminal, unpack};
+use crate::relay::Relay;
+use crate::{agent, bind, exec, forward, rights, sys, terminal, unpack};
 
 /// How long the launcher may be silent. It normally says everything within milliseconds, but a person may be asked
 /// something between two orders; when it dies the channel closes at once.
@@ -39,10 +41,13 @@ pub(crate) fn connected(path: &Path) -> Result<ExitCode, ChannelError> {
 fn serve(mut channel: Channel) -> Result<ExitCode, ChannelError> {
     // From here on no child can inherit the channel as its standard input.
     rustix::stdio::dup2_stdin(null()?).map_err(io::Error::from)?;
-    let agent = serve_orders(&mut channel)?;
+    let (agent, relay) = serve_orders(&mut channel)?;
     rustix::stdio::dup2_stdout(null()?).map_err(io::Error::from)?;
     rustix::stdio::dup2_stderr(null()?).map_err(io::Error::from)?;
     let code = agent::reap_until_end(&agent, channel.as_fd())?;
+    if let Some(relay) = relay {
+        relay.finish();
+    }
     // Without this word the launcher takes the boundary for lost.
     channel.send(&Answer::Ended { code }, &[])?;
     Ok(ExitCode::from(code))
@@ -52,7 +57,7 @@ fn null() -> io::Result<File> {
     File::options().read(true).write(true).open("/dev/null")
 }
 
-fn serve_orders(channel: &mut Channel) -> Result<Child, ChannelError> {
+fn serve_orders(channel: &mut Channel) -> Result<(Child, Option<Relay>), ChannelError> {
     loop {
         let (order, descriptors) = channel.receive::<Order>()?;
         match order {
@@ -63,6 +68,11 @@ fn serve_orders(channel: &mut Channel) -> Result<Child, ChannelError> {
                 }
                 Err(reason) => channel.send(&Answer::Failed { reason }, &[])?,
             },
+            Order::Forward { ports } => {
+                let answer = forward::start(&ports)
+                    .map_or_else(|reason| Answer::Failed { reason }, |()| Answer::Bound);
+                channel.send(&answer, &[])?;
+            }
             Order::Confine { programs } => {
                 let loaded = programs.iter().try_for_each(|program| sys::load_filter(program));
                 let answer = loaded.map_or_else(
@@ -85,19 +95,47 @@ fn serve_orders(channel: &mut Channel) -> Result<Child, ChannelError> {
             Order::Run { command } => match start(&command, descriptors) {
                 Ok(agent) => {
                     channel.send(&Answer::Started, &[])?;
-                    return Ok(agent);
+                    return Ok((agent, None));
                 }
                 Err(reason) => channel.send(&Answer::Failed { reason }, &[])?,
             },
-            Order::Converse { command, rows, cols } => match terminal::start(&command, rows, cols) {
-                Ok((agent, terminal)) => {
+            Order::Converse { command, rows, cols } => match converse(&command, (rows, cols), descriptors) {
+                Ok((agent, Outside::HandedOut(terminal))) => {
                     channel.send(&Answer::Started, &[terminal.as_fd()])?;
-                    return Ok(agent);
+                    return Ok((agent, None));
+                }
+                Ok((agent, Outside::Relayed(relay))) => {
+                    channel.send(&Answer::Started, &[])?;
+                    return Ok((agent, Some(relay)));
                 }
                 Err(reason) => channel.send(&Answer::Failed { reason }, &[])?,
             },
         }
     }
+}
+
+/// Where the outer side of a terminal is.
+enum Outside {
+    HandedOut(OwnedFd),
+    Relayed(Relay),
+}
+
+fn converse(
+    command: &boundary::order::Command,
+    (rows, cols): (u16, u16),
+    descriptors: Vec<OwnedFd>,
+) -> Result<(Child, Outside), String> {
+    if descriptors.is_empty() {
+        let (agent, terminal) = terminal::start(command, rows, cols)?;
+        return Ok((agent, Outside::HandedOut(terminal)));
+    }
+    let sockets: [OwnedFd; 2] = descriptors.try_into().map_err(|given: Vec<_>| {
+        format!("a terminal's bytes and sizes are two sockets, not {}", given.len())
+    })?;
+    let (agent, terminal) = terminal::start(command, rows, cols)?;
+    let relay = Relay::start(terminal, sockets, Pid::from_child(&agent));
+    let relay = relay.map_err(|error| format!("cannot pass the program's terminal on: {error}"))?;
+    Ok((agent, Outside::Relayed(relay)))
 }
 
 fn start(command: &boundary::order::Command, descriptors: Vec<OwnedFd>) -> Result<Child, String> {

@@ -7,18 +7,24 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use rustix::process::{Signal, ioctl_tiocsctty, setsid};
+use rustix::process::{Signal, ioctl_tiocsctty};
 
 /// Makes the process that `command` starts the leader of a new session and process group, with no signal blocked.
 pub(crate) fn in_own_session(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec only async-signal-safe calls are allowed; these are, and nothing allocates.
     unsafe {
         command.pre_exec(|| {
-            setsid()?;
+            new_session()?;
             set_mask(libc::SIG_UNBLOCK);
             Ok(())
         })
     }
+}
+
+/// Begins a session. gVisor answers success with 0, which is no process that a wrapper could return.
+fn new_session() -> io::Result<()> {
+    // SAFETY: it takes nothing, and is async-signal-safe.
+    if unsafe { libc::setsid() } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The same, and its standard input becomes the session's controlling terminal.
@@ -35,6 +41,21 @@ pub(crate) fn at_own_terminal(command: &mut Command) -> &mut Command {
 /// Blocks every signal in this (single-threaded) process, so that none is lost before [`next_signal`] asks for it.
 pub(crate) fn block_signals() {
     set_mask(libc::SIG_BLOCK);
+}
+
+/// Does something while no signal comes, so that a thread that it starts never takes one.
+pub(crate) fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    let all = all_signals();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: `all` is initialised and both outlive the call, which initialises the second.
+    let before = unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, before.as_mut_ptr());
+        before.assume_init()
+    };
+    let done = work();
+    // SAFETY: `before` is initialised and outlives the call; a null old set is allowed.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    done
 }
 
 fn set_mask(how: libc::c_int) {

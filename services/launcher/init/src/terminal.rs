@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 use std::process::Child;
 
 use boundary::order::{self, SIDE_LIMIT};
-use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
 use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::{command, sys};
@@ -36,7 +38,16 @@ fn open(rows: u16, cols: u16) -> io::Result<(OwnedFd, OwnedFd)> {
     let outside = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&outside)?;
     unlockpt(&outside)?;
-    let inside = ioctl_tiocgptpeer(&outside, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let inside = match ioctl_tiocgptpeer(&outside, flags) {
+        Ok(inside) => inside,
+        // gVisor has it by its name only.
+        Err(Errno::NOTTY | Errno::INVAL | Errno::NOSYS) => {
+            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+            rustix::fs::open(ptsname(&outside, Vec::new())?, flags, Mode::empty())?
+        }
+        Err(error) => return Err(error.into()),
+    };
     tcsetwinsize(&outside, Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 })?;
     // Deleting takes back a whole character, as in every terminal of today.
     let mut modes = tcgetattr(&inside)?;

@@ -9,9 +9,11 @@ mod boundary;
 mod container;
 mod engine;
 mod etc;
+mod forward;
 mod images;
 mod owned;
 mod profile;
+mod runtime;
 mod way;
 
 use std::path::PathBuf;
@@ -19,12 +21,13 @@ use std::sync::Arc;
 
 use base::id::{LauncherId, Slug};
 use futures::future::BoxFuture;
+use manifest::settings::RuntimeName;
 
 pub use self::address::{EngineAddress, RemoteEngine};
 use self::engine::Engine;
 pub use self::images::ImageChoice;
 use super::namespace::Namespace;
-use super::{AgentUser, Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
+use super::{AgentUser, Backend, BackendError, Boundary, BoundarySpec, Chosen, Sidecar, SidecarSpec, seccomp};
 use crate::state::StateRoot;
 
 /// The backend's name.
@@ -45,6 +48,8 @@ pub struct DockerConfig {
     pub images: ImageChoice,
     /// Who the agent is inside.
     pub user: AgentUser,
+    /// What runs the containers of who asks for nothing; chosen by what works unless given.
+    pub runtime: Option<RuntimeName>,
 }
 
 /// The backend.
@@ -54,6 +59,8 @@ pub struct Docker {
     images: images::Store,
     /// An engine passes over calls that its library does not know by name, so that init loads the filter once more.
     seccomp: Vec<Vec<u8>>,
+    /// Whether gVisor works here, once that was tried.
+    gvisor: runtime::Tried,
     /// Runs the sidecars.
     sidecars: Arc<Namespace>,
 }
@@ -72,6 +79,7 @@ impl Docker {
             images: images::Store::default(),
             config,
             seccomp,
+            gvisor: runtime::Tried::default(),
             sidecars,
         })
     }
@@ -91,6 +99,10 @@ impl Backend for Docker {
 
     fn works(&self) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(self.engine.answers())
+    }
+
+    fn runtime(&self, wanted: Option<RuntimeName>) -> BoxFuture<'_, Result<Chosen, BackendError>> {
+        Box::pin(runtime::choose(self, wanted.or(self.config.runtime)))
     }
 
     fn create(&self, spec: BoundarySpec) -> BoxFuture<'_, Result<Box<dyn Boundary>, BackendError>> {

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use boundary::order::{Answer, Command, Order};
+use boundary::order::{Answer, Command, Forwarded, Order};
 use bus::message::terminal::Size;
 use handover::{Channel, ChannelError};
 
-use super::{AGENT_HOME, ANSWER, BackendError, Outcome, RunEnd, Unpacking};
+use super::{AGENT_HOME, ANSWER, BackendError, Outcome, OuterSide, RunEnd, Unpacking};
 
 /// How long an archive may take; the largest are some gigabytes.
 const UNPACKING: Duration = Duration::from_secs(10 * 60);
@@ -21,6 +22,8 @@ pub struct Init {
     /// The channel of a program that was started: init says on it how the program ended.
     word: Option<Channel>,
     end: Option<RunEnd>,
+    /// No descriptor comes out.
+    forwards: bool,
 }
 
 impl Init {
@@ -33,9 +36,27 @@ impl Init {
         ports: Vec<SocketAddr>,
     ) -> Result<(Self, Vec<OwnedFd>), BackendError> {
         let wanted = ports.len();
-        let mut init = Self { channel: Some(channel), word: None, end: None };
+        let mut init = Self { channel: Some(channel), word: None, end: None, forwards: false };
         match init.order(Order::Bind { addresses: ports }, Vec::new(), ANSWER).await? {
             (Answer::Bound, listeners) if listeners.len() == wanted => Ok((init, listeners)),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The first exchanges where no descriptor comes out: init loads seccomp filters, for its threads as well, opens the ports
+    /// and forwards from them.
+    ///
+    /// # Errors
+    /// It refuses, says something else, or is not there.
+    pub(super) async fn forward(
+        channel: Channel,
+        programs: Vec<Vec<u8>>,
+        ports: Vec<Forwarded>,
+    ) -> Result<Self, BackendError> {
+        let mut init = Self { channel: Some(channel), word: None, end: None, forwards: true };
+        init.confine(programs).await?;
+        match init.order(Order::Forward { ports }, Vec::new(), ANSWER).await? {
+            (Answer::Bound, _) => Ok(init),
             _ => Err(unexpected()),
         }
     }
@@ -81,10 +102,22 @@ impl Init {
         }
     }
 
-    pub(super) async fn converse(&mut self, command: Command, size: Size) -> Result<OwnedFd, BackendError> {
+    pub(super) async fn converse(&mut self, command: Command, size: Size) -> Result<OuterSide, BackendError> {
         let order = Order::Converse { command, rows: size.rows, cols: size.cols };
+        if self.forwards {
+            let pair = || UnixStream::pair().map_err(BackendError::system("make the sockets of a terminal"));
+            let ((bytes, its_bytes), (sizes, its_sizes)) = (pair()?, pair()?);
+            return match self.order(order, vec![its_bytes.into(), its_sizes.into()], ANSWER).await? {
+                (Answer::Started, _) => {
+                    Ok(OuterSide::Passed { bytes: bytes.into(), sizes: sizes.into(), size })
+                }
+                _ => Err(unexpected()),
+            };
+        }
         match self.order(order, Vec::new(), ANSWER).await? {
-            (Answer::Started, terminal) => terminal.into_iter().next().ok_or_else(unexpected),
+            (Answer::Started, terminal) => {
+                terminal.into_iter().next().map(OuterSide::Terminal).ok_or_else(unexpected)
+            }
             _ => Err(unexpected()),
         }
     }

@@ -126,6 +126,7 @@ impl Launch<'_> {
             bottles: running.plan.resolved.bottles.clone(),
             launcher: self.world.id().clone(),
             backend: running.backend.name().to_owned(),
+            runtime: running.plan.runtime.map(|runtime| runtime.as_str().to_owned()),
             attempt: self.attempt,
             label: running.plan.label.clone(),
             color: running.plan.color.clone(),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bollard::models::{SystemInfo, SystemVersion};
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+use manifest::settings::RuntimeName;
+
 use super::{Missing, Prerequisite, missing};
 use crate::backend::docker::{EngineAddress, RemoteEngine};
 
@@ -138,9 +140,22 @@ fn limits(info: &SystemInfo) -> Result<String, Missing> {
 }
 
 fn runtime(info: &SystemInfo) -> String {
-    let has_gvisor = info.runtimes.as_ref().is_some_and(|runtimes| runtimes.contains_key("runsc"));
-    if has_gvisor { "runsc (gVisor) is registered" } else { "runc; gVisor (runsc) is not registered" }
-        .to_owned()
+    if is_registered(info) {
+        "runsc (gVisor) is registered, and used where it works and a start does not say --runtime runc"
+    } else {
+        "runc; gVisor (runsc) is not registered"
+    }
+    .to_owned()
+}
+
+fn is_registered(info: &SystemInfo) -> bool {
+    info.runtimes.as_ref().is_some_and(|runtimes| runtimes.contains_key(RuntimeName::Runsc.as_str()))
+}
+
+/// Whether the engine that `DOCKER_HOST` names, or the usual one, answers and has gVisor registered.
+pub async fn has_gvisor(docker_host: Option<&str>) -> bool {
+    let Ok(engine) = EngineAddress::of(docker_host) else { return false };
+    ask(engine.path()).await.is_ok_and(|(_, info)| is_registered(&info))
 }
 
 #[cfg(test)]

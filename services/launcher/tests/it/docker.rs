@@ -29,7 +29,7 @@ pub(crate) fn containers(engine: &Engine, home: &Path) -> Vec<String> {
 }
 
 /// Waits until a home has no container any more: the engine removes what has ended a moment later.
-async fn emptied(engine: &Engine, home: &Path) {
+pub(crate) async fn emptied(engine: &Engine, home: &Path) {
     let path = engine.socket().to_str().unwrap();
     let docker = bollard::Docker::connect_with_unix(path, 60, bollard::API_DEFAULT_VERSION).unwrap();
     let docker = docker.negotiate_version().await.unwrap();

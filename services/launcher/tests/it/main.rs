@@ -11,6 +11,7 @@ mod docker;
 mod door;
 mod escape;
 mod gitgate;
+mod gvisor;
 mod images;
 mod launch;
 mod leaks;

@@ -8,9 +8,15 @@ use boundary::probe::{Check, ProbePlan, ProbeReport, Target, TargetKind};
 use launcher::backend::AgentUser;
 use launcher::probe::{ProbeError, ProbeTargets, probe};
 
-use crate::support::{Host, init_program, on_each_backend};
+use crate::support::{Host, init_program, on_each_backend, under_gvisor};
 
 on_each_backend!(a_target_that_cannot_be_tried_fails_the_probe);
+
+under_gvisor!(
+    a_bottle_is_closed,
+    what_can_be_reached_is_found,
+    a_target_that_cannot_be_tried_fails_the_probe,
+);
 
 /// These for the agent of a host.
 fn targets(host: &Host, targets: Vec<Target>) -> ProbeTargets {
@@ -55,6 +61,7 @@ fn a_wrong_structure_is_found_and_nothing_is_tried() {
     let address = listener.local_addr().unwrap().to_string();
     let network = std::fs::metadata("/proc/self/ns/net").unwrap();
     let plan = ProbePlan {
+        sockets: Vec::new(),
         host_network: std::os::unix::fs::MetadataExt::ino(&network),
         mounts: vec!["/".to_owned()],
         targets: vec![Target { kind: TargetKind::Tcp, address, why: "the host's loopback".to_owned() }],

@@ -1,6 +1,6 @@
 //! System calls that a real bottle refuses, made for real. Needs bubblewrap, user namespaces and Python.
 
-use crate::support::{Host, on_each_backend, python};
+use crate::support::{Host, on_each_backend, python, under_gvisor};
 
 /// Makes each call and prints its error number; 0 means that it worked.
 const CALLS: &str = "
@@ -52,6 +52,12 @@ for name, request in (('TIOCSTI', 0x5412), ('TIOCLINUX', 0x541c)):
 ";
 
 on_each_backend!(ordinary_programs_work);
+
+under_gvisor!(
+    what_opens_the_kernel_is_refused,
+    callers_of_another_interface_are_killed,
+    ordinary_programs_work,
+);
 
 pub(crate) async fn what_opens_the_kernel_is_refused(host: Host) {
     let mut bottle = host.bottle("a-00000").await;

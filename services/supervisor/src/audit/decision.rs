@@ -125,7 +125,10 @@ fn of_started(started: &run::Started) -> Decision {
         agent: started.agent.clone(),
         bottles: started.bottles.clone(),
         launcher: started.launcher.clone(),
-        backend: inert(&started.backend, 40),
+        backend: match &started.runtime {
+            Some(runtime) => inert(&format!("{}/{runtime}", started.backend), 40),
+            None => inert(&started.backend, 40),
+        },
         attempt: started.attempt,
     }
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::accept::accept;
+use base::accept::{Connection, Listener, accept};
 use base::lifecycle::Lifecycle;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -15,7 +15,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -55,13 +54,13 @@ impl Front {
     }
 
     /// Answers on one socket until the lifecycle stops.
-    pub(super) async fn serve(self, listener: TcpListener, life: Lifecycle) {
+    pub(super) async fn serve(self, listener: Listener, life: Lifecycle) {
         let places = self.connections.clone();
         accept(listener, places, life, |stream, life| self.clone().connection(stream, life)).await;
     }
 
-    async fn connection(self, stream: TcpStream, life: Lifecycle) {
-        let _ = stream.set_nodelay(true);
+    async fn connection(self, stream: Connection, life: Lifecycle) {
+        let _ = stream.set_nodelay();
         let arrival = self.limits.arrival;
         let service = service_fn(move |request| {
             let front = self.clone();

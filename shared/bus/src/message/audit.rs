@@ -174,7 +174,7 @@ pub enum Decision {
         bottles: Vec<BottleName>,
         /// Which launcher runs it.
         launcher: LauncherId,
-        /// The isolation backend.
+        /// The isolation backend, with the container runtime after a slash where it has one.
         backend: String,
         /// How often the request has been tried, from 1.
         attempt: u64,

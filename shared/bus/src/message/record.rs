@@ -26,6 +26,9 @@ pub struct BottleRecord {
     pub launcher: LauncherId,
     /// The isolation backend.
     pub backend: String,
+    /// The container runtime, where the backend runs containers: `runc` or `runsc` (gVisor).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
     /// Where it is in its life.
     pub state: BottleState,
     /// Shown in lists.

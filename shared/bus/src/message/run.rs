@@ -24,6 +24,9 @@ pub struct Started {
     pub launcher: LauncherId,
     /// The isolation backend.
     pub backend: String,
+    /// The container runtime, where the backend runs containers: `runc` or `runsc` (gVisor).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
     /// How often this request has been tried, from 1.
     pub attempt: u64,
     /// Shown in lists.

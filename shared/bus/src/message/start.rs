@@ -40,6 +40,9 @@ pub struct StartRequest {
     /// The backend to use instead of the launcher's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    /// The container runtime, `runc` or `runsc` (gVisor), where the backend runs containers; the launcher chooses unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
     /// For an interactive run: the terminal that the program is started at. Its input comes as `bottle.terminal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminal: Option<Terminal>,

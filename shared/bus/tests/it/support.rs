@@ -84,6 +84,7 @@ pub(crate) fn start_request(id: &str) -> StartRequest {
         label: None,
         color: None,
         backend: None,
+        runtime: None,
         terminal: None,
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn check(plan: &ProbePlan) -> Vec<Finding> {
         let point = line.split(' ').nth(4).unwrap_or_default();
         (!is_expected(point, &plan.mounts)).then(|| format!("{point} is mounted, and nobody asked for it"))
     }));
-    findings.extend(sockets(&plan.mounts));
+    findings.extend(sockets(plan));
     findings.extend(descriptors());
     findings
 }
@@ -69,10 +69,13 @@ fn is_expected(point: &str, asked: &[String]) -> bool {
 }
 
 /// Unix sockets are reachable through the file system from any network namespace.
-fn sockets(mounts: &[String]) -> Vec<Finding> {
+fn sockets(plan: &ProbePlan) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut left = ENTRY_LIMIT;
     let mut look = |path: PathBuf, kind: fs::FileType, open: &mut Vec<PathBuf>| {
+        if kind.is_socket() && plan.sockets.iter().any(|known| path == Path::new(known)) {
+            return;
+        }
         if kind.is_socket() {
             findings.push(finding(Check::Socket, &format!("there is a Unix socket at {}", path.display())));
         } else if kind.is_dir() && !NOT_SEARCHED.iter().any(|skipped| path == Path::new(skipped)) {
@@ -80,7 +83,7 @@ fn sockets(mounts: &[String]) -> Vec<Finding> {
         }
     };
     let mut open = Vec::new();
-    for root in roots(mounts) {
+    for root in roots(&plan.mounts) {
         // What is not there cannot be reached; the mounts are checked.
         let Ok(about) = fs::metadata(&root) else { continue };
         look(root, about.file_type(), &mut open);
@@ -106,7 +109,9 @@ fn sockets(mounts: &[String]) -> Vec<Finding> {
 /// of files, so that only what is mounted in it is looked through.
 fn roots(mounts: &[String]) -> Vec<PathBuf> {
     let all = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let is_image = all.lines().any(|line| line.starts_with("overlay / overlay "));
+    // gVisor shows the image as a file system of its own.
+    let of_image = ["overlay / overlay ", "none / 9p ", "none / lisafs ", "none / gofer ", "none / overlay "];
+    let is_image = all.lines().any(|line| of_image.iter().any(|kind| line.starts_with(kind)));
     let mounted = mounts.iter().filter(|point| *point != "/").map(PathBuf::from);
     if is_image { mounted.collect() } else { vec![PathBuf::from("/")] }
 }

@@ -12,18 +12,22 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, WaitContainerOpti
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use handover::Channel;
+use manifest::settings::RuntimeName;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::container::{self, AgentContainer};
 use super::engine::{self, QUICK, SLOW};
 use super::etc::Etc;
+use super::forward::{self, Outlets};
 use super::way::{Arrived, Way};
 use super::{Docker, owned, profile};
 use crate::backend::init::Init;
 use crate::backend::placing::place;
 use crate::backend::{ANSWER, BackendError, BottleFile, Boundary, BoundarySpec, Place, RunEnd};
+use crate::image::AgentImage;
 use crate::limits;
 use crate::state::StateDir;
 use crate::sys;
@@ -37,23 +41,38 @@ pub(super) struct DockerBoundary {
     init: AsyncFd<OwnedFd>,
     conversation: Init,
     listeners: Vec<OwnedFd>,
+    sockets: Vec<String>,
+    /// To init, where it does not get what its process on the host is sent.
+    signals: Option<mpsc::Sender<Signal>>,
     mounts: Vec<String>,
     notes: Vec<String>,
     /// Bytes that the home may take.
     disk: u64,
-    /// Ends the bottle when its engine is gone.
-    _watch: JoinSet<()>,
+    /// Ends the bottle when its engine is gone, and passes signals on.
+    _tasks: JoinSet<()>,
 }
 
 /// Makes the boundary. What it made when it fails is removed by its labels.
 pub(super) async fn create(docker: &Docker, spec: BoundarySpec) -> Result<DockerBoundary, BackendError> {
+    let (images, wanted) = (&docker.images, spec.image.as_ref());
+    let image = images.agent(&docker.engine, docker.choice(), wanted, &spec.progress).await?;
+    create_from(docker, spec, image).await
+}
+
+/// The same, of that image.
+pub(super) async fn create_from(
+    docker: &Docker,
+    spec: BoundarySpec,
+    image: AgentImage,
+) -> Result<DockerBoundary, BackendError> {
     let state = docker.config.state.of(&spec.bottle);
+    let runtime = spec.runtime.unwrap_or(RuntimeName::Runc);
     let own = owned::directory(&docker.config, &spec.bottle);
     let (etc, user) = (Etc::below(&own), docker.config.user.number());
-    let images = &docker.images;
-    let image = images.agent(&docker.engine, docker.choice(), spec.image.as_ref(), &spec.progress).await?;
     let way = prepare(&own, (&state, &spec.bottle), &etc, user)
         .map_err(BackendError::system("prepare the bottle's files"))?;
+    let outlets = (runtime == RuntimeName::Runsc).then(|| Outlets::open(&way, &spec.ports)).transpose();
+    let outlets = outlets.map_err(BackendError::system("open the sockets of the bottle's ports"))?;
     let programs = spec.programs.iter().map(|it| (it.host.clone(), it.inside.to_string_lossy().into_owned()));
     let (body, mounts) = container::body(&AgentContainer {
         bottle: &spec.bottle,
@@ -67,16 +86,43 @@ pub(super) async fn create(docker: &Docker, spec: BoundarySpec) -> Result<Docker
         init: docker.config.init.clone(),
         shown: etc.mounts().into_iter().chain(programs).collect(),
         seccomp: &profile::profile(),
+        runtime,
     });
     let id = start(docker, &spec.bottle, body).await?;
-    let (channel, pid) = arrived(docker, &id, &way).await?;
+    let (channel, pid) = arrived(docker, (&id, runtime), &way).await?;
     let init = watched(pid).map_err(BackendError::system("watch the bottle's init"))?;
-    let watch = watch(docker, id, &init).await?;
-    let (mut conversation, listeners) = Init::greet(channel, spec.ports).await?;
-    conversation.confine(docker.seccomp.clone()).await?;
+    let mut tasks = watch(docker, id.clone(), &init).await?;
+    let sockets = outlets.as_ref().map(Outlets::paths).unwrap_or_default();
+    let (conversation, listeners, signals) = match outlets {
+        Some(Outlets { listeners, ports }) => {
+            let (signals, waiting) = forward::signals();
+            let engine = docker.engine.connected().await?.clone();
+            tasks.spawn(forward::pass_signals(engine, id, waiting));
+            let init = Init::forward(channel, docker.seccomp.clone(), ports).await?;
+            (init, listeners, Some(signals))
+        }
+        None => {
+            let (mut init, listeners) = Init::greet(channel, spec.ports).await?;
+            init.confine(docker.seccomp.clone()).await?;
+            (init, listeners, None)
+        }
+    };
     let disk = spec.limits.disk.unwrap_or(limits::HOME);
     let notes = spec.limits.disk.map(|_| limits::DISK_NOTE.to_owned()).into_iter().collect();
-    Ok(DockerBoundary { state, etc, user, init, conversation, listeners, mounts, notes, disk, _watch: watch })
+    Ok(DockerBoundary {
+        state,
+        etc,
+        user,
+        init,
+        conversation,
+        listeners,
+        sockets,
+        signals,
+        mounts,
+        notes,
+        disk,
+        _tasks: tasks,
+    })
 }
 
 /// Gives the agent its directories, and writes what its container is shown of the backend's own.
@@ -107,7 +153,11 @@ async fn start(
 }
 
 /// Waits for the container's init, and makes sure that it is this one who has connected.
-async fn arrived(docker: &Docker, id: &str, way: &Way) -> Result<(Channel, Pid), BackendError> {
+async fn arrived(
+    docker: &Docker,
+    (id, runtime): (&str, RuntimeName),
+    way: &Way,
+) -> Result<(Channel, Pid), BackendError> {
     let engine = &docker.engine;
     let refused = |reason: &str| {
         let doing = "reach the first process of the bottle".to_owned();
@@ -125,7 +175,11 @@ async fn arrived(docker: &Docker, id: &str, way: &Way) -> Result<(Channel, Pid),
         .map_err(BackendError::system("take the connection of the bottle's init"))?;
     let state = found?.state.and_then(|state| state.pid).and_then(|pid| i32::try_from(pid).ok());
     match (pid, state.and_then(Pid::from_raw)) {
-        (Some(pid), Some(init)) if pid == init => Ok((channel, pid)),
+        (Some(pid), Some(init)) if runtime == RuntimeName::Runc && pid == init => Ok((channel, pid)),
+        // All processes in it are one of the engine's container, which ends as a whole.
+        (Some(pid), Some(sandbox)) if runtime == RuntimeName::Runsc && forward::is_part_of(pid, id) => {
+            Ok((channel, sandbox))
+        }
         _ => Err(refused("somebody else connected in its place")),
     }
 }
@@ -164,6 +218,10 @@ impl Boundary for DockerBoundary {
         self.mounts.clone()
     }
 
+    fn sockets(&self) -> Vec<String> {
+        self.sockets.clone()
+    }
+
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
@@ -196,10 +254,14 @@ impl Boundary for DockerBoundary {
     }
 
     fn signal(&self, signal: Signal) {
-        let _ = pidfd_send_signal(self.init.get_ref().as_fd(), signal);
+        match &self.signals {
+            // With that many waiting it has been told.
+            Some(signals) => drop(signals.try_send(signal)),
+            None => drop(pidfd_send_signal(self.init.get_ref().as_fd(), signal)),
+        }
     }
 
     fn kill(&self) {
-        self.signal(Signal::KILL);
+        let _ = pidfd_send_signal(self.init.get_ref().as_fd(), Signal::KILL);
     }
 }

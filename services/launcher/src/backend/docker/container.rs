@@ -9,6 +9,8 @@ use bollard::models::{
     MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
+use manifest::settings::RuntimeName;
+
 use super::way::{self, Way};
 use crate::backend::{AGENT_HOME, INIT, TRUST};
 use crate::image::{AgentImage, BOTTLE, OWNER};
@@ -16,8 +18,8 @@ use crate::limits::{Limits, NO_CORE};
 
 /// The size of each temporary file system unless a limit says otherwise; what is in them counts as memory too.
 const TEMPORARY: u64 = 1 << 30;
-/// The runtime that can hand descriptors out.
-const RUNTIME: &str = "runc";
+/// Threads and processes of gVisor's own, which count as the container's: with fewer it dies at random.
+const SENTRY: u64 = 512;
 /// What of the kernel's own files an engine hides or protects by itself; saying more means saying all.
 const MASKED: [&str; 13] = [
     "/proc/acpi",
@@ -51,6 +53,7 @@ pub(super) struct AgentContainer<'a> {
     /// Further files and directories of the host to show, and where.
     pub(super) shown: Vec<(PathBuf, String)>,
     pub(super) seccomp: &'a str,
+    pub(super) runtime: RuntimeName,
 }
 
 /// The container's name on its engine.
@@ -92,7 +95,7 @@ pub(super) fn body(spec: &AgentContainer<'_>) -> (ContainerCreateBody, Vec<Strin
 fn isolation(spec: &AgentContainer<'_>) -> HostConfig {
     let memory = spec.limits.memory.map(signed);
     HostConfig {
-        runtime: Some(RUNTIME.to_owned()),
+        runtime: Some(spec.runtime.as_str().to_owned()),
         network_mode: Some("none".to_owned()),
         ipc_mode: Some("private".to_owned()),
         privileged: Some(false),
@@ -105,7 +108,10 @@ fn isolation(spec: &AgentContainer<'_>) -> HostConfig {
         // Memory and swap together: no swap.
         memory_swap: memory,
         nano_cpus: spec.limits.cpu_millis.map(|millis| signed(millis.saturating_mul(1_000_000))),
-        pids_limit: spec.limits.processes.map(signed),
+        pids_limit: spec
+            .limits
+            .processes
+            .map(|most| signed(most.saturating_add(own_processes(spec.runtime)))),
         shm_size: Some(signed(size(spec))),
         ulimits: Some(vec![ResourcesUlimits {
             name: Some("core".to_owned()),
@@ -121,6 +127,13 @@ fn isolation(spec: &AgentContainer<'_>) -> HostConfig {
         // Also after a crash of the engine's, which then does it when it is back.
         auto_remove: Some(true),
         ..HostConfig::default()
+    }
+}
+
+fn own_processes(runtime: RuntimeName) -> u64 {
+    match runtime {
+        RuntimeName::Runc => 0,
+        RuntimeName::Runsc => SENTRY,
     }
 }
 
@@ -197,6 +210,7 @@ mod tests {
             init: "/programs/static/bot-bottle-init".into(),
             shown: vec![("/state/docker/etc/hosts".into(), "/etc/hosts".into())],
             seccomp: "{}",
+            runtime: RuntimeName::Runc,
         });
         // Their order is no one's.
         body.labels = None;

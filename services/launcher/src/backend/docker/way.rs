@@ -3,6 +3,7 @@
 
 use std::fs::{DirBuilder, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +46,17 @@ impl Way {
     /// The socket, as init names it.
     pub(super) fn socket() -> String {
         format!("{INSIDE}/{SOCKET}")
+    }
+
+    /// Opens one more socket in it, which stays; returns it and how init names it.
+    ///
+    /// # Errors
+    /// There is something of this name, or it cannot be made.
+    pub(super) fn outlet(&self, name: &str) -> io::Result<(OwnedFd, String)> {
+        let bind = |path: &Path| std::os::unix::net::UnixListener::bind(path.join(name));
+        let listener = short(&self.directory, bind)?;
+        std::fs::set_permissions(self.directory.join(name), Permissions::from_mode(0o666))?;
+        Ok((listener.into(), format!("{INSIDE}/{name}")))
     }
 
     /// Takes the first connection and removes the socket. Cancel-safe.

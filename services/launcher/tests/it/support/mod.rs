@@ -21,6 +21,7 @@ use launcher::backend::{
 };
 use launcher::limits::Limits;
 use launcher::state::StateRoot;
+use manifest::settings::RuntimeName;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -93,11 +94,27 @@ macro_rules! for_each_agent {
 }
 pub(crate) use for_each_agent;
 
+/// The same for containers under gVisor.
+macro_rules! under_gvisor {
+    ($($name:ident),* $(,)?) => {
+        mod gvisor {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(host) = crate::support::Host::gvisor() else { return };
+                super::$name(host).await;
+            })*
+        }
+    };
+}
+pub(crate) use under_gvisor;
+
 pub(crate) struct Host {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) state: StateRoot,
     pub(crate) user: AgentUser,
-    _home: Option<tempfile::TempDir>,
+    /// Of containers.
+    pub(crate) runtime: Option<RuntimeName>,
+    home: Option<tempfile::TempDir>,
 }
 
 impl Host {
@@ -109,12 +126,14 @@ impl Host {
     pub(crate) fn of(user: AgentUser) -> Self {
         let home = tempfile::tempdir().unwrap();
         let state = StateRoot::below(home.path());
-        Self { backend: Arc::new(namespace(&state, user)), state, user, _home: Some(home) }
+        let backend = Arc::new(namespace(&state, user));
+        Self { backend, state, user, runtime: None, home: Some(home) }
     }
 
     pub(crate) fn at(home: &Path) -> Self {
         let (state, user) = (StateRoot::below(home), AgentUser::Ordinary);
-        Self { backend: Arc::new(namespace(&state, user)), state, user, _home: None }
+        let backend = Arc::new(namespace(&state, user));
+        Self { backend, state, user, runtime: None, home: None }
     }
 
     /// One whose bottles are containers of the engine that all tests share; nothing where there is none.
@@ -126,7 +145,14 @@ impl Host {
     pub(crate) fn docker_of(user: AgentUser) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         let host = Self::docker_at(home.path(), Engine::shared()?.socket(), user);
-        Some(Self { _home: Some(home), ..host })
+        Some(Self { home: Some(home), ..host })
+    }
+
+    /// One under gVisor.
+    pub(crate) fn gvisor() -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let host = Self::docker_at(home.path(), Engine::with_gvisor()?.socket(), AgentUser::Ordinary);
+        Some(Self { home: Some(home), runtime: Some(RuntimeName::Runsc), ..host })
     }
 
     pub(crate) fn docker_at(home: &Path, engine: &Path, user: AgentUser) -> Self {
@@ -146,11 +172,18 @@ impl Host {
             owner: launcher::identity::lasting(home).unwrap(),
             images: ImageChoice::default(),
             user: AgentUser::Ordinary,
+            runtime: None,
         };
         change(&mut config);
         let user = config.user;
         let sidecars = Arc::new(namespace(&state, user));
-        Self { backend: Arc::new(Docker::new(config, sidecars).unwrap()), state, user, _home: None }
+        let backend = Arc::new(Docker::new(config, sidecars).unwrap());
+        Self { backend, state, user, runtime: None, home: None }
+    }
+
+    /// Where it is, if it is one of its own.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.as_ref().unwrap().path()
     }
 
     pub(crate) async fn bottle(&self, name: &str) -> Box<dyn Boundary> {
@@ -179,6 +212,7 @@ impl Host {
             ports,
             programs: Vec::new(),
             image: None,
+            runtime: self.runtime,
             progress: Progress::default(),
         };
         self.backend.create(spec).await

@@ -260,6 +260,7 @@ fn backends(config: &LauncherConfig) -> Backends {
         owner: launcher::identity::lasting(&config.home).unwrap(),
         images: ImageChoice::default(),
         user: AgentUser::Ordinary,
+        runtime: None,
     };
     let sidecars = Arc::new(Namespace::new(config.namespace()).unwrap());
     Backends::only(Arc::new(Docker::new(docker, sidecars).unwrap()))
