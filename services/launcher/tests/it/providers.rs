@@ -81,7 +81,12 @@ echo '{\"text\":\"done\"}'";
 
     let noted_again = let_go(&world);
     let launcher = world.launcher().await;
-    assert_eq!(launcher.reconciled.transcripts, std::slice::from_ref(&first.bottle), "{:?}", launcher.reconciled);
+    assert_eq!(
+        launcher.reconciled.transcripts,
+        std::slice::from_ref(&first.bottle),
+        "{:?}",
+        launcher.reconciled
+    );
     let record = world.operator.bucket(&BOTTLES).get(first.bottle.as_str()).await.unwrap().unwrap().value;
     let session = record.session.unwrap();
     assert_eq!((session.id.as_deref(), session.turns), (Some("told-1"), 1));
