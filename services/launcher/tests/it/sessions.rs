@@ -55,7 +55,12 @@ async fn a_launcher_killed_before_the_snapshot_loses_no_transcript(world: World)
     assert_eq!(record(&world, &first.bottle).await.session.unwrap().transcript, None);
 
     let launcher = world.launcher().await;
-    assert_eq!(launcher.reconciled.transcripts, std::slice::from_ref(&first.bottle));
+    assert_eq!(
+        launcher.reconciled.transcripts,
+        std::slice::from_ref(&first.bottle),
+        "{:?}",
+        launcher.reconciled
+    );
     let lost = record(&world, &first.bottle).await;
     assert_eq!(lost.state, BottleState::Lost);
     let place = transcript(&world, &lost.session.as_ref().unwrap().transcript.clone().unwrap()).await;
