@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::boundary::order::Command;
-use base::id::Slug;
+use base::id::{RequestId, Slug};
 use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder};
 use futures::StreamExt as _;
 use manifest::settings::RuntimeName;
@@ -20,6 +20,7 @@ use crate::backend::{BackendError, Boundary, BoundarySpec, Chosen, INIT, Progres
 use crate::image::{AGENT_IMAGES, AgentImage, OWNER};
 use crate::limits::Limits;
 use crate::probe::{ProbeTargets, probe};
+use crate::record::Owner;
 use crate::state::StateDir;
 
 /// What to do about a gVisor that is not there.
@@ -29,14 +30,16 @@ const REGISTER: &str = "install gVisor, name it `runsc` under `runtimes` in the 
 const EMPTY: [u8; 1024] = [0; 1024];
 /// What the trial's bottle is called, with something random after it.
 const TRIAL: &str = "gvisor-trial";
+/// For how long a gVisor that did not work is not tried again; the operator may do something about it.
+const FAILED: Duration = Duration::from_secs(10 * 60);
 const COMMAND: Duration = Duration::from_secs(10);
 
 /// What came of the trial: what is to be said of a gVisor that works, or why it does not.
 type Outcome = Result<Option<String>, String>;
 
-/// The trial's outcome, once there was one.
+/// The trial's outcome and when it was, once there was one.
 #[derive(Default)]
-pub(super) struct Tried(Mutex<Option<Outcome>>);
+pub(super) struct Tried(Mutex<Option<(Instant, Outcome)>>);
 
 /// Chooses.
 ///
@@ -45,7 +48,7 @@ pub(super) struct Tried(Mutex<Option<Outcome>>);
 pub(super) async fn choose(docker: &Docker, wanted: Option<RuntimeName>) -> Result<Chosen, BackendError> {
     let outcome = match wanted {
         Some(RuntimeName::Runc) => None,
-        _ if is_registered(docker).await? => Some(tried(docker).await),
+        _ if is_registered(docker).await? => Some(tried(docker, wanted.is_some()).await),
         _ => None,
     };
     decide(wanted, outcome).map_err(|reason| {
@@ -76,17 +79,19 @@ async fn is_registered(docker: &Docker) -> Result<bool, BackendError> {
     Ok(info.runtimes.is_some_and(|runtimes| runtimes.contains_key(RuntimeName::Runsc.as_str())))
 }
 
-/// One trial at a time. A failure is tried again for the next bottle: the operator may have done something about it.
-async fn tried(docker: &Docker) -> Outcome {
+/// One trial at a time. A failure counts for a while for those who would not insist.
+async fn tried(docker: &Docker, is_wanted: bool) -> Outcome {
     let mut known = docker.gvisor.0.lock().await;
-    if let Some(Ok(note)) = &*known {
-        return Ok(note.clone());
+    if let Some((at, outcome)) = &*known
+        && (outcome.is_ok() || !is_wanted && at.elapsed() < FAILED)
+    {
+        return outcome.clone();
     }
     let outcome = trial(docker).await.map_err(|error| base::error::chain(&error));
     if let Err(why) = &outcome {
         tracing::warn!(why, "gVisor (runsc) was tried and does not work");
     }
-    known.insert(outcome).clone()
+    known.insert((Instant::now(), outcome)).1.clone()
 }
 
 /// Makes a bottle and removes it.
@@ -95,7 +100,10 @@ async fn trial(docker: &Docker) -> Result<Option<String>, BackendError> {
     let bottle = Slug::random(&agent);
     let state = docker.config.state.of(&bottle);
     let name = format!("{AGENT_IMAGES}:{bottle}");
-    state.create().map_err(BackendError::system("prepare the trial of gVisor"))?;
+    // Labelled as any bottle, for whoever finds it after a crash.
+    let owner = Owner { launcher: docker.config.owner.clone(), request: RequestId::random() };
+    let prepared = state.create().and_then(|()| owner.store(&state));
+    prepared.map_err(BackendError::system("prepare the trial of gVisor"))?;
     let outcome = perform(docker, &bottle, &name).await;
     // What is left has labels, and goes with a cleanup.
     let cleaned = clean(docker, &bottle, (&state, &name)).await;
