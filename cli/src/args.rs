@@ -51,6 +51,8 @@ pub enum Command {
     Start(Start),
     /// Go on with the session of a bottle that is over, on any host.
     Resume(Resume),
+    /// Keep what a running bottle has made, without stopping it; `resume` goes on from it.
+    Commit(Commit),
     /// Join a running bottle at this terminal; a headless one is only shown.
     Attach(terminal::Attach),
     /// List bottles.
@@ -232,6 +234,20 @@ pub struct Stop {
     /// Seconds before it is killed.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
     pub grace: u64,
+}
+
+/// `commit`
+#[derive(Debug, Args)]
+pub struct Commit {
+    /// The bottle, as `list` shows it; the only one that runs, or picked from a list, unless given.
+    #[arg(add = ArgValueCompleter::new(completions::started))]
+    pub bottle: Option<Slug>,
+    /// Also write the archive to this new file, a tar stream compressed with zstd; of a bottle that is over, its last commit.
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
+    /// Format.
+    #[command(flatten)]
+    pub format: Json,
 }
 
 /// `logs`

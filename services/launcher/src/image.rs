@@ -19,5 +19,8 @@ pub use self::failure::ImageError;
 pub const OWNER: &str = "bot-bottle.owner";
 /// The label that holds the name of the bottle that a container belongs to.
 pub const BOTTLE: &str = "bot-bottle.bottle";
+/// Begins the repositories of the names that commits keep their images by; the home's identity ends them, and the tag is the
+/// archive's name.
+pub const COMMIT_IMAGES: &str = "bot-bottle/commit/";
 /// The repository of the images of agents; the tag says what one was made of.
 pub const AGENT_IMAGES: &str = "bot-bottle/agent";

@@ -1,5 +1,6 @@
 //! One launch, step by step (design: launch steps 1 to 8; `docs/launcher.md`).
 
+mod committing;
 mod ending;
 mod filling;
 mod live;
@@ -26,6 +27,7 @@ use self::made::Made;
 use self::revision::first_revision;
 use crate::backend::{Backend, BackendError, Boundary, BoundarySpec};
 use crate::canary::Canary;
+use crate::commit::Orders;
 use crate::image::Source;
 use crate::output::Pumps;
 use crate::plan::{Plan, plan};
@@ -111,6 +113,7 @@ impl<'a> Launch<'a> {
             self.is_uploaded(&plan).await?;
             let works = self.backend(&plan)?.works().await;
             works.map_err(|error| no_backend(&error))?;
+            self.has_image(&plan).await?;
             Ok(plan)
         };
         self.step(Step::Resolve, None, Box::pin(resolving)).await
@@ -121,10 +124,15 @@ impl<'a> Launch<'a> {
     ///
     /// # Errors
     /// The first step that failed; what was made before was undone, in reverse.
-    pub(crate) async fn perform(self, plan: Plan, mut stops: Stops) -> Result<Settled, LaunchError> {
+    pub(crate) async fn perform(
+        self,
+        plan: Plan,
+        mut stops: Stops,
+        commits: Orders,
+    ) -> Result<Settled, LaunchError> {
         let mut made = Made::new(self.backend(&plan)?.clone(), self.world, &plan);
         match Box::pin(self.bring_up(plan, &mut made)).await {
-            Ok(running) => Ok(Box::pin(self.live(running, stops)).await),
+            Ok(running) => Ok(Box::pin(self.live(running, stops, commits)).await),
             Err(error) => {
                 let hand_back = self.life.is_stopping() && !live::is_wanted_over(&mut stops);
                 made.undo(&error, hand_back).await;
@@ -160,7 +168,7 @@ impl<'a> Launch<'a> {
         };
         self.step(Step::Probe, Some(&plan), probing).await?;
         let provisioning = async {
-            self.restore(&mut fetched, boundary).await?;
+            self.restore(&plan, &mut fetched, boundary).await?;
             let prepared = self.provision(&plan, &sidecars.certificate, &canary, boundary).await?;
             self.furnish(&plan, fetched, boundary).await?;
             self.set_up(&plan, &prepared, boundary).await?;
@@ -240,10 +248,25 @@ impl<'a> Launch<'a> {
             limits: plan.limits,
             ports: ports(Wanted::of(&plan.resolved.bottle)),
             programs: plan.program.mount.iter().cloned().collect(),
-            image: plan.resolved.bottle.image.as_ref().map(Source::from),
+            image: pinned(plan).or_else(|| plan.resolved.bottle.image.as_ref().map(Source::from)),
         };
         let made = self.backend(plan)?.create(spec).await;
         made.map_err(|e| LaunchError::caused(Step::Boundary, FailureKind::Boundary, "making the bottle", &e))
+    }
+
+    /// Whether what a commit was made of is still there; a bottle is never made of something else without a word.
+    async fn has_image(&self, plan: &Plan) -> Result<(), LaunchError> {
+        let backend = self.backend(plan)?;
+        let (Some(image), Some(resume)) =
+            (plan.commit().and_then(|commit| commit.image.as_ref()), plan.resume.as_ref())
+        else {
+            return Ok(());
+        };
+        match backend.has_image(&image.id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(session::without_image(&resume.bottle, image)),
+            Err(error) => Err(no_backend(&error)),
+        }
     }
 
     async fn step<T>(
@@ -287,6 +310,12 @@ impl<'a> Launch<'a> {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.push(StepTime { step: step.to_string(), ms: time.as_secs_f64() * 1000.0 });
     }
+}
+
+/// The image of the commit that a bottle begins with.
+fn pinned(plan: &Plan) -> Option<Source> {
+    let image = plan.commit()?.image.as_ref()?;
+    Some(Source::Pinned { id: image.id.clone(), name: image.name.clone() })
 }
 
 fn no_backend(error: &BackendError) -> LaunchError {

@@ -74,6 +74,7 @@ impl Registered {
             code: None,
             note: (!plan.notes.is_empty()).then(|| plan.notes.join("; ")),
             session: plan.session.as_ref().map(|session| session.record(plan.resume.as_ref())),
+            commit: plan.commit().cloned(),
         };
         let revision = bus.bucket(&BOTTLES).create(plan.bottle.as_str(), &record).await?;
         Ok(Self { bus: bus.clone(), clock: clock.clone(), record, revision })

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, schema_for};
 
 use crate::message::{
-    Message, Request, audit, egress, pr, proposal, push, record, revision, run, start, terminal,
+    Message, Request, audit, commit, egress, pr, proposal, push, record, revision, run, start, terminal,
 };
 
 /// A message, or a bucket's value, as the documentation lists it.
@@ -52,8 +52,10 @@ pub fn messages() -> Vec<Listing> {
             "work queue START",
         ),
         request::<start::StopRequest>("bottle.stop", "operator → the owning launcher"),
+        request::<commit::CommitRequest>("bottle.commit", "operator → the owning launcher"),
         request::<terminal::TerminalRequest>("bottle.terminal", "operator → the owning launcher"),
         message::<run::Started>("bottle.started", "launcher → all", "EVENTS"),
+        message::<commit::Committed>("bottle.committed", "launcher → all", "EVENTS"),
         message::<run::Exited>("bottle.exited", "launcher → all", "EVENTS"),
         message::<run::Failed>("bottle.failed", "launcher → all", "EVENTS"),
         message::<run::Output>("bottle.output", "launcher → operators", "OUTPUT"),

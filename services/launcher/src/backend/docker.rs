@@ -11,13 +11,16 @@ mod engine;
 mod etc;
 mod images;
 mod owned;
+mod pins;
 mod profile;
 mod way;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::id::{LauncherId, Slug};
+use bus::message::record::CommitImage;
 use futures::future::BoxFuture;
 
 pub use self::address::{EngineAddress, RemoteEngine};
@@ -143,13 +146,40 @@ impl Backend for Docker {
         })
     }
 
-    fn remove_kept(&self) -> BoxFuture<'_, Result<Vec<String>, BackendError>> {
+    fn remove_kept<'a>(
+        &'a self,
+        archives: Option<&'a HashSet<String>>,
+    ) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
         Box::pin(async move {
             // A home that never had a container needs no engine.
             if self.engine.answers().await.is_err() {
                 return Ok(Vec::new());
             }
-            self.images.remove_unused(&self.engine, self.choice()).await
+            let mut removed = match archives {
+                Some(archives) => pins::remove_stale(self, archives).await?,
+                None => Vec::new(),
+            };
+            removed.extend(self.images.remove_unused(&self.engine, self.choice()).await?);
+            Ok(removed)
         })
+    }
+
+    fn pin<'a>(
+        &'a self,
+        bottle: &'a Slug,
+        archive: &'a str,
+    ) -> BoxFuture<'a, Result<Option<CommitImage>, BackendError>> {
+        Box::pin(async move { pins::pin(self, bottle, archive).await.map(Some) })
+    }
+
+    fn unpin<'a>(&'a self, archive: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            // Without an engine there is nothing to end; what comes back with it goes with a later cleanup.
+            if self.engine.answers().await.is_err() { Ok(()) } else { pins::unpin(self, archive).await }
+        })
+    }
+
+    fn has_image<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, BackendError>> {
+        Box::pin(pins::has(self, id))
     }
 }

@@ -35,6 +35,13 @@ pub enum Source {
     Dockerfile(PathBuf),
     /// It is on the engine under this name. It is never fetched.
     Name(String),
+    /// It is on the engine under this id, since a commit keeps it there.
+    Pinned {
+        /// Its content's id.
+        id: String,
+        /// Its name, for people.
+        name: String,
+    },
 }
 
 impl From<&manifest::Image> for Source {
@@ -104,6 +111,12 @@ impl Images {
             Source::Name(name) => {
                 let found =
                     self.find(name).await?.ok_or_else(|| ImageError::NoImage(base::inert(name, 200)))?;
+                self.fitting(&found, name).await?;
+                Ok(described(found, name, false))
+            }
+            Source::Pinned { id, name } => {
+                let found =
+                    self.find(id).await?.ok_or_else(|| ImageError::NoImage(base::inert(name, 200)))?;
                 self.fitting(&found, name).await?;
                 Ok(described(found, name, false))
             }

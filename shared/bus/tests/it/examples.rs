@@ -2,7 +2,9 @@
 
 use bus::Payload as _;
 use bus::message::record::{BottleRecord, LauncherRecord, RequestClaim};
-use bus::message::{Message, Request, audit, egress, pr, proposal, push, revision, run, start, terminal};
+use bus::message::{
+    Message, Request, audit, commit, egress, pr, proposal, push, revision, run, start, terminal,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -71,6 +73,20 @@ fn bottle() {
         r#"{"v":1,"outcome":"accepted"}"#,
         r#"{"v":1,"outcome":"out_of_order","reason":"4 is next"}"#,
     ]);
+    message::<commit::CommitRequest>(
+        "bottle.commit.reviewer-x1y2z",
+        r#"{"v":1,"id":"x1","bottle":"reviewer-x1y2z"}"#,
+    );
+    let kept = r#"{"bottle":"reviewer-x1y2z","archive":"reviewer-x1y2z.x1","at":"2026-11-21T12:00:00Z","entries":3,"bytes":9,"size":7,"torn":1,"image":{"id":"sha256:00","pin":"bot-bottle/commit/h:reviewer-x1y2z.x1","name":"debian:bookworm-slim"}}"#;
+    reply::<commit::CommitRequest>(&[
+        r#"{"is":"working","packed":7}"#,
+        &format!(r#"{{"is":"committed","commit":{kept}}}"#),
+        r#"{"is":"refused","reason":"no"}"#,
+    ]);
+    message::<commit::Committed>(
+        "bottle.committed.reviewer-x1y2z",
+        &format!(r#"{{"v":1,"bottle":"reviewer-x1y2z","commit":{kept},"at":"2026-11-21T12:00:00Z"}}"#),
+    );
     message::<run::Started>(
         "bottle.started.reviewer-x1y2z",
         r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","agent":"reviewer","bottles":["gitea-dev"],"launcher":"l1","backend":"namespace","attempt":1,"label":"pr-7","at":"2026-11-21T12:00:00Z","steps":[{"step":"resolve","ms":1.5}]}"#,
