@@ -20,7 +20,7 @@ echo 'of the first' > made; ln -s made link; echo odd > \"$(printf 'new\\nline')
 touch ready; wait
 echo late > late; echo after >> ../.state/log";
 
-fn write(home: &Home, name: &str, program: &str, more: &[(&str, Value)]) {
+pub(crate) fn write(home: &Home, name: &str, program: &str, more: &[(&str, Value)]) {
     let provider = serde_json::json!({
         "template": "command", "argv": ["sh", "-c", program], "session": { "paths": [".state"] },
     });
@@ -32,20 +32,20 @@ fn write(home: &Home, name: &str, program: &str, more: &[(&str, Value)]) {
     home.write_file(&format!("agents/{name}.md"), &format!("---\nbottle: {name}\n---\n"));
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
 }
 
 /// A bottle whose program waits to be let go.
-struct Bottle {
-    name: String,
-    workspace: PathBuf,
+pub(crate) struct Bottle {
+    pub(crate) name: String,
+    pub(crate) workspace: PathBuf,
     start: Child,
 }
 
 impl Bottle {
     /// Starts it, and waits until it is ready.
-    async fn start(world: &World, arguments: &[&str]) -> Self {
+    pub(crate) async fn start(world: &World, arguments: &[&str]) -> Self {
         let all = [arguments, &["--headless", "--json"]].concat();
         let start = world.home.command(&all).spawn().unwrap();
         let state = world.home.path().join("state");
@@ -67,7 +67,7 @@ impl Bottle {
     }
 
     /// Lets it go, and returns what it came to.
-    async fn end(self) -> Value {
+    pub(crate) async fn end(self) -> Value {
         std::fs::write(self.workspace.join("go"), "").unwrap();
         let ended = soon("its end", self.start.wait_with_output()).await.unwrap();
         let words = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -75,7 +75,7 @@ impl Bottle {
     }
 }
 
-async fn operator(world: &World) -> Bus {
+pub(crate) async fn operator(world: &World) -> Bus {
     as_role(world, Role::Operator).await
 }
 
@@ -85,7 +85,7 @@ async fn as_role(world: &World, role: Role) -> Bus {
     Bus::connect(bus::Connect::new(text(&status, "bus"), keys.mint(role, None).unwrap())).await.unwrap()
 }
 
-async fn archives(bus: &Bus) -> Vec<String> {
+pub(crate) async fn archives(bus: &Bus) -> Vec<String> {
     bus.objects(COMMITS).list().await.unwrap().into_iter().map(|info| info.name).collect()
 }
 
@@ -300,18 +300,18 @@ async fn nothing_stays_of_a_commit_whose_launcher_was_killed() {
     world.down().await;
 }
 
-fn host(engine: &Engine) -> String {
+pub(crate) fn host(engine: &Engine) -> String {
     format!("unix://{}", engine.socket().display())
 }
 
-async fn docker(engine: &Engine, arguments: &[&str]) -> String {
+pub(crate) async fn docker(engine: &Engine, arguments: &[&str]) -> String {
     let mut docker = tokio::process::Command::new("docker");
     let output = docker.args(["--host", &host(engine)]).args(arguments).output().await.unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn cleanup(engine: &Engine, home: &Home, bus: Option<&str>) -> tokio::process::Command {
+pub(crate) fn cleanup(engine: &Engine, home: &Home, bus: Option<&str>) -> tokio::process::Command {
     let mut cleanup = home.command(&["cleanup", "--all"]);
     cleanup.env("DOCKER_HOST", host(engine)).envs(bus.map(|url| ("NATS_URL", url)));
     cleanup

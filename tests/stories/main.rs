@@ -4,6 +4,7 @@
 mod agents;
 mod asking;
 mod bus_away;
+mod capability;
 mod committing;
 mod crash;
 mod deciding;

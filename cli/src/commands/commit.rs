@@ -94,7 +94,12 @@ async fn choose(bus: &Bus) -> Result<Option<BottleRecord>, Failure> {
 
 /// Has the bottle's launcher commit it, and tells how far it is.
 async fn order(bus: &Bus, bottle: &Slug) -> Result<CommitRecord, Failure> {
-    let request = CommitRequest { v: Default::default(), id: ExchangeId::random(), bottle: bottle.clone() };
+    let request = CommitRequest {
+        v: Default::default(),
+        id: ExchangeId::random(),
+        bottle: bottle.clone(),
+        dockerfile: None,
+    };
     let (mut told, mut left) = (Instant::now(), TRIES);
     loop {
         let reply = match bus.request(&request, SILENCE).await {

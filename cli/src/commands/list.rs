@@ -158,6 +158,7 @@ mod tests {
             note: None,
             session: None,
             commit: None,
+            dockerfile: None,
         };
         let mut resumed = record.clone();
         resumed.session = Some(bus::message::record::SessionRecord {

@@ -228,6 +228,21 @@ pub trait Backend: Send + Sync {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// Finds or builds another image, of this Dockerfile, and keeps that for a commit instead of what [`Backend::pin`] kept.
+    ///
+    /// # Errors
+    /// It cannot be built, which the reason says with the last lines of the build; or the backend has no images.
+    fn rebuild<'a>(
+        &'a self,
+        _archive: &'a str,
+        _source: Source,
+        _dockerfile: String,
+    ) -> BoxFuture<'a, Result<CommitImage, BackendError>> {
+        let reason = "its bottles are made of no image".to_owned();
+        let refused = BackendError::Engine { doing: format!("build an image for {}", self.name()), reason };
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
     /// Ends what [`Backend::pin`] did for a commit. Doing it twice is harmless.
     ///
     /// # Errors

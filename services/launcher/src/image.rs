@@ -10,6 +10,7 @@ mod fit;
 mod recipe;
 
 pub use self::authority::ExtraAuthority;
+pub(crate) use self::build::text_of;
 pub use self::build::{AgentImage, Images, Source, Told};
 pub use self::context::ContextError;
 pub use self::dockerfile::{DockerfileError, Flaw};

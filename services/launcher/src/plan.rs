@@ -1,6 +1,7 @@
 //! Step 1: the request and the operator's files become one value.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use base::id::Slug;
@@ -104,6 +105,14 @@ impl Plan {
         }
         self.resume = Some(resume);
         Ok(self)
+    }
+
+    /// The Dockerfile that the operator's files name.
+    pub(crate) fn dockerfile(&self) -> Option<&Path> {
+        match &self.resolved.bottle.image {
+            Some(manifest::Image::Dockerfile(path)) => Some(path),
+            _ => None,
+        }
     }
 
     /// The environment that it begins with.

@@ -52,7 +52,7 @@ pub fn messages() -> Vec<Listing> {
             "work queue START",
         ),
         request::<start::StopRequest>("bottle.stop", "operator → the owning launcher"),
-        request::<commit::CommitRequest>("bottle.commit", "operator → the owning launcher"),
+        request::<commit::CommitRequest>("bottle.commit", "operator, supervisor → the owning launcher"),
         request::<terminal::TerminalRequest>("bottle.terminal", "operator → the owning launcher"),
         message::<run::Started>("bottle.started", "launcher → all", "EVENTS"),
         message::<commit::Committed>("bottle.committed", "launcher → all", "EVENTS"),

@@ -126,6 +126,7 @@ fn supervisor() -> Template {
     Template::of(
         &[
             "policy.changed.*",
+            "bottle.commit.*",
             "proposal.taken.*",
             "proposal.resolved.*",
             "audit.*",

@@ -28,6 +28,7 @@ use self::engine::Engine;
 pub use self::images::ImageChoice;
 use super::namespace::Namespace;
 use super::{Backend, BackendError, Boundary, BoundarySpec, Sidecar, SidecarSpec, seccomp};
+use crate::image::Source;
 use crate::state::StateRoot;
 
 /// The backend's name.
@@ -170,6 +171,18 @@ impl Backend for Docker {
         archive: &'a str,
     ) -> BoxFuture<'a, Result<Option<CommitImage>, BackendError>> {
         Box::pin(async move { pins::pin(self, bottle, archive).await.map(Some) })
+    }
+
+    fn rebuild<'a>(
+        &'a self,
+        archive: &'a str,
+        source: Source,
+        dockerfile: String,
+    ) -> BoxFuture<'a, Result<CommitImage, BackendError>> {
+        Box::pin(async move {
+            let built = self.images.agent(&self.engine, self.choice(), Some(&source)).await?;
+            pins::keep(self, (built.id, built.name), archive, Some(dockerfile)).await
+        })
     }
 
     fn unpin<'a>(&'a self, archive: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::id::ExchangeId;
+use bus::message::commit::CommitRequest;
 use bus::message::record::CommitRecord;
 use tokio::sync::{mpsc, watch};
 
@@ -32,6 +33,8 @@ impl Progress {
 pub(crate) struct Order {
     /// Who asked chose it.
     pub(crate) id: ExchangeId,
+    /// What to make the image of, instead of what the bottle is made of.
+    pub(crate) dockerfile: Option<String>,
     /// To be told meanwhile.
     pub(crate) progress: Arc<Progress>,
     /// To be told at the end.
@@ -84,7 +87,8 @@ impl Desk {
     ///
     /// # Errors
     /// Why there cannot be another one now.
-    pub(crate) fn ask(&self, id: &ExchangeId) -> Result<Job, String> {
+    pub(crate) fn ask(&self, request: &CommitRequest) -> Result<Job, String> {
+        let id = &request.id;
         // Each change is one assignment.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match last.as_ref() {
@@ -93,7 +97,8 @@ impl Desk {
             _ => {}
         }
         let (progress, (outcome, hears)) = (Arc::new(Progress::default()), watch::channel(None));
-        let order = Order { id: id.clone(), progress: progress.clone(), outcome };
+        let dockerfile = request.dockerfile.clone();
+        let order = Order { id: id.clone(), dockerfile, progress: progress.clone(), outcome };
         self.orders.try_send(order).map_err(|_| "the bottle is ending".to_owned())?;
         Ok(last.insert(Job { id: id.clone(), progress, outcome: hears }).clone())
     }
@@ -106,12 +111,18 @@ mod tests {
     #[tokio::test]
     async fn one_order_at_a_time_and_each_id_once() {
         let (desk, mut orders) = Desk::open();
-        let (one, other) = (ExchangeId::random(), ExchangeId::random());
+        let request = || CommitRequest {
+            v: bus::message::Version,
+            id: ExchangeId::random(),
+            bottle: "me-00000".parse().unwrap(),
+            dockerfile: None,
+        };
+        let (one, other) = (request(), request());
         let mut job = desk.ask(&one).unwrap();
         desk.ask(&one).unwrap();
         assert!(desk.ask(&other).unwrap_err().contains("already"));
         let order = orders.recv().await.unwrap();
-        assert_eq!(order.id, one);
+        assert_eq!(order.id, one.id);
         order.progress.add(7);
         assert_eq!(job.packed(), 7);
         order.outcome.send_replace(Some(Err("no".to_owned())));
@@ -121,6 +132,6 @@ mod tests {
         let mut job = desk.ask(&other).unwrap();
         drop(orders);
         assert_eq!(job.over().await, Err(ENDED.to_owned()));
-        assert!(desk.ask(&ExchangeId::random()).unwrap_err().contains("ending"));
+        assert!(desk.ask(&request()).unwrap_err().contains("ending"));
     }
 }

@@ -1,6 +1,6 @@
 //! Builds images of agents with the engine's own builder, one after another.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +33,13 @@ const LINE: usize = 300;
 pub enum Source {
     /// It is built from this file and what it names beside it.
     Dockerfile(PathBuf),
+    /// It is built from a text, and from files that the bottle's own Dockerfile names, if it has one.
+    Text {
+        /// The Dockerfile.
+        text: String,
+        /// The bottle's own.
+        own: Option<PathBuf>,
+    },
     /// It is on the engine under this name. It is never fetched.
     Name(String),
     /// It is on the engine under this id, since a commit keeps it there.
@@ -120,11 +127,11 @@ impl Images {
                 self.fitting(&found, name).await?;
                 Ok(described(found, name, false))
             }
-            Source::Dockerfile(path) => {
+            Source::Dockerfile(_) | Source::Text { .. } => {
                 let _turn = self.turn.lock().await;
-                let built = tokio::time::timeout(self.limit, self.made_from(path, told)).await;
+                let built = tokio::time::timeout(self.limit, self.made_from(source, told)).await;
                 let built = built.unwrap_or_else(|_| {
-                    let doing = format!("build the image of {}", path.display());
+                    let doing = format!("build the image of {}", path_of(source).display());
                     Err(ImageError::Slow { doing, limit: self.limit })
                 });
                 if built.as_ref().is_ok_and(|image| !image.built) {
@@ -160,12 +167,12 @@ impl Images {
         Ok(removed)
     }
 
-    async fn made_from(&self, path: &Path, told: &Told<'_>) -> Result<AgentImage, ImageError> {
-        let owned = path.to_owned();
-        let read = tokio::task::spawn_blocking(move || read(&owned)).await;
+    async fn made_from(&self, source: &Source, told: &Told<'_>) -> Result<AgentImage, ImageError> {
+        let (owned, path) = (source.clone(), path_of(source).to_owned());
+        let read = tokio::task::spawn_blocking(move || read_source(&owned)).await;
         let (dockerfile, context) = read.unwrap_or_else(|error| {
             let source = std::io::Error::other(error);
-            Err(ImageError::Unreadable { path: path.to_owned(), source })
+            Err(ImageError::Unreadable { path: path.clone(), source })
         })?;
         let bases = self.bases(&dockerfile, told).await?;
         let recipe = Recipe::new(&dockerfile, context, &bases, &self.owner, self.authority.as_ref());
@@ -263,8 +270,51 @@ fn described(found: ImageInspect, name: &str, built: bool) -> AgentImage {
     AgentImage { id: found.id.unwrap_or_default(), name: name.to_owned(), volumes, built }
 }
 
+/// What an image is built from, for people.
+fn path_of(source: &Source) -> &Path {
+    match source {
+        Source::Dockerfile(path) => path,
+        _ => Path::new("the approved Dockerfile"),
+    }
+}
+
 /// A Dockerfile and what it names. Blocks.
-fn read(path: &Path) -> Result<(Dockerfile, Context), ImageError> {
+fn read_source(source: &Source) -> Result<(Dockerfile, Context), ImageError> {
+    let path = path_of(source);
+    match source {
+        Source::Text { text, own } => {
+            let dockerfile = parse(path, text)?;
+            let (known, directory) = match own {
+                Some(own) => (read(own)?.sources, beside(own)),
+                None => (BTreeSet::new(), Path::new("/")),
+            };
+            if let Some(other) = dockerfile.sources.iter().find(|source| !known.contains(*source)) {
+                return Err(ImageError::NotNamed(base::inert(other, 200)));
+            }
+            let context = Context::read(directory, &dockerfile.sources)?;
+            Ok((dockerfile, context))
+        }
+        _ => {
+            let dockerfile = read(path)?;
+            let context = Context::read(beside(path), &dockerfile.sources)?;
+            Ok((dockerfile, context))
+        }
+    }
+}
+
+fn beside(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+fn parse(path: &Path, text: &str) -> Result<Dockerfile, ImageError> {
+    Dockerfile::parse(text).map_err(|source| ImageError::Dockerfile { path: path.to_owned(), source })
+}
+
+/// The text of a Dockerfile. Blocks.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+pub(crate) fn text_of(path: &Path) -> Result<String, ImageError> {
     let unreadable = |source| ImageError::Unreadable { path: path.to_owned(), source };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -272,11 +322,11 @@ fn read(path: &Path) -> Result<(Dockerfile, Context), ImageError> {
     if text.len() as u64 > LARGEST {
         return Err(unreadable(std::io::Error::other(format!("it is larger than {} KiB", LARGEST >> 10))));
     }
-    let parsed = Dockerfile::parse(&text);
-    let dockerfile = parsed.map_err(|source| ImageError::Dockerfile { path: path.to_owned(), source })?;
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let context = Context::read(directory, &dockerfile.sources)?;
-    Ok((dockerfile, context))
+    Ok(text)
+}
+
+fn read(path: &Path) -> Result<Dockerfile, ImageError> {
+    parse(path, &text_of(path)?)
 }
 
 /// What a build says, in lines: the engine sends it as it comes.

@@ -1,5 +1,7 @@
 //! Step 7's part in commits: a running bottle's environment is kept, and its program goes on meanwhile (L8).
 
+use std::path::Path;
+
 use bus::layout::COMMITS;
 use bus::message::Version;
 use bus::message::commit::Committed;
@@ -9,6 +11,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::Launch;
 use crate::backend::Backend;
 use crate::commit::{self, CommitNote, Order, Orders, Outcome, Packed};
+use crate::image::Source;
 use crate::plan::Plan;
 use crate::record::Registered;
 
@@ -55,8 +58,9 @@ impl Launch<'_> {
         let noted = CommitNote { request: commit.order.id.clone() }.store(&state);
         noted.map_err(|error| format!("the commit cannot be written down: {error}"))?;
         let at = self.world.clock.now();
+        let before = registered.lock().await.commit().and_then(|before| before.image.clone());
         let made = tokio::select! {
-            made = self.make(commit) => made,
+            made = self.make(commit, before) => made,
             () = self.life.stopping() => Err("its launcher is stopping; nothing was committed".to_owned()),
         };
         let outcome = match made {
@@ -74,16 +78,31 @@ impl Launch<'_> {
         outcome
     }
 
-    /// The image first: the archive is what tells that there is a commit.
-    async fn make(&self, commit: &Commit<'_>) -> Result<(Option<CommitImage>, Packed), String> {
+    /// The bottle's own image first: the archive is what tells that there is a commit. Another one is built when what the
+    /// bottle has made is safe.
+    async fn make(
+        &self,
+        commit: &Commit<'_>,
+        before: Option<CommitImage>,
+    ) -> Result<(Option<CommitImage>, Packed), String> {
         let Commit { plan, backend, order, archive } = commit;
         let image = backend.pin(&plan.bottle, archive).await;
-        let image = image.map_err(|error| base::error::chain(&error))?;
+        let mut image = image.map_err(|error| base::error::chain(&error))?;
+        if image.is_none() && order.dockerfile.is_some() {
+            let reason =
+                format!("the backend {} makes bottles of no image, so none can be built", backend.name());
+            return Err(reason);
+        }
         let home = self.world.config.state().of(&plan.bottle).home();
         let limits = commit::limits(self.world.config.commit);
         let stored = (archive.as_str(), &order.id);
         let packed = commit::store(&self.bus, stored, (home, limits), order.progress.clone()).await;
-        packed.map(|packed| (image, packed)).map_err(|error| base::error::chain(&error))
+        let packed = packed.map_err(|error| base::error::chain(&error))?;
+        if let Some((source, dockerfile)) = another(commit, before) {
+            let built = backend.rebuild(archive, source, dockerfile).await;
+            image = Some(built.map_err(|error| base::error::chain(&error))?);
+        }
+        Ok((image, packed))
     }
 
     async fn note_commit(
@@ -147,6 +166,16 @@ impl Launch<'_> {
             );
         }
     }
+}
+
+/// What a resume is to be made of instead of what the bottle is, with its Dockerfile: an approved one, now or before.
+fn another(commit: &Commit<'_>, before: Option<CommitImage>) -> Option<(Source, String)> {
+    if let Some(text) = commit.order.dockerfile.clone() {
+        let own = commit.plan.dockerfile().map(Path::to_owned);
+        return Some((Source::Text { text: text.clone(), own }, text));
+    }
+    let CommitImage { id, name, dockerfile, .. } = before?;
+    Some((Source::Pinned { id, name }, dockerfile?))
 }
 
 fn record(

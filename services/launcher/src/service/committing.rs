@@ -51,7 +51,7 @@ async fn reply(shared: &Shared, delivery: &Delivery<CommitRequest>) {
 async fn commit(shared: &Shared, request: &CommitRequest) -> Option<CommitReply> {
     let desk = shared.running().get(&request.bottle).map(|runs| runs.commits.clone());
     let Some(desk) = desk else { return of_the_past(shared, request).await };
-    let mut job = match desk.ask(&request.id) {
+    let mut job = match desk.ask(request) {
         Ok(job) => job,
         Err(reason) => return Some(CommitReply::Refused { reason }),
     };

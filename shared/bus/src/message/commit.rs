@@ -19,6 +19,10 @@ pub struct CommitRequest {
     pub id: ExchangeId,
     /// The bottle.
     pub bottle: Slug,
+    /// Another Dockerfile, which an operator has approved: the image that is built from it takes the place of the bottle's
+    /// own in the commit (S7). If it cannot be built nothing is committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
 }
 
 /// The answer to a [`CommitRequest`].

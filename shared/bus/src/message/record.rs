@@ -51,6 +51,9 @@ pub struct BottleRecord {
     /// The environment that a resume of it begins with: its own last commit, or the one that it began with itself (L8).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitRecord>,
+    /// The Dockerfile that it is made of, on a backend with images where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
 }
 
 /// The environment of a bottle as it was at some moment: an archive of what its agent could write to for good, and on a
@@ -90,6 +93,9 @@ pub struct CommitImage {
     pub pin: String,
     /// What the bottle knew it by, for people.
     pub name: String,
+    /// The approved Dockerfile that it was built from, where it is not the bottle's own any more (S7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

@@ -21,23 +21,34 @@ fn repository(docker: &Docker) -> String {
 
 /// Names the image of a running bottle after a commit's archive.
 pub(super) async fn pin(docker: &Docker, bottle: &Slug, archive: &str) -> Result<CommitImage, BackendError> {
-    let (engine, repository) = (&docker.engine, repository(docker));
+    let engine = &docker.engine;
     let asked = container::name(&docker.config.owner, bottle);
     let looking = engine.connected().await?.inspect_container(&asked, None);
     let found = engine.ask(format!("look at the container of {bottle}"), QUICK, looking).await?;
-    let doing = format!("keep the image of {bottle}");
+    let doing = format!("find the image of {bottle}");
     let none = || BackendError::Engine { doing: doing.clone(), reason: "the engine names none".to_owned() };
     let id = found.image.ok_or_else(none)?;
-    let options = TagImageOptionsBuilder::default().repo(&repository).tag(archive).build();
-    let naming = engine.connected().await?.tag_image(&id, Some(options));
-    engine.ask(doing.clone(), QUICK, naming).await?;
     let looking = engine.connected().await?.inspect_image(&id);
     let names = engine.ask(doing, QUICK, looking).await?.repo_tags.unwrap_or_default();
     // The one that a person gave it says most, then the one that says what it was built of.
     let own = |name: &&String| !name.starts_with(COMMIT_IMAGES);
     let by_hand = names.iter().filter(own).find(|name| !name.starts_with(AGENT_IMAGES));
     let name = by_hand.or_else(|| names.iter().find(own)).unwrap_or(&id).clone();
-    Ok(CommitImage { id, pin: format!("{repository}:{archive}"), name })
+    keep(docker, (id, name), archive, None).await
+}
+
+/// Names an image after a commit's archive; one that had the name before loses it.
+pub(super) async fn keep(
+    docker: &Docker,
+    (id, name): (String, String),
+    archive: &str,
+    dockerfile: Option<String>,
+) -> Result<CommitImage, BackendError> {
+    let repository = repository(docker);
+    let options = TagImageOptionsBuilder::default().repo(&repository).tag(archive).build();
+    let naming = docker.engine.connected().await?.tag_image(&id, Some(options));
+    docker.engine.ask("keep the image of a commit", QUICK, naming).await?;
+    Ok(CommitImage { id, pin: format!("{repository}:{archive}"), name, dockerfile })
 }
 
 /// Takes a commit's name away; the image stays if it has another one.
