@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod audit;
+pub mod commit;
 pub mod dispatch;
 pub mod doctor;
 pub mod edit;
@@ -19,6 +20,7 @@ use launcher::probe::ProbeReach;
 
 use crate::commands::completions;
 
+pub use commit::Commit;
 pub use resume::Resume;
 
 /// Runs AI coding agents as if they were compromised.
@@ -234,20 +236,6 @@ pub struct Stop {
     /// Seconds before it is killed.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
     pub grace: u64,
-}
-
-/// `commit`
-#[derive(Debug, Args)]
-pub struct Commit {
-    /// The bottle, as `list` shows it; the only one that runs, or picked from a list, unless given.
-    #[arg(add = ArgValueCompleter::new(completions::started))]
-    pub bottle: Option<Slug>,
-    /// Also write the archive to this new file, a tar stream compressed with zstd; of a bottle that is over, its last commit.
-    #[arg(long, value_name = "FILE")]
-    pub export: Option<PathBuf>,
-    /// Format.
-    #[command(flatten)]
-    pub format: Json,
 }
 
 /// `logs`

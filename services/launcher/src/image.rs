@@ -8,13 +8,15 @@ mod engine;
 mod failure;
 mod fit;
 mod recipe;
+mod source;
 
 pub use self::authority::ExtraAuthority;
-pub(crate) use self::build::text_of;
-pub use self::build::{AgentImage, Images, Source, Told};
+pub use self::build::{AgentImage, Images, Told};
 pub use self::context::ContextError;
 pub use self::dockerfile::{DockerfileError, Flaw};
 pub use self::failure::ImageError;
+pub use self::source::Source;
+pub(crate) use self::source::text_of;
 
 /// The label that holds the identity of the home that an image or a container belongs to.
 pub const OWNER: &str = "bot-bottle.owner";

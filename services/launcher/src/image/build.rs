@@ -1,8 +1,6 @@
 //! Builds images of agents with the engine's own builder, one after another.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +13,11 @@ use bollard::query_parameters::{
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::authority::ExtraAuthority;
-use super::context::Context;
-use super::dockerfile::{Base, Dockerfile, LARGEST};
+use super::dockerfile::{Base, Dockerfile};
 use super::engine::{answer, ask, images, remove_image, tidy};
 use super::failure::{ImageError, is_absent, said};
 use super::recipe::{BaseImage, DOCKERFILE, Recipe};
+use super::source::{Source, path_of, read_source};
 use super::{AGENT_IMAGES, fit};
 
 /// How long building may take, with the fetching of what it begins with.
@@ -27,38 +25,6 @@ const BUILD: Duration = Duration::from_secs(30 * 60);
 /// How many of the last lines of a build are told when it fails, and how much of each.
 const LAST_LINES: usize = 12;
 const LINE: usize = 300;
-
-/// Where an agent's image comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// It is built from this file and what it names beside it.
-    Dockerfile(PathBuf),
-    /// It is built from a text, and from files that the bottle's own Dockerfile names, if it has one.
-    Text {
-        /// The Dockerfile.
-        text: String,
-        /// The bottle's own.
-        own: Option<PathBuf>,
-    },
-    /// It is on the engine under this name. It is never fetched.
-    Name(String),
-    /// It is on the engine under this id, since a commit keeps it there.
-    Pinned {
-        /// Its content's id.
-        id: String,
-        /// Its name, for people.
-        name: String,
-    },
-}
-
-impl From<&manifest::Image> for Source {
-    fn from(image: &manifest::Image) -> Self {
-        match image {
-            manifest::Image::Dockerfile(path) => Self::Dockerfile(path.clone()),
-            manifest::Image::Name(name) => Self::Name(name.clone()),
-        }
-    }
-}
 
 /// An image that an agent can live in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,65 +234,6 @@ fn described(found: ImageInspect, name: &str, built: bool) -> AgentImage {
     let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
     let volumes = volumes.into_iter().collect();
     AgentImage { id: found.id.unwrap_or_default(), name: name.to_owned(), volumes, built }
-}
-
-/// What an image is built from, for people.
-fn path_of(source: &Source) -> &Path {
-    match source {
-        Source::Dockerfile(path) => path,
-        _ => Path::new("the approved Dockerfile"),
-    }
-}
-
-/// A Dockerfile and what it names. Blocks.
-fn read_source(source: &Source) -> Result<(Dockerfile, Context), ImageError> {
-    let path = path_of(source);
-    match source {
-        Source::Text { text, own } => {
-            let dockerfile = parse(path, text)?;
-            let (known, directory) = match own {
-                Some(own) => (read(own)?.sources, beside(own)),
-                None => (BTreeSet::new(), Path::new("/")),
-            };
-            if let Some(other) = dockerfile.sources.iter().find(|source| !known.contains(*source)) {
-                return Err(ImageError::NotNamed(base::inert(other, 200)));
-            }
-            let context = Context::read(directory, &dockerfile.sources)?;
-            Ok((dockerfile, context))
-        }
-        _ => {
-            let dockerfile = read(path)?;
-            let context = Context::read(beside(path), &dockerfile.sources)?;
-            Ok((dockerfile, context))
-        }
-    }
-}
-
-fn beside(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("/"))
-}
-
-fn parse(path: &Path, text: &str) -> Result<Dockerfile, ImageError> {
-    Dockerfile::parse(text).map_err(|source| ImageError::Dockerfile { path: path.to_owned(), source })
-}
-
-/// The text of a Dockerfile. Blocks.
-///
-/// # Errors
-/// It cannot be read, or is too large.
-pub(crate) fn text_of(path: &Path) -> Result<String, ImageError> {
-    let unreadable = |source| ImageError::Unreadable { path: path.to_owned(), source };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(LARGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > LARGEST {
-        return Err(unreadable(std::io::Error::other(format!("it is larger than {} KiB", LARGEST >> 10))));
-    }
-    Ok(text)
-}
-
-fn read(path: &Path) -> Result<Dockerfile, ImageError> {
-    parse(path, &text_of(path)?)
 }
 
 /// What a build says, in lines: the engine sends it as it comes.

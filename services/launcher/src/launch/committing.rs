@@ -127,7 +127,7 @@ impl Launch<'_> {
         let at = self.world.clock.now();
         let committed =
             Committed { v: Version, bottle: commit.plan.bottle.clone(), commit: kept.clone(), at };
-        if let Err(error) = self.bus.publish(&committed).await {
+        if let Err(error) = self.tell(&committed).await {
             tracing::warn!(bottle = %kept.bottle, error = base::error::chain(&error), "a commit was not told");
         }
         tracing::info!(bottle = %kept.bottle, archive = kept.archive, size = kept.size, "the bottle is committed");
