@@ -209,7 +209,8 @@ pub struct ObjectsSpec {
 /// Every object store.
 pub const OBJECTS: &[ObjectsSpec] = &[
     ObjectsSpec { name: TRANSCRIPTS, age: REMEMBERED, bytes: None },
-    ObjectsSpec { name: COMMITS, age: REMEMBERED, bytes: Some(16 * GIB) },
+    // A limit would be set aside on the bus's disk from the beginning, whether or not anybody commits.
+    ObjectsSpec { name: COMMITS, age: REMEMBERED, bytes: None },
     // Whoever uploads one removes it once its run is over; what was left by somebody who could not goes by itself.
     ObjectsSpec { name: WORKSPACES, age: DAY.saturating_mul(7), bytes: Some(2 * GIB) },
 ];
