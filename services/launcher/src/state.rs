@@ -118,7 +118,7 @@ impl StateDir {
         self.0.join("session.json")
     }
 
-    /// A commit that is under way; see [`crate::commit`].
+    /// A commit that is under way (L8).
     #[must_use]
     pub fn commit(&self) -> PathBuf {
         self.0.join("commit.json")
