@@ -75,6 +75,7 @@ fn record(index: u64, now: Timestamp) -> anyhow::Result<ProposalRecord> {
         count: 1,
         sequence: index + 1,
         also: Vec::new(),
+        before: None,
         asks_again: None,
         until: now + 24.hours(),
         decided: None,

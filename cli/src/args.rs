@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod audit;
+pub mod commit;
 pub mod dispatch;
 pub mod doctor;
 pub mod edit;
@@ -20,6 +21,7 @@ use manifest::settings::RuntimeName;
 
 use crate::commands::completions;
 
+pub use commit::Commit;
 pub use resume::Resume;
 
 /// Runs AI coding agents as if they were compromised.
@@ -52,6 +54,8 @@ pub enum Command {
     Start(Start),
     /// Go on with the session of a bottle that is over, on any host.
     Resume(Resume),
+    /// Keep what a running bottle has made, without stopping it; `resume` goes on from it.
+    Commit(Commit),
     /// Join a running bottle at this terminal; a headless one is only shown.
     Attach(terminal::Attach),
     /// List bottles.

@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod audit;
 pub mod cleanup;
+pub mod commit;
 pub mod completions;
 pub mod config;
 pub mod credentials;
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(&context, args.into()).await,
         Command::Start(args) => Box::pin(start::run(&context, args)).await,
         Command::Resume(args) => Box::pin(resume::run(&context, args)).await,
+        Command::Commit(args) => Box::pin(commit::run(&context, &args)).await,
         Command::Attach(args) => Box::pin(attach::run(&context, &args)).await,
         Command::List(args) => list::run(&context, &args).await,
         Command::Stop(args) => stop::run(&context, &args).await,

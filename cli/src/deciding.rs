@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod card;
+pub mod diff;
 pub mod edit;
 pub mod editor;
 pub mod preview;

@@ -1,4 +1,4 @@
-//! A list to pick an agent from (L1).
+//! A list to pick an agent or a bottle from (L1).
 
 mod state;
 mod view;
@@ -46,9 +46,9 @@ impl Entry {
 ///
 /// # Errors
 /// The terminal cannot be used.
-pub async fn pick(entries: Vec<Entry>) -> Result<Option<AgentName>, Failure> {
+pub async fn pick(question: &'static str, entries: Vec<Entry>) -> Result<Option<AgentName>, Failure> {
     let mut interrupts = Interrupts::listen()?;
-    let mut picker = Picker::new(entries);
+    let mut picker = Picker::new(question, entries);
     let mut screen =
         Screen(ratatui::try_init().inspect_err(|_| ratatui::restore()).context("cannot use the terminal")?);
     let mut events = EventStream::new();

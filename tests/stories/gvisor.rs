@@ -228,8 +228,11 @@ async fn it_clones_and_pushes_through_its_gate() {
     home.write_file("bottles/worker.md", &format!("---\n{bottle}\n---\n"));
     home.write_file("agents/worker.md", "---\nbottle: worker\n---\n");
     let authority = authority.display().to_string();
-    let variables =
-        [("DOCKER_HOST", host(engine.socket())), ("FORGE_TOKEN", token), ("BOT_BOTTLE_UPSTREAM_CA", authority)];
+    let variables = [
+        ("DOCKER_HOST", host(engine.socket())),
+        ("FORGE_TOKEN", token),
+        ("BOT_BOTTLE_UPSTREAM_CA", authority),
+    ];
     let world = World::up_in(home, &variables.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
     let ran = world.run(&["start", "worker", "--yes", "--headless"]).await;
     ran.expect_code(0).expect_out("cloned\nrefused\npushed\n");

@@ -4,6 +4,8 @@
 mod agents;
 mod asking;
 mod bus_away;
+mod capability;
+mod committing;
 mod crash;
 mod cycles;
 mod deciding;

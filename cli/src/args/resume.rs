@@ -18,7 +18,7 @@ pub struct Resume {
     /// What the agent is told to do next.
     #[arg(short, long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// Its workspace; what was in the former one is not part of a session.
+    /// Its workspace; what was in the former one is not part of a session, and is there again only if it was committed.
     #[command(flatten)]
     pub workspace: Workspace,
     /// Ask nothing and run without a terminal; `--json` reports the result as one object.
@@ -27,7 +27,7 @@ pub struct Resume {
     /// Do not ask before starting.
     #[arg(short, long)]
     pub yes: bool,
-    /// Begin a new session instead, with the same agent and bottles.
+    /// Begin a new session instead, with the same agent and bottles, and without what was committed.
     #[arg(long)]
     pub fresh: bool,
     /// A name for lists, at most 64 printable bytes; the former one unless given.

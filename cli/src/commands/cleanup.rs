@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use base::clock::Clock;
-use bus::Bus;
 use bus::role::Role;
+use bus::{Bus, layout};
 use launcher::LauncherConfig;
 use launcher::backends::Backends;
 use launcher::identity::{IdentityError, OwnHome};
@@ -39,7 +39,13 @@ pub async fn run(context: &Context, args: &Cleanup) -> Result<Exit, Failure> {
     let mut done = reconcile(&home, &config, &backends, registry).await.or_exit(Exit::Unavailable)?;
     if args.all {
         remove_kept(&state, &mut done).await?;
-        match backends.remove_kept().await {
+        let archives = match &bus {
+            Some(bus) => bus.objects(layout::COMMITS).list().await.ok(),
+            // Nobody knows which commits there are.
+            None => None,
+        };
+        let archives = archives.map(|all| all.into_iter().map(|archive| archive.name).collect());
+        match backends.remove_kept(archives.as_ref()).await {
             Ok(images) => done.images = images,
             Err(error) => done.remains.push(base::error::chain(&error)),
         }

@@ -91,6 +91,10 @@ fn text(record: &Record<Event>) -> String {
 
 fn describe(event: &Event) -> String {
     match event {
+        Event::Committed(committed) => {
+            let commit = &committed.commit;
+            format!("{}, {} files and directories", inert(&commit.archive, 120), commit.entries)
+        }
         Event::Started(started) => {
             let total: f64 = started.steps.iter().map(|step| step.ms).sum();
             format!(

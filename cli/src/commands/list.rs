@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, anyhow};
 use base::id::Slug;
 use base::inert;
-use bus::message::record::{BottleRecord, BottleState};
+use bus::message::record::{BottleRecord, BottleState, CommitRecord};
 use bus::{Bus, BusError, layout};
 use jiff::Timestamp;
 
@@ -73,6 +73,14 @@ fn render(records: &[BottleRecord], now: Timestamp) -> String {
         header.splice(5..5, ["TURN", "SESSION"]);
         for (row, record) in rows.iter_mut().zip(records) {
             row.splice(5..5, session(record));
+        }
+    }
+    if records.iter().any(|record| record.commit.is_some()) {
+        let last = header.len() - 1;
+        header.insert(last, "COMMIT");
+        for (row, record) in rows.iter_mut().zip(records) {
+            let ago = |commit: &CommitRecord| age(now.duration_since(commit.at).as_secs());
+            row.insert(last, record.commit.as_ref().map(ago).unwrap_or_default());
         }
     }
     output::table(&header, &rows)
@@ -160,6 +168,8 @@ mod tests {
             code: Some(3),
             note: None,
             session: None,
+            commit: None,
+            dockerfile: None,
         };
         let mut resumed = record.clone();
         resumed.session = Some(bus::message::record::SessionRecord {

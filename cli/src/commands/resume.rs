@@ -7,7 +7,7 @@ use bus::message::start::{Resume as Wanted, StartRequest};
 use manifest::Resolved;
 
 use super::workspace::{self, Copied};
-use super::{info, list, start};
+use super::{commit, info, list, start};
 use crate::args::Resume;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -43,6 +43,7 @@ async fn prepare(
     let asking = start::Asking { quiet: args.json, agreed: args.yes || args.headless, dry_run: false };
     let copied = Copied::survey(context, &args.workspace).await?;
     let mut rows = vec![goes_on(&record, args, &resolved)];
+    rows.extend(environment(&record, args));
     let backend = args.backend.clone().unwrap_or_else(|| record.backend.clone());
     rows.push(("backend", inert(&backend, 20)));
     let runtime = args.runtime.map(|runtime| runtime.as_str().to_owned());
@@ -87,6 +88,16 @@ fn goes_on(record: &BottleRecord, args: &Resume, resolved: &Resolved) -> (&'stat
         None => format!("none that {bottle} told of"),
     };
     ("session", session)
+}
+
+/// The environment that was committed, if one was.
+fn environment(record: &BottleRecord, args: &Resume) -> Option<(&'static str, String)> {
+    let commit = record.commit.as_ref()?;
+    let text = match args.fresh {
+        true => format!("without what was committed of {}", commit.bottle),
+        false => commit::describe(commit),
+    };
+    Some(("environment", text))
 }
 
 /// What a person can do with the session of a bottle that is over.

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long git may take to tell what it ignores.
 const LISTING: Duration = Duration::from_secs(60);
 /// Links are part of what people have in their directories; sockets and the like cannot be copied.
-const RULES: Rules = Rules { links: Odd::Keep, specials: Odd::Skip, limits: WORKSPACE_LIMITS };
+const RULES: Rules = Rules { links: Odd::Keep, specials: Odd::Skip, in_use: false, limits: WORKSPACE_LIMITS };
 
 /// A directory that is to be copied.
 pub struct Copied {
@@ -167,7 +167,7 @@ async fn not_ignored(root: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Waits, and tells how far it is whenever a person may wonder.
-async fn patiently<T>(work: impl Future<Output = T>, progress: impl Fn() -> String) -> T {
+pub(super) async fn patiently<T>(work: impl Future<Output = T>, progress: impl Fn() -> String) -> T {
     tokio::pin!(work);
     loop {
         tokio::select! {
@@ -200,7 +200,8 @@ fn cannot_copy(root: &Path) -> String {
     format!("{} cannot be copied into the bottle", root.display())
 }
 
-fn size(bytes: u64) -> String {
+/// Bytes as a person says them.
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..10_240 => format!("{bytes} bytes"),
         10_240..10_485_760 => format!("{} KiB", bytes >> 10),

@@ -78,6 +78,12 @@ pub fn told(reply: &DecideReply) -> Told {
             ),
             differs: Vec::new(),
         },
+        DecideReply::Building => Told {
+            done: true,
+            text: "approved; the bottle is committed and the image built now, and the proposal waits again if that fails"
+                .to_owned(),
+            differs: Vec::new(),
+        },
         DecideReply::Refused { why: DecideRefusal::StaleBase { current, differs } } => Told {
             done: false,
             text: format!(
@@ -90,6 +96,12 @@ pub fn told(reply: &DecideReply) -> Told {
             text: format!("it is {} already", card::outcome(*outcome)),
             differs: Vec::new(),
         },
+        DecideReply::Refused { why: DecideRefusal::ApplyFailed { reason } } => {
+            let mut lines = reason.lines().map(|line| inert(line, 2000));
+            let first = lines.next().unwrap_or_default();
+            let text = format!("the change was not applied: {first}");
+            Told { done: false, text, differs: lines.collect() }
+        }
         DecideReply::Refused { why } => {
             Told { done: false, text: inert(&why.to_string(), 2000), differs: Vec::new() }
         }

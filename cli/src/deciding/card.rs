@@ -14,6 +14,8 @@ use crate::commands::list::age;
 const JUSTIFICATION: usize = 2000;
 /// Characters of any other text.
 const TEXT: usize = 300;
+/// Lines of why an approval was not applied.
+const REASONS: usize = 20;
 /// Items of a list.
 const ITEMS: usize = 12;
 
@@ -71,13 +73,16 @@ fn state(record: &ProposalRecord, now: Timestamp) -> Vec<Line> {
     match &record.state {
         ProposalState::Pending { failed } => {
             let left = age(record.until.duration_since(now).as_secs());
-            let failed = failed.as_deref().map(|why| {
-                Line::Warning(format!("the last approval was not applied: {}", inert(why, JUSTIFICATION)))
-            });
-            [Line::Field("state", format!("waits for you; expires in {left}"))]
-                .into_iter()
-                .chain(failed)
-                .collect()
+            let mut lines = vec![Line::Field("state", format!("waits for you; expires in {left}"))];
+            // A build that failed has its last lines.
+            for (place, why) in failed.iter().flat_map(|why| why.lines()).take(REASONS).enumerate() {
+                let why = inert(why, JUSTIFICATION);
+                lines.push(match place {
+                    0 => Line::Warning(format!("the last approval was not applied: {why}")),
+                    _ => Line::Plain(why),
+                });
+            }
+            lines
         }
         ProposalState::Applying { .. } => {
             vec![Line::Field("state", "approved; its change is on the way".to_owned())]
@@ -91,9 +96,14 @@ fn state(record: &ProposalRecord, now: Timestamp) -> Vec<Line> {
 pub fn ended(resolved: &Resolved) -> String {
     let scope = resolved.scope.map_or_else(String::new, |scope| format!(" ({})", scope.as_str()));
     let runs = resolved.revision.map_or_else(String::new, |revision| format!(", revision {revision} runs"));
+    let bottle = &resolved.bottle;
+    let image = resolved.image.as_deref().map_or_else(String::new, |image| {
+        let image = inert(image, TEXT);
+        format!(", {image} is built; once {bottle} is over go on in it with `bot-bottle resume {bottle}`")
+    });
     let why = resolved.reason.as_deref().filter(|why| !why.is_empty());
     let why = why.map_or_else(String::new, |why| format!(": {}", inert(why, TEXT)));
-    format!("{}{scope}{runs}{why}", outcome(resolved.outcome))
+    format!("{}{scope}{runs}{image}{why}", outcome(resolved.outcome))
 }
 
 /// An outcome in one word.
@@ -115,7 +125,7 @@ fn effect(record: &ProposalRecord, current: Option<&PolicyRevision>) -> Vec<Line
         return vec![Line::Warning("the bottle has no policy any more: it can only be rejected".to_owned())];
     };
     let mut lines = vec![Line::Heading(format!("what an approval changes (revision {})", current.revision))];
-    lines.extend(match preview::approval(&record.content, &current.policy) {
+    lines.extend(match preview::approval(record, &current.policy) {
         Ok(lines) => lines,
         Err(why) => vec![Line::Warning(format!("it cannot be approved as it is: {why}"))],
     });
@@ -237,7 +247,7 @@ fn asked(content: &Content) -> Vec<Line> {
             ]
         }
         Content::Capability(wanted) => {
-            list("Dockerfile", wanted.dockerfile.lines().map(str::to_owned).collect::<Vec<_>>().into_iter())
+            vec![Line::Field("Dockerfile", format!("{} lines", wanted.dockerfile.lines().count()))]
         }
     }
 }
@@ -307,6 +317,23 @@ pub(crate) mod tests {
         why, in the agent's words
           to read
         "#);
+    }
+
+    #[test]
+    fn a_dockerfile_is_shown_whole_beside_the_one_that_is() {
+        let long = format!("RUN true{}; \u{1b}evil", " ".repeat(TEXT * 3));
+        let many: String = (0..ITEMS * 3).map(|number| format!("RUN {number}\n")).collect();
+        let dockerfile = format!("FROM a\n{long}\n{many}");
+        let mut record =
+            record("p1", "me-00000", serde_json::json!({ "kind": "capability", "dockerfile": dockerfile }));
+        record.before = Some("FROM a\nRUN old\n".to_owned());
+        let current = revision("me-00000", 2, &serde_json::json!([]));
+        let shown = shown(&record, Some(&current));
+        assert!(shown.contains("    FROM a\n  - RUN old\n") && shown.contains(r"; \u{1b}evil"), "{shown}");
+        assert!(
+            (0..ITEMS * 3).all(|number| shown.lines().any(|line| line == format!("  + RUN {number}"))),
+            "{shown}"
+        );
     }
 
     #[test]

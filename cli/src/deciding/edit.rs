@@ -5,9 +5,9 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, anyhow};
 use base::id::ProposalId;
-use bus::message::proposal::{Content, Edited, ProposalRecord};
+use bus::message::proposal::{Capability, Content, Edited, ProposalRecord};
 use policy::{EgressDelta, EgressPolicy, Route};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::card::{self, Line};
 use super::editor::Editor;
@@ -40,13 +40,23 @@ enum Read {
     Good(Box<Edit>),
 }
 
+/// What can be edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// Requests.
+    Delta(&'a EgressDelta),
+    /// A Dockerfile.
+    Capability(&'a Capability),
+}
+
 /// What is asked for, if that can be edited.
 ///
 /// # Errors
-/// Only routes can be.
-pub fn editable(record: &ProposalRecord) -> anyhow::Result<&EgressDelta> {
+/// Only routes and Dockerfiles can be.
+pub fn editable(record: &ProposalRecord) -> anyhow::Result<Asked<'_>> {
     match &record.content {
-        Content::Egress(delta) => Ok(delta),
+        Content::Egress(delta) => Ok(Asked::Delta(delta)),
+        Content::Capability(capability) => Ok(Asked::Capability(capability)),
         other => {
             Err(anyhow!("a {} can be approved or rejected as it is, and not edited", other.kind().as_str()))
         }
@@ -63,12 +73,11 @@ pub async fn in_editor(
     record: &ProposalRecord,
     policy: &EgressPolicy,
 ) -> anyhow::Result<Option<Edit>> {
-    let delta = editable(record)?;
-    let asked = text(delta)?;
-    let (mut body, mut problem) = (asked, None::<String>);
+    let asked = editable(record)?;
+    let (mut body, mut problem) = (text(asked)?, None::<String>);
     loop {
         let came = once(editor, &record.proposal, &page(record, &body, problem.as_deref())).await?;
-        match read(&came, delta, policy) {
+        match read(&came, (record, asked), policy) {
             Read::Nothing | Read::Unchanged => return Ok(None),
             Read::Good(edit) => return Ok(Some(*edit)),
             Read::Wrong(why) if came == body && problem.is_some() => {
@@ -84,7 +93,7 @@ pub async fn in_editor(
 /// # Errors
 /// It cannot be granted.
 pub fn given(text: &str, record: &ProposalRecord, policy: &EgressPolicy) -> anyhow::Result<Edit> {
-    match read(text, editable(record)?, policy) {
+    match read(text, (record, editable(record)?), policy) {
         Read::Nothing => Err(anyhow!("the edit is empty")),
         Read::Unchanged => Err(anyhow!("the edit is what was asked for; approve that")),
         Read::Wrong(why) => Err(anyhow!("the edit cannot be granted: {why}")),
@@ -119,14 +128,17 @@ fn page(record: &ProposalRecord, body: &str, problem: Option<&str>) -> String {
         remark(&mut page, &format!("because: {}", base::inert(why, 500)));
     }
     remark(&mut page, "");
-    remark(
-        &mut page,
-        "Keys: host, scheme, port, methods, paths. A whole route, with auth, dlp and the like, goes below `route:`",
-    );
-    remark(
-        &mut page,
-        "and holds until the bottle exits. Leave it as it is, or empty, and nothing is decided.",
-    );
+    let hint = match record.content {
+        Content::Capability(_) => [
+            "Key: dockerfile, the whole of it, which is built as it stands here.",
+            "Leave it as it is, or empty, and nothing is decided.",
+        ],
+        _ => [
+            "Keys: host, scheme, port, methods, paths. A whole route, with auth, dlp and the like, goes below `route:`",
+            "and holds until the bottle exits. Leave it as it is, or empty, and nothing is decided.",
+        ],
+    };
+    hint.iter().for_each(|line| remark(&mut page, line));
     page.push_str(body);
     page
 }
@@ -146,12 +158,19 @@ fn without_remarks(text: &str) -> &str {
 }
 
 /// What is asked for as YAML; as JSON, which is YAML too, where YAML would show something that is not inert.
-fn text(delta: &EgressDelta) -> anyhow::Result<String> {
-    let yaml = serde_yaml::to_string(delta).context("cannot write down what is asked for")?;
+fn text(asked: Asked<'_>) -> anyhow::Result<String> {
+    match asked {
+        Asked::Delta(delta) => written(delta),
+        Asked::Capability(capability) => written(capability),
+    }
+}
+
+fn written(asked: &impl Serialize) -> anyhow::Result<String> {
+    let yaml = serde_yaml::to_string(asked).context("cannot write down what is asked for")?;
     if output::inert_lines(&yaml).replace("\\\\", "\\") == yaml {
         return Ok(yaml);
     }
-    let json = serde_json::to_string_pretty(delta).context("cannot write down what is asked for")?;
+    let json = serde_json::to_string_pretty(asked).context("cannot write down what is asked for")?;
     Ok(output::escaped(&json) + "\n")
 }
 
@@ -162,20 +181,34 @@ struct Whole {
     route: Route,
 }
 
-fn read(text: &str, asked: &EgressDelta, policy: &EgressPolicy) -> Read {
+fn read(text: &str, (record, asked): (&ProposalRecord, Asked<'_>), policy: &EgressPolicy) -> Read {
     let body = without_remarks(text);
     if body.trim().is_empty() {
         return Read::Nothing;
     }
-    let edited = match parse(body) {
-        Ok(Edited::Delta { delta }) if delta == *asked => return Read::Unchanged,
+    let parsed = match asked {
+        Asked::Delta(_) => parse(body),
+        Asked::Capability(_) => capability(body),
+    };
+    let edited = match parsed {
+        Ok(Edited::Delta { delta }) if asked == Asked::Delta(&delta) => return Read::Unchanged,
+        Ok(Edited::Dockerfile { dockerfile }) if matches!(asked, Asked::Capability(asked) if asked.dockerfile == dockerfile) =>
+        {
+            return Read::Unchanged;
+        }
         Ok(edited) => edited,
         Err(why) => return Read::Wrong(base::inert(&advise(&why), 500)),
     };
-    match preview::edited(&edited, policy) {
+    match preview::edited(record, &edited, policy) {
         Ok(effect) => Read::Good(Box::new(Edit { edited, effect })),
         Err(why) => Read::Wrong(why),
     }
+}
+
+/// JSON is YAML, too.
+fn capability(body: &str) -> Result<Edited, String> {
+    let read = serde_yaml::from_str::<Capability>(body).map_err(|error| error.to_string())?;
+    Ok(Edited::Dockerfile { dockerfile: read.dockerfile })
 }
 
 fn parse(body: &str) -> Result<Edited, String> {
@@ -214,7 +247,7 @@ mod tests {
 
     fn reading(body: &str) -> Read {
         let record = egress("p1", "me-00000", "docs.example");
-        read(body, editable(&record).unwrap(), &policy())
+        read(body, (&record, editable(&record).unwrap()), &policy())
     }
 
     #[test]
@@ -249,7 +282,7 @@ mod tests {
         let page = page(&record, &body, None);
         assert!(page.chars().all(|c| c == '\n' || !c.is_control() && c.is_ascii()), "{page}");
         assert!(page.lines().take_while(|line| line.starts_with('#')).count() == 5, "{page}");
-        assert_eq!(read(&page, editable(&record).unwrap(), &policy()), Read::Unchanged);
+        assert_eq!(read(&page, (&record, editable(&record).unwrap()), &policy()), Read::Unchanged);
     }
 
     #[test]
@@ -286,6 +319,26 @@ mod tests {
         invalid type: integer `1`, expected a string at line 1 column 10
         invalid type: string "just words", expected struct EgressDelta
         "#);
+    }
+
+    #[test]
+    fn a_dockerfile_is_edited_whole() {
+        let hostile = "FROM a\n# \u{1b}[2J\nRUN b\n";
+        for dockerfile in ["FROM a\nRUN b\n", hostile] {
+            let content = serde_json::json!({ "kind": "capability", "dockerfile": dockerfile });
+            let mut record = record("p1", "me-00000", content);
+            record.before = Some("FROM a\n".to_owned());
+            let asked = editable(&record).unwrap();
+            let page = page(&record, &text(asked).unwrap(), None);
+            assert!(page.chars().all(|c| c == '\n' || !c.is_control()), "{page}");
+            let reading = |body: &str| read(body, (&record, asked), &policy());
+            assert_eq!(reading(&page), Read::Unchanged);
+            let Read::Good(edit) = reading("dockerfile: |\n  FROM a\n  RUN c\n") else { panic!() };
+            assert_eq!(edit.edited, Edited::Dockerfile { dockerfile: "FROM a\nRUN c\n".to_owned() });
+            assert!(edit.effect.contains(&Line::Come("+ RUN c".to_owned())), "{:?}", edit.effect);
+            assert!(matches!(reading("dockerfile: ' '\n"), Read::Wrong(why) if why.contains("empty")));
+            assert!(matches!(reading("host: a.example\n"), Read::Wrong(_)));
+        }
     }
 
     #[tokio::test]

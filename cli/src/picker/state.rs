@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 /// One that can be picked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The agent.
+    /// The agent; a bottle's name is one that an agent could have.
     pub name: AgentName,
     /// A line about it, or what is wrong with it. Inert.
     pub about: String,
@@ -84,6 +84,8 @@ const LONGEST: usize = 50;
 /// The list.
 #[derive(Clone, Debug)]
 pub struct Picker {
+    /// What is asked.
+    pub(super) question: &'static str,
     entries: Vec<Entry>,
     /// What is looked for.
     pub(super) filter: String,
@@ -96,10 +98,10 @@ pub struct Picker {
 }
 
 impl Picker {
-    /// A list of these.
+    /// A list of these below a question.
     #[must_use]
-    pub fn new(entries: Vec<Entry>) -> Self {
-        Self { entries, filter: String::new(), chosen: 0, top: 0, note: None }
+    pub fn new(question: &'static str, entries: Vec<Entry>) -> Self {
+        Self { question, entries, filter: String::new(), chosen: 0, top: 0, note: None }
     }
 
     /// Those whose name or line has every word that was typed.

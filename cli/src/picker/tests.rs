@@ -25,7 +25,7 @@ fn screen(picker: &mut Picker) -> String {
 
 #[test]
 fn it_is_filtered_walked_through_and_picked_from() {
-    let mut picker = Picker::new(entries());
+    let mut picker = Picker::new("start which agent? ", entries());
     insta::assert_snapshot!(screen(&mut picker), @r#"
     "start which agent?                                "
     "> reviewer  Reviews pull requests.                "
@@ -66,7 +66,7 @@ fn key() -> impl Strategy<Value = Key> {
 proptest! {
     #[test]
     fn what_is_meant_is_shown_and_nothing_broken_is_picked(keys in prop::collection::vec(key(), 0..60)) {
-        let mut picker = Picker::new(entries());
+        let mut picker = Picker::new("start which agent? ", entries());
         for key in keys {
             if let Step::Pick(name) = picker.press(key) {
                 prop_assert_ne!(name.as_str(), "broken");

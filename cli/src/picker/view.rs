@@ -18,10 +18,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, picker: &mut Picker) {
         Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)])
             .areas(frame.area());
     let typed = Span::raw(picker.filter.clone());
-    frame.render_widget(
-        Paragraph::new(Line::from(vec![Span::styled("start which agent? ", BOLD), typed])),
-        head,
-    );
+    frame.render_widget(Paragraph::new(Line::from(vec![Span::styled(picker.question, BOLD), typed])), head);
     let rows = usize::from(body.height);
     picker.top = picker.top.min(picker.chosen).max((picker.chosen + 1).saturating_sub(rows));
     let width = picker.shown().map(|entry| entry.name.as_str().len()).max().unwrap_or(0);

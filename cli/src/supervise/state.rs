@@ -218,14 +218,11 @@ impl State {
             Action::Filter => self.mode = Mode::Filter,
             Action::Help => self.mode = Mode::Help,
             Action::Cancel => self.deck.refilter(String::new()),
-            Action::Approve => self.ask(|question| match question.record.content.kind() {
-                ProposalKind::Capability => {
-                    Err("no backend builds images yet: it can only be rejected".to_owned())
+            Action::Approve => self.ask(|question| {
+                if question.current.is_none() {
+                    return Err("the bottle has no policy any more: it can only be rejected".to_owned());
                 }
-                _ if question.current.is_none() => {
-                    Err("the bottle has no policy any more: it can only be rejected".to_owned())
-                }
-                _ => Ok(Mode::Scope(question)),
+                Ok(Mode::Scope(question))
             }),
             Action::Reject => self.ask(|question| Ok(Mode::Reason(question, Choice::Reject, String::new()))),
             Action::Edit => return self.edit(),
@@ -346,7 +343,9 @@ impl State {
 #[must_use]
 pub fn scopes(question: &Question) -> &'static [Scope] {
     match (&question.edit, question.record.content.kind()) {
-        (Some(Edit { edited: Edited::Route { .. }, .. }), _) => &[Scope::Bottle],
+        (Some(Edit { edited: Edited::Route { .. }, .. }), _) | (_, ProposalKind::Capability) => {
+            &[Scope::Bottle]
+        }
         (_, ProposalKind::Egress) => &[Scope::Once, Scope::Bottle, Scope::Keep],
         _ => &[Scope::Once, Scope::Bottle],
     }
@@ -359,7 +358,7 @@ pub fn effect(question: &Question) -> Vec<Line> {
         return edit.effect.clone();
     }
     let Some(current) = &question.current else { return Vec::new() };
-    let approved = crate::deciding::preview::approval(&question.record.content, &current.policy);
+    let approved = crate::deciding::preview::approval(&question.record, &current.policy);
     approved.unwrap_or_else(|why| vec![Line::Warning(why)])
 }
 

@@ -1,6 +1,6 @@
 //! Draws the state. Every text that it gets is inert already, but for what the operator types.
 
-use bus::message::proposal::Scope;
+use bus::message::proposal::{ProposalKind, Scope};
 use jiff::Timestamp;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -194,6 +194,7 @@ fn question_lines(question: &Question) -> Vec<Line> {
 fn choices(question: &Question) -> String {
     let words = scopes(question).iter().map(|scope| match scope {
         Scope::Once => "o once",
+        Scope::Bottle if question.record.content.kind() == ProposalKind::Capability => "b build it",
         Scope::Bottle => "b until the bottle exits",
         Scope::Keep => "k keep",
     });

@@ -36,6 +36,7 @@ async fn an_answer_that_was_missed_is_asked_for() {
         world.go_away().await;
         world.come_back().await;
         let resolved = Resolved {
+            image: None,
             v: Version,
             bottle: question.bottle,
             proposal: question.proposal.clone(),

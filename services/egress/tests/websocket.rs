@@ -202,6 +202,7 @@ async fn while_a_person_is_asked_pings_go_on() {
     assert_eq!(echoed(&mut socket, Message::Ping("now".into())).await, Message::Pong("now".into()));
     assert!(origin.said().is_empty());
     let resolved = Resolved {
+        image: None,
         v: Version,
         bottle: question.bottle,
         proposal: question.proposal,

@@ -8,6 +8,7 @@ mod placing;
 mod progress;
 mod seccomp;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use base::id::Slug;
 use boundary::order::Command;
+use bus::message::record::CommitImage;
 use bus::message::terminal::Size;
 use futures::future::BoxFuture;
 use handover::Channel;
@@ -258,8 +260,55 @@ pub trait Backend: Send + Sync {
     fn destroy<'a>(&'a self, bottle: &'a Slug) -> BoxFuture<'a, Result<(), BackendError>>;
 
     /// Removes what it keeps from one bottle to the next, such as images that it built, and that nothing uses now; names it.
-    fn remove_kept(&self) -> BoxFuture<'_, Result<Vec<String>, BackendError>> {
+    /// What commits need stays: all of it unless these are all the archives that there are.
+    fn remove_kept<'a>(
+        &'a self,
+        _archives: Option<&'a HashSet<String>>,
+    ) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Keeps what a running bottle is made of for a commit, under the name of its archive; nothing where that is no image.
+    ///
+    /// # Errors
+    /// The bottle is not there, or what it is made of cannot be kept.
+    fn pin<'a>(
+        &'a self,
+        _bottle: &'a Slug,
+        _archive: &'a str,
+    ) -> BoxFuture<'a, Result<Option<CommitImage>, BackendError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Finds or builds another image, of this Dockerfile, and keeps that for a commit instead of what [`Backend::pin`] kept.
+    ///
+    /// # Errors
+    /// It cannot be built, which the reason says with the last lines of the build; or the backend has no images.
+    fn rebuild<'a>(
+        &'a self,
+        _archive: &'a str,
+        _source: Source,
+        _dockerfile: String,
+    ) -> BoxFuture<'a, Result<CommitImage, BackendError>> {
+        let reason = "its bottles are made of no image".to_owned();
+        let refused = BackendError::Engine { doing: format!("build an image for {}", self.name()), reason };
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
+    /// Ends what [`Backend::pin`] did for a commit. Doing it twice is harmless.
+    ///
+    /// # Errors
+    /// It is still kept.
+    fn unpin<'a>(&'a self, _archive: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Whether an image is there, for bottles to be made of; a backend without images needs none.
+    ///
+    /// # Errors
+    /// It cannot look.
+    fn has_image<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<bool, BackendError>> {
+        Box::pin(std::future::ready(Ok(true)))
     }
 }
 

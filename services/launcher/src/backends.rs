@@ -1,5 +1,6 @@
 //! The isolation backends of one launcher.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::identity;
 
 /// The names of all backends that this release has.
 pub const NAMES: [&str; 2] = [NAMESPACE, docker::NAME];
-const NAMESPACE: &str = "namespace";
+/// The backend that every Linux has.
+pub(crate) const NAMESPACE: &str = "namespace";
 
 /// How long a backend may take to say whether it works.
 const LOOK: Duration = Duration::from_secs(5);
@@ -93,14 +95,26 @@ impl Backends {
         Ok(owned)
     }
 
-    /// Removes what backends keep from one bottle to the next and nothing uses now; names it.
+    /// Ends what any backend keeps for a commit.
+    ///
+    /// # Errors
+    /// The first that cannot; all of them are asked.
+    pub async fn unpin(&self, archive: &str) -> Result<(), BackendError> {
+        let mut done = Ok(());
+        for backend in &self.all {
+            done = done.and(backend.unpin(archive).await);
+        }
+        done
+    }
+
+    /// Removes what backends keep from one bottle to the next and nothing uses now; names it. See [`Backend::remove_kept`].
     ///
     /// # Errors
     /// The first backend that cannot.
-    pub async fn remove_kept(&self) -> Result<Vec<String>, BackendError> {
+    pub async fn remove_kept(&self, archives: Option<&HashSet<String>>) -> Result<Vec<String>, BackendError> {
         let mut removed = Vec::new();
         for backend in &self.all {
-            removed.extend(backend.remove_kept().await?);
+            removed.extend(backend.remove_kept(archives).await?);
         }
         Ok(removed)
     }

@@ -46,6 +46,8 @@ pub struct LauncherConfig {
     pub output: u64,
     /// How many bytes the transcript of one session may have.
     pub transcript: u64,
+    /// How many bytes the environment of one bottle may have to be committed.
+    pub commit: u64,
     /// What the escape probe tries to reach.
     pub targets: ProbeTargets,
     /// The host's environment, for tokens and forwarded variables.
@@ -79,6 +81,7 @@ impl LauncherConfig {
             grace: Duration::from_secs(10),
             output: 64 << 20,
             transcript: 1 << 30,
+            commit: 4 << 30,
             targets: ProbeTargets::of_host(),
             environment: HostEnvironment::of_process(),
         }
@@ -88,6 +91,7 @@ impl LauncherConfig {
     #[must_use]
     pub fn with(mut self, settings: &Settings) -> Self {
         self.transcript = settings.transcript_limit.map_or(self.transcript, ByteSize::bytes);
+        self.commit = settings.commit_limit.map_or(self.commit, ByteSize::bytes);
         self.backend = settings.backend.or(self.backend);
         self.runtime = settings.runtime.or(self.runtime);
         self.concurrency = settings.concurrency.map_or(self.concurrency, |most| most as usize);
@@ -110,6 +114,7 @@ impl LauncherConfig {
             ((1..=1000).contains(&self.concurrency), "concurrency", "1 to 1000"),
             (self.attempts >= 1, "attempts", "at least 1"),
             (self.transcript >= 1, "transcript", "at least a byte"),
+            (self.commit >= 1, "commit", "at least a byte"),
         ];
         let broken = rules.into_iter().find(|(good, ..)| !good);
         broken.map_or(Ok(()), |(_, setting, rule)| Err(InvalidConfig { setting, rule }))

@@ -1,5 +1,6 @@
 //! One launch, step by step (design: launch steps 1 to 8; `docs/launcher.md`).
 
+mod committing;
 mod ending;
 mod filling;
 mod live;
@@ -27,6 +28,7 @@ use self::made::Made;
 use self::revision::first_revision;
 use crate::backend::{Backend, BackendError, Boundary, BoundarySpec, Progress};
 use crate::canary::Canary;
+use crate::commit::Orders;
 use crate::image::Source;
 use crate::output::Pumps;
 use crate::plan::{Plan, plan};
@@ -115,6 +117,7 @@ impl<'a> Launch<'a> {
             let chosen = backend.runtime(plan.runtime).await.map_err(|error| no_backend(&error))?;
             plan.runtime = chosen.runtime;
             plan.notes.extend(chosen.note);
+            self.has_image(&plan).await?;
             Ok(plan)
         };
         self.step(Step::Resolve, None, Box::pin(resolving)).await
@@ -125,10 +128,15 @@ impl<'a> Launch<'a> {
     ///
     /// # Errors
     /// The first step that failed; what was made before was undone, in reverse.
-    pub(crate) async fn perform(self, plan: Plan, mut stops: Stops) -> Result<Settled, LaunchError> {
+    pub(crate) async fn perform(
+        self,
+        plan: Plan,
+        mut stops: Stops,
+        commits: Orders,
+    ) -> Result<Settled, LaunchError> {
         let mut made = Made::new(self.backend(&plan)?.clone(), self.world, &plan);
         match Box::pin(self.bring_up(plan, &mut made)).await {
-            Ok(running) => Ok(Box::pin(self.live(running, stops)).await),
+            Ok(running) => Ok(Box::pin(self.live(running, stops, commits)).await),
             Err(error) => {
                 let hand_back = self.life.is_stopping() && !live::is_wanted_over(&mut stops);
                 made.undo(&error, hand_back).await;
@@ -164,7 +172,7 @@ impl<'a> Launch<'a> {
         };
         self.step(Step::Probe, Some(&plan), probing).await?;
         let provisioning = async {
-            self.restore(&mut fetched, boundary).await?;
+            self.restore(&plan, &mut fetched, boundary).await?;
             let prepared = self.provision(&plan, &sidecars.certificate, &canary, boundary).await?;
             self.furnish(&plan, fetched, boundary).await?;
             self.set_up(&plan, &prepared, boundary).await?;
@@ -247,7 +255,7 @@ impl<'a> Launch<'a> {
             limits: plan.limits,
             ports: ports(Wanted::of(&plan.resolved.bottle)),
             programs: plan.program.mount.iter().cloned().collect(),
-            image: plan.resolved.bottle.image.as_ref().map(Source::from),
+            image: pinned(plan).or_else(|| plan.resolved.bottle.image.as_ref().map(Source::from)),
             runtime: plan.runtime,
             progress,
         };
@@ -274,6 +282,21 @@ impl<'a> Launch<'a> {
         };
         if let Err(error) = self.bus.announce(&progress).await {
             tracing::debug!(error = base::error::chain(&error), "progress was not told");
+        }
+    }
+
+    /// Whether what a commit was made of is still there; a bottle is never made of something else without a word.
+    async fn has_image(&self, plan: &Plan) -> Result<(), LaunchError> {
+        let backend = self.backend(plan)?;
+        let (Some(image), Some(resume)) =
+            (plan.commit().and_then(|commit| commit.image.as_ref()), plan.resume.as_ref())
+        else {
+            return Ok(());
+        };
+        match backend.has_image(&image.id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(session::without_image(&resume.bottle, image)),
+            Err(error) => Err(no_backend(&error)),
         }
     }
 
@@ -318,6 +341,12 @@ impl<'a> Launch<'a> {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.push(StepTime { step: step.to_string(), ms: time.as_secs_f64() * 1000.0 });
     }
+}
+
+/// The image of the commit that a bottle begins with.
+fn pinned(plan: &Plan) -> Option<Source> {
+    let image = plan.commit()?.image.as_ref()?;
+    Some(Source::Pinned { id: image.id.clone(), name: image.name.clone() })
 }
 
 fn no_backend(error: &BackendError) -> LaunchError {

@@ -8,6 +8,7 @@ pub mod backend;
 pub mod backends;
 mod canary;
 pub mod client;
+mod commit;
 pub mod config;
 mod disk;
 mod door;

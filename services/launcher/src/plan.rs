@@ -1,16 +1,19 @@
 //! Step 1: the request and the operator's files become one value.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use base::id::Slug;
+use bus::message::record::CommitRecord;
 use bus::message::run::FailureKind;
 use bus::message::start::StartRequest;
 use bus::message::terminal::Terminal;
 use manifest::settings::RuntimeName;
 use manifest::{Client, EnvValue, Home, Library, Preflight, Reach, Resolved, Selection, Skill};
 
-use crate::backends::NAMES;
+use crate::backend::docker;
+use crate::backends::{NAMES, NAMESPACE};
 use crate::client::is_told;
 use crate::client::program::{self, Found};
 use crate::host::HostEnvironment;
@@ -89,12 +92,35 @@ impl Plan {
                 let session = self.session.take().ok_or_else(without)?;
                 self.session = Some(session.resumed(resumed).map_err(wrong)?);
             }
+            None if resume.commit.is_some() => {
+                self.notes
+                    .push(format!("in the committed environment of {}, without a session", resume.bottle));
+            }
             None => {
                 self.notes.push(format!("a fresh session, with the agent and bottles of {}", resume.bottle));
             }
         }
+        self.backend = self.backend.or_else(|| Some(home_of(resume.commit.as_ref()?)?.to_owned()));
+        if self.backend.as_deref() == Some(NAMESPACE)
+            && resume.commit.as_ref().is_some_and(|commit| commit.image.is_some())
+        {
+            self.notes.push("without the image of its commit, which only the backend docker has".to_owned());
+        }
         self.resume = Some(resume);
         Ok(self)
+    }
+
+    /// The Dockerfile that the operator's files name.
+    pub(crate) fn dockerfile(&self) -> Option<&Path> {
+        match &self.resolved.bottle.image {
+            Some(manifest::Image::Dockerfile(path)) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The environment that it begins with.
+    pub(crate) fn commit(&self) -> Option<&CommitRecord> {
+        self.resume.as_ref()?.commit.as_ref()
     }
 
     /// Whether the program goes on with a session.
@@ -143,6 +169,11 @@ pub fn plan(request: &StartRequest, home: &Home, host: &HostEnvironment) -> Resu
         env,
         resolved,
     })
+}
+
+/// The backend that a commit needs, if it needs one.
+fn home_of(commit: &CommitRecord) -> Option<&'static str> {
+    commit.image.as_ref().map(|_| docker::NAME)
 }
 
 fn unsupported(request: &StartRequest) -> Option<String> {

@@ -10,6 +10,7 @@ use bus::{Bus, BusError, Value};
 
 use self::rescue::{Rescued, rescue};
 use crate::backends::Backends;
+use crate::commit;
 use crate::config::LauncherConfig;
 use crate::gitgate;
 use crate::identity::OwnHome;
@@ -101,6 +102,7 @@ async fn remove(
     backends.destroy(bottle).await.map_err(|error| base::error::chain(&error))?;
     let state = config.state().of(bottle);
     let rescued = rescue(bus, bottle, &state).await?;
+    commit::abandon((bus.map(|(bus, _)| bus), backends), bottle, &state).await?;
     revoked?;
     if rescued == Rescued::Never {
         return Ok(rescued);

@@ -6,13 +6,15 @@ use base::clock::Clock;
 use base::id::{LauncherId, RequestId};
 use bus::layout::{BOTTLES, REMEMBERED};
 use bus::message::Version;
-use bus::message::record::{BottleRecord, BottleState};
+use bus::message::record::{BottleRecord, BottleState, CommitRecord};
 use bus::message::run::StateKept;
 use bus::message::start::StartRequest;
 use bus::{Bus, BusError};
 use manifest::settings::RuntimeName;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::docker;
+use crate::image::text_of;
 use crate::plan::Plan;
 use crate::state::StateDir;
 
@@ -76,6 +78,8 @@ impl Registered {
             code: None,
             note: (!plan.notes.is_empty()).then(|| plan.notes.join("; ")),
             session: plan.session.as_ref().map(|session| session.record(plan.resume.as_ref())),
+            commit: plan.commit().cloned(),
+            dockerfile: (backend == docker::NAME).then(|| dockerfile(plan)).flatten(),
         };
         let revision = bus.bucket(&BOTTLES).create(plan.bottle.as_str(), &record).await?;
         Ok(Self { bus: bus.clone(), clock: clock.clone(), record, revision })
@@ -107,9 +111,22 @@ impl Registered {
         Ok(())
     }
 
+    /// The environment that a resume would begin with now.
+    pub(crate) fn commit(&self) -> Option<&CommitRecord> {
+        self.record.commit.as_ref()
+    }
+
     /// Prepares a change that the next [`Registered::change`] stores.
     pub(crate) fn amend(&mut self, change: impl FnOnce(&mut BottleRecord)) {
         change(&mut self.record);
+    }
+}
+
+/// The Dockerfile that a container is made of. One that cannot be read is for the step that builds it to tell.
+fn dockerfile(plan: &Plan) -> Option<String> {
+    match plan.commit().and_then(|commit| commit.image.as_ref()) {
+        Some(image) if image.dockerfile.is_some() => image.dockerfile.clone(),
+        _ => text_of(plan.dockerfile()?).ok(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The launcher as a service: takes start requests, answers stop requests, says that it lives.
 
 mod claim;
+mod committing;
 mod heartbeat;
 mod job;
 mod stopping;
@@ -16,6 +17,7 @@ use bus::message::start::StartRequest;
 use telemetry::{Tracer, UnusableEndpoint};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::commit::Desk;
 use crate::config::{InvalidConfig, LauncherConfig};
 use crate::identity::{IdentityError, OwnHome};
 use crate::launch::Stop;
@@ -49,6 +51,7 @@ pub struct Launcher {
     queue: bus::WorkQueue<StartRequest>,
     stops: bus::Subscription<bus::message::start::StopRequest>,
     typed: bus::Subscription<bus::message::terminal::TerminalRequest>,
+    commits: bus::Subscription<bus::message::commit::CommitRequest>,
 }
 
 /// What its tasks share.
@@ -63,6 +66,7 @@ struct Shared {
 struct Runs {
     request: RequestId,
     stop: mpsc::Sender<Stop>,
+    commits: Arc<Desk>,
 }
 
 impl Launcher {
@@ -84,6 +88,7 @@ impl Launcher {
         let stops = bus.subscribe("bottle.stop.*").await?;
         let tracer = Tracer::start(collector, "bot-bottle-launcher", clock.clone(), life);
         let typed = bus.subscribe("bottle.terminal.*").await?;
+        let commits = bus.subscribe("bottle.commit.*").await?;
         let terminals = Terminals::default();
         let world = World { config, bus, minter, backends, clock, observer, tracer, terminals, home };
         let shared = Shared {
@@ -92,7 +97,7 @@ impl Launcher {
             incarnation: LauncherId::random().to_string(),
             life: life.clone(),
         };
-        Ok((Self { shared: Arc::new(shared), queue, stops, typed }, done))
+        Ok((Self { shared: Arc::new(shared), queue, stops, typed, commits }, done))
     }
 
     /// Who it is on the bus.
@@ -104,11 +109,12 @@ impl Launcher {
     /// Starts serving; ends with the lifecycle it was built with. At a stop every bottle is ended and its request
     /// goes back to the queue.
     pub fn run(self) {
-        let Self { shared, queue, stops, typed } = self;
+        let Self { shared, queue, stops, typed, commits } = self;
         let life = shared.life.clone();
         life.spawn_essential(heartbeat::beat(shared.clone()));
         life.spawn_essential(stopping::answer(shared.clone(), stops));
         life.spawn_essential(typing::answer(shared.clone(), typed));
+        life.spawn_essential(committing::answer(shared.clone(), commits));
         life.spawn_essential(take(shared, queue));
     }
 }

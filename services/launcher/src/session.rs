@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use archive::Limits;
 use base::id::{AgentName, BottleName, Slug};
-use bus::message::record::SessionRecord;
+use bus::message::record::{CommitRecord, SessionRecord};
 use manifest::Client;
 use manifest::provider::file::SessionId;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use claim::{claim, find};
+pub(crate) use claim::{claim, find, without_image};
 pub(crate) use note::SessionNote;
 pub(crate) use snapshot::{Lost, store};
 
@@ -50,6 +50,8 @@ pub struct ResumePlan {
     pub bottles: Vec<BottleName>,
     /// How it goes on; none for a fresh session.
     pub session: Option<Resumed>,
+    /// The environment that it goes on in, if one was committed and is not left for a fresh one (L8).
+    pub commit: Option<CommitRecord>,
 }
 
 /// What is known about a session that goes on.

@@ -118,6 +118,12 @@ impl StateDir {
         self.0.join("session.json")
     }
 
+    /// A commit that is under way (L8).
+    #[must_use]
+    pub fn commit(&self) -> PathBuf {
+        self.0.join("commit.json")
+    }
+
     /// Who launched this bottle; there as long as something of it may exist.
     #[must_use]
     pub fn owner(&self) -> PathBuf {

@@ -16,6 +16,7 @@ mod answers;
 mod apply;
 mod arrival;
 mod book;
+mod build;
 mod decisions;
 mod ends;
 mod intake;

@@ -14,7 +14,7 @@ use crate::beneath;
 use crate::error::PackError;
 use crate::format::{self, LONGEST, Meta};
 use crate::rules::{Contents, Rules};
-use crate::walk::{Visit, changed, walk};
+use crate::walk::{Reading, Taken, Visit, changed, walk};
 
 /// A compression that keeps up with a disk.
 const LEVEL: i32 = 3;
@@ -52,8 +52,8 @@ impl Visit for Surveyor {
         Ok(())
     }
 
-    fn file(&mut self, _: &OwnedFd, _: &Path, stat: &Stat, _: u64) -> Result<u64, PackError> {
-        Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    fn file(&mut self, _: &OwnedFd, _: &Path, stat: &Stat, _: Reading) -> Result<Taken, PackError> {
+        Ok(Taken::Whole(u64::try_from(stat.st_size).unwrap_or(0)))
     }
 
     fn link(&mut self, _: &Path, _: &OsStr, _: &Stat) -> Result<(), PackError> {
@@ -79,22 +79,31 @@ impl<W: Write> Visit for Packer<W> {
         self.header(path, OsStr::new(""), &meta(EntryType::Directory, stat, 0))
     }
 
-    fn file(&mut self, top: &OwnedFd, path: &Path, _: &Stat, left: u64) -> Result<u64, PackError> {
-        let file = beneath::file(top, path).map_err(changed(path))?;
+    fn file(&mut self, top: &OwnedFd, path: &Path, _: &Stat, how: Reading) -> Result<Taken, PackError> {
+        let opened = beneath::file(top, path).map_err(changed(path));
         // What was looked at by name may be something else by now; what is open stays what it is.
-        let stat = fstat(&file).map_err(changed(path))?;
+        let opened = opened.and_then(|file| Ok((fstat(&file).map_err(changed(path))?, file)));
+        let (stat, file) = match opened {
+            Err(PackError::Changed(_)) if how.in_use => return Ok(Taken::Gone),
+            opened => opened?,
+        };
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || size > left {
-            return Err(PackError::Changed(path.to_owned()));
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile if size <= how.left => {}
+            kind if kind != FileType::RegularFile && how.in_use => return Ok(Taken::Gone),
+            _ => return Err(PackError::Changed(path.to_owned())),
         }
         self.header(path, OsStr::new(""), &meta(EntryType::Regular, &stat, size))?;
         let mut content = File::from(file).take(size);
         let copied = copy(&mut content, &mut self.to, path)?;
-        if copied != size {
+        if copied != size && !how.in_use {
             return Err(PackError::Changed(path.to_owned()));
         }
+        // Its size stands before it.
+        let filled =
+            io::copy(&mut io::repeat(0).take(size - copied), &mut self.to).map_err(PackError::Write)?;
         format::padding(&mut self.to, size).map_err(PackError::Write)?;
-        Ok(size)
+        Ok(if filled == 0 { Taken::Whole(size) } else { Taken::Filled(size) })
     }
 
     fn link(&mut self, path: &Path, target: &OsStr, stat: &Stat) -> Result<(), PackError> {

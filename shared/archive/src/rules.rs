@@ -27,6 +27,9 @@ pub struct Rules {
     pub links: Odd,
     /// What becomes of sockets, pipes and devices; they are never kept nor opened.
     pub specials: Odd,
+    /// Whether the tree is in use: what goes away meanwhile is passed over, a file that becomes shorter is filled up with
+    /// zeros, and what cannot be read is left out; the last two are counted. Otherwise each of them is an error.
+    pub in_use: bool,
     /// How much there may be.
     pub limits: Limits,
 }
@@ -44,10 +47,12 @@ pub struct Contents {
     pub bytes: u64,
     /// What was left out: links, sockets, pipes and devices.
     pub skipped: u64,
+    /// What was left out because it could not be read, and files that became shorter while they were.
+    pub torn: u64,
 }
 
 impl Contents {
     pub(crate) fn entries(&self) -> u64 {
-        self.files + self.directories + self.links + self.skipped
+        self.files + self.directories + self.links + self.skipped + self.torn
     }
 }

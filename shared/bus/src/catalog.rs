@@ -3,7 +3,8 @@
 use schemars::{JsonSchema, Schema, schema_for};
 
 use crate::message::{
-    Message, Request, audit, egress, pr, progress, proposal, push, record, revision, run, start, terminal,
+    Message, Request, audit, commit, egress, pr, progress, proposal, push, record, revision, run, start,
+    terminal,
 };
 
 /// A message, or a bucket's value, as the documentation lists it.
@@ -52,9 +53,11 @@ pub fn messages() -> Vec<Listing> {
             "work queue START",
         ),
         request::<start::StopRequest>("bottle.stop", "operator → the owning launcher"),
+        request::<commit::CommitRequest>("bottle.commit", "operator, supervisor → the owning launcher"),
         request::<terminal::TerminalRequest>("bottle.terminal", "operator → the owning launcher"),
         message::<progress::Progress>("bottle.progress", "launcher → operators", "not kept"),
         message::<run::Started>("bottle.started", "launcher → all", "EVENTS"),
+        message::<commit::Committed>("bottle.committed", "launcher → all", "EVENTS"),
         message::<run::Exited>("bottle.exited", "launcher → all", "EVENTS"),
         message::<run::Failed>("bottle.failed", "launcher → all", "EVENTS"),
         message::<run::Output>("bottle.output", "launcher → operators", "OUTPUT"),

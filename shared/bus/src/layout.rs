@@ -3,7 +3,7 @@
 //! | stream | subjects | kept |
 //! |---|---|---|
 //! | [`START`] | `bottle.start` | until one launcher is done with it |
-//! | [`EVENTS`] | `bottle.started.*`, `bottle.exited.*`, `bottle.failed.*`, `egress.log.*`, `egress.blocked.*`, `push.*.*`, `policy.running.*` | 30 days |
+//! | [`EVENTS`] | `bottle.started.*`, `bottle.committed.*`, `bottle.exited.*`, `bottle.failed.*`, `egress.log.*`, `egress.blocked.*`, `push.*.*`, `policy.running.*` | 30 days |
 //! | [`OUTPUT`] | `bottle.output.*` | 7 days, at most 1 GiB, the oldest go first |
 //! | [`PROPOSALS`] | `proposal.new.*`, `proposal.resolved.*` | 90 days |
 //! | [`PR`] | `pr.event.*.*` | until the dispatcher is done with it |
@@ -69,6 +69,7 @@ pub const STREAMS: &[StreamSpec] = &[
         name: EVENTS,
         subjects: &[
             "bottle.started.*",
+            "bottle.committed.*",
             "bottle.exited.*",
             "bottle.failed.*",
             "egress.log.*",
@@ -191,6 +192,8 @@ pub const BUCKETS: &[BucketSpec] = &[
 pub const TRANSCRIPTS: &str = "transcripts";
 /// The object store of workspaces that were uploaded for a start request (L9).
 pub const WORKSPACES: &str = "workspaces";
+/// The object store of environments that were committed, each under the bottle's name and the request's id (L8).
+pub const COMMITS: &str = "commits";
 
 /// An object store and what it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +209,8 @@ pub struct ObjectsSpec {
 /// Every object store.
 pub const OBJECTS: &[ObjectsSpec] = &[
     ObjectsSpec { name: TRANSCRIPTS, age: REMEMBERED, bytes: None },
+    // A limit would be set aside on the bus's disk from the beginning, whether or not anybody commits.
+    ObjectsSpec { name: COMMITS, age: REMEMBERED, bytes: None },
     // Whoever uploads one removes it once its run is over; what was left by somebody who could not goes by itself.
     ObjectsSpec { name: WORKSPACES, age: DAY.saturating_mul(7), bytes: Some(2 * GIB) },
 ];

@@ -3,6 +3,7 @@
 //! | module | subjects |
 //! |---|---|
 //! | [`start`] | `bottle.start`, `bottle.stop.*` |
+//! | [`commit`] | `bottle.commit.*`, `bottle.committed.*` |
 //! | [`terminal`] | `bottle.terminal.*` |
 //! | [`run`] | `bottle.started.*`, `bottle.exited.*`, `bottle.failed.*`, `bottle.output.*` |
 //! | [`progress`] | `bottle.progress.*` |
@@ -16,6 +17,7 @@
 //! | [`event`] | any message of the events stream, by its subject |
 
 pub mod audit;
+pub mod commit;
 pub mod egress;
 pub mod event;
 pub mod pr;

@@ -4,6 +4,7 @@
 //! known about an object), so that their tools can read it; but it is read with direct requests and cleared with
 //! roll-up messages, which need no right to create consumers or to purge streams.
 
+use base::id::ExchangeId;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
@@ -64,19 +65,34 @@ impl Objects {
     ///
     /// # Errors
     /// The content cannot be read, [`BusError::Denied`], [`BusError::Deadline`]. Nothing of it is visible then.
-    pub async fn put<R: AsyncRead + Unpin>(
+    pub async fn put<R: AsyncRead + Unpin>(&self, name: &str, content: R) -> Result<ObjectInfo, BusError> {
+        self.put_as(name, &ExchangeId::random(), content).await
+    }
+
+    /// The same for whoever must be able to clear away what is there of it should it not be completed: [`Objects::abandon`].
+    /// The id is this version's own, and never used before.
+    ///
+    /// # Errors
+    /// As [`Objects::put`].
+    pub async fn put_as<R: AsyncRead + Unpin>(
         &self,
         name: &str,
+        version: &ExchangeId,
         mut content: R,
     ) -> Result<ObjectInfo, BusError> {
         let doing = self.doing("storing", name);
         let old = self.info(name).await?;
-        let nuid = base::id::ExchangeId::random().to_string();
+        let nuid = version.to_string();
         let (mut size, mut chunks, mut hash) = (0_u64, 0_u64, Sha256::new());
         loop {
             let piece = read_piece(&mut content).await;
-            let piece =
-                piece.map_err(|error| BusError::Client { doing: doing.clone(), source: Box::new(error) })?;
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    let _ = self.clear(&nuid).await;
+                    return Err(BusError::Client { doing: doing.clone(), source: Box::new(error) });
+                }
+            };
             if piece.is_empty() {
                 break;
             }
@@ -155,6 +171,17 @@ impl Objects {
         self.clear(&nuid).await
     }
 
+    /// Removes what there is of a version that was begun, whether or not it was completed.
+    ///
+    /// # Errors
+    /// [`BusError::Malformed`], [`BusError::Denied`], [`BusError::Deadline`].
+    pub async fn abandon(&self, name: &str, version: &ExchangeId) -> Result<(), BusError> {
+        match self.info(name).await? {
+            Some(info) if info.nuid == version.as_str() => self.delete(name).await,
+            _ => self.clear(version.as_str()).await,
+        }
+    }
+
     /// Every object, by name.
     ///
     /// # Errors
@@ -183,7 +210,7 @@ impl Objects {
         extra: &[(&'static str, &str)],
     ) -> Result<(), BusError> {
         let mut headers = envelope::headers(self.bus.next_trace());
-        headers.insert(MESSAGE_ID, base::id::ExchangeId::random().as_str());
+        headers.insert(MESSAGE_ID, ExchangeId::random().as_str());
         for (name, value) in extra {
             headers.insert(*name, *value);
         }

@@ -12,7 +12,8 @@
 use std::fmt;
 
 use crate::layout::{
-    AUDIT, BUCKETS, DISPATCHER, EVENTS, LAUNCHERS, OUTPUT, PROPOSALS, Queue, STREAMS, TRANSCRIPTS, WORKSPACES,
+    AUDIT, BUCKETS, COMMITS, DISPATCHER, EVENTS, LAUNCHERS, OUTPUT, PROPOSALS, Queue, STREAMS, TRANSCRIPTS,
+    WORKSPACES,
 };
 
 /// A role on the bus.
@@ -125,6 +126,7 @@ fn supervisor() -> Template {
     Template::of(
         &[
             "policy.changed.*",
+            "bottle.commit.*",
             "proposal.taken.*",
             "proposal.resolved.*",
             "audit.*",
@@ -149,6 +151,7 @@ fn launcher() -> Template {
     Template::of(
         &[
             "bottle.started.*",
+            "bottle.committed.*",
             "bottle.exited.*",
             "bottle.failed.*",
             "bottle.output.*",
@@ -158,13 +161,14 @@ fn launcher() -> Template {
             "$KV.launchers.>",
             "$KV.requests.>",
             "$O.transcripts.>",
+            "$O.commits.>",
         ],
-        &["bottle.stop.*", "bottle.terminal.*"],
+        &["bottle.stop.*", "bottle.terminal.*", "bottle.commit.*"],
     )
     .answers()
     .takes(&LAUNCHERS)
     .reads_buckets(&["bottles", "launchers", "requests"])
-    .reads_objects(&[TRANSCRIPTS, WORKSPACES])
+    .reads_objects(&[TRANSCRIPTS, COMMITS, WORKSPACES])
 }
 
 fn dispatcher() -> Template {
@@ -184,6 +188,7 @@ fn operator() -> Template {
             "bottle.start",
             "bottle.stop.*",
             "bottle.terminal.*",
+            "bottle.commit.*",
             "policy.change",
             "proposal.decide",
             "pr.event.*.*",
@@ -193,7 +198,7 @@ fn operator() -> Template {
     )
     .hears(&[EVENTS, OUTPUT, PROPOSALS, AUDIT])
     .reads_buckets(&buckets)
-    .reads_objects(&[TRANSCRIPTS, WORKSPACES])
+    .reads_objects(&[TRANSCRIPTS, COMMITS, WORKSPACES])
 }
 
 impl Template {

@@ -28,6 +28,9 @@ pub struct Settings {
     /// The most that the transcript of one session may hold; `1G` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript_limit: Option<ByteSize>,
+    /// The most that the environment of one bottle may hold to be committed; `4G` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_limit: Option<ByteSize>,
     /// What isolates a bottle whose start names no backend. Unless given, one with an image is a container (`docker`), and any
     /// other a box (`namespace`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,7 +221,7 @@ mod tests {
         insta::assert_snapshot!(problems, @r#"
         settings.yaml:1:1: notfy: there is no such key here; did you mean `notify`?
         settings.yaml:1:9: notify: `run me` is a single value; give a list
-        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, backend, runtime, concurrency, images
+        settings.yaml:1:1: x: there is no such key here; known here: notify, proposals, transcript_limit, commit_limit, backend, runtime, concurrency, images
         settings.yaml:2:10: notify[0]: the program is not chosen by a proposal; only its arguments have placeholders
         settings.yaml:2:22: notify[1]: there is no {secret}; there are {bottle}, {kind}, {host}, {id}
         settings.yaml:1:1: this is a list; give a map of keys

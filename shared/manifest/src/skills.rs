@@ -12,8 +12,12 @@ use crate::problem::inert_path;
 pub const SKILL_FILE: &str = "SKILL.md";
 
 /// How a skill is packed: files and directories, nothing else, and not much of it.
-pub const SKILL_RULES: Rules =
-    Rules { links: Odd::Refuse, specials: Odd::Refuse, limits: Limits { bytes: 16 << 20, entries: 1000 } };
+pub const SKILL_RULES: Rules = Rules {
+    links: Odd::Refuse,
+    specials: Odd::Refuse,
+    in_use: false,
+    limits: Limits { bytes: 16 << 20, entries: 1000 },
+};
 
 /// A skill that can be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -69,7 +69,7 @@ impl Person {
                 Ok(Some(resolved.outcome))
             }
             DecideReply::Refused { why: DecideRefusal::AlreadyResolved { outcome } } => Ok(Some(outcome)),
-            DecideReply::Unconfirmed { .. } => Ok(None),
+            DecideReply::Unconfirmed { .. } | DecideReply::Building => Ok(None),
             DecideReply::Refused {
                 why:
                     DecideRefusal::BeingApplied

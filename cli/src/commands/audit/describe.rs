@@ -58,6 +58,9 @@ fn words_of(decision: &Decision) -> String {
         Decision::Started { agent, backend, launcher, attempt, .. } => {
             format!("{agent} under {backend} by launcher {launcher}, attempt {attempt}")
         }
+        Decision::Committed { archive, entries, bytes, .. } => {
+            format!("{archive}: {entries} files and directories, {bytes} bytes")
+        }
         Decision::Exited { reason, code, .. } => format!("{}, exit code {code}", words::exit(*reason)),
         Decision::Failed { kind, reason, .. } => format!("{}: {reason}", words::failure(*kind)),
         Decision::Resolved { .. } => resolved(decision),

@@ -5,7 +5,7 @@ use base::id::Slug;
 use base::inert;
 use bus::message::record::BottleRecord;
 
-use crate::commands::list;
+use crate::commands::{commit, list};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Format};
@@ -43,6 +43,11 @@ fn render(record: &BottleRecord) -> String {
         rows.push(("transcript", stored));
         rows.extend(session.resumed_from.as_ref().map(|bottle| ("goes on from", bottle.to_string())));
         rows.extend(session.resumed_as.as_ref().map(|bottle| ("went on as", bottle.to_string())));
+    }
+    if let Some(commit) = &record.commit {
+        rows.push(("commit", commit::describe(commit)));
+        rows.push(("archive", inert(&commit.archive, 120)));
+        rows.extend(commit.image.as_ref().map(|image| ("its image", inert(&image.pin, 200))));
     }
     rows.extend(record.note.as_deref().map(|note| ("note", inert(note, 500))));
     rows.iter().map(|(name, value)| format!("{name:<12} {value}")).collect::<Vec<_>>().join("\n")

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use base::id::ProposalId;
@@ -24,6 +24,11 @@ use crate::output::{self, Format};
 
 /// When a person begins to wonder.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Longer than a build may take, with the commit before it.
+const BUILDING: Duration = Duration::from_secs(60 * 60);
+/// How often a person is told that it goes on, and how often it is looked at.
+const AGAIN: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(300);
 /// Bytes of an edit from a file.
 const LARGEST: u64 = 64 * 1024;
 
@@ -43,9 +48,8 @@ pub(super) async fn approve(context: &Context, args: Approve) -> Result<Exit, Fa
     let reason = args.reason.unwrap_or_default();
     desk.must_say_why(&reason)?;
     let policy = desk.bound(args.bound)?;
-    let effect = preview::approval(&desk.record.content, &policy.policy)
-        .map_err(|why| anyhow!(why))
-        .or_exit(Exit::Input)?;
+    let effect =
+        preview::approval(&desk.record, &policy.policy).map_err(|why| anyhow!(why)).or_exit(Exit::Input)?;
     desk.note(&format!("{}\n{}", card::summary(&desk.record.content), show::render(&effect)));
     desk.give(Verdict::Approve { scope: args.scope.into() }, &reason).await
 }
@@ -147,7 +151,10 @@ impl<'a> Desk<'a> {
                 given.await
             }
         };
-        let reply = reply.map_err(|error| unknown(error, &proposal))?;
+        let reply = match reply.map_err(|error| unknown(error, &proposal))? {
+            DecideReply::Building => building(&bus, &proposal).await?,
+            reply => reply,
+        };
         if format == Format::Json {
             output::json(&reply).context("cannot print the reply")?;
         }
@@ -162,6 +169,28 @@ impl<'a> Desk<'a> {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// Waits until an image is built, or cannot be, and tells that it waits.
+async fn building(bus: &Bus, proposal: &ProposalId) -> Result<DecideReply, Failure> {
+    output::note("the bottle is committed and the image built; this may take minutes");
+    let (end, mut told) = (Instant::now() + BUILDING, Instant::now());
+    while Instant::now() < end {
+        match super::known(bus, proposal).await?.state {
+            ProposalState::Applying { .. } => {}
+            ProposalState::Resolved { resolved, .. } => return Ok(DecideReply::Resolved { resolved }),
+            ProposalState::Pending { failed } => {
+                let reason = failed.unwrap_or_else(|| "the supervisor gave no reason".to_owned());
+                return Ok(DecideReply::Refused { why: DecideRefusal::ApplyFailed { reason } });
+            }
+        }
+        if told.elapsed() >= AGAIN {
+            told = Instant::now();
+            output::note("the image is still being built");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(DecideReply::Building)
 }
 
 /// The operator's key of this home.
@@ -193,7 +222,7 @@ fn unknown(error: BusError, proposal: &ProposalId) -> Failure {
 fn code(reply: &DecideReply) -> Exit {
     let why = match reply {
         DecideReply::Resolved { .. } => return Exit::Ok,
-        DecideReply::Unconfirmed { .. } => return Exit::TryAgain,
+        DecideReply::Unconfirmed { .. } | DecideReply::Building => return Exit::TryAgain,
         DecideReply::Refused { why } => why,
     };
     match why {

@@ -38,7 +38,7 @@ impl<'a> Printed<'a> {
 }
 
 fn effect(record: &ProposalRecord, current: &PolicyRevision) -> Vec<String> {
-    match crate::deciding::preview::approval(&record.content, &current.policy) {
+    match crate::deciding::preview::approval(record, &current.policy) {
         Ok(lines) => lines.iter().map(|line| text(line).to_owned()).collect(),
         Err(why) => vec![format!("it cannot be approved as it is: {why}")],
     }

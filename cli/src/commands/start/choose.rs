@@ -30,7 +30,7 @@ pub(super) async fn agent(context: &Context) -> Result<Option<AgentName>, Failur
         );
         return Err(Failure::new(Exit::NotFound, error));
     }
-    picker::pick(entries).await
+    picker::pick("start which agent? ", entries).await
 }
 
 /// How a bottle is shown.

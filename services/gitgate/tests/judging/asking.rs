@@ -95,6 +95,7 @@ fn resolved(question: &Proposed, outcome: Outcome, scope: Option<Scope>) -> Reso
         outcome,
         scope,
         revision: None,
+        image: None,
         reason: Some("because".to_owned()),
         at: question.at,
         decision: None,

@@ -12,14 +12,17 @@ mod etc;
 mod forward;
 mod images;
 mod owned;
+mod pins;
 mod profile;
 mod runtime;
 mod way;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::id::{LauncherId, Slug};
+use bus::message::record::CommitImage;
 use futures::future::BoxFuture;
 use manifest::settings::RuntimeName;
 
@@ -27,7 +30,10 @@ pub use self::address::{EngineAddress, RemoteEngine};
 use self::engine::Engine;
 pub use self::images::ImageChoice;
 use super::namespace::Namespace;
-use super::{AgentUser, Backend, BackendError, Boundary, BoundarySpec, Chosen, Sidecar, SidecarSpec, seccomp};
+use super::{
+    AgentUser, Backend, BackendError, Boundary, BoundarySpec, Chosen, Progress, Sidecar, SidecarSpec, seccomp,
+};
+use crate::image::Source;
 use crate::state::StateRoot;
 
 /// The backend's name.
@@ -134,13 +140,53 @@ impl Backend for Docker {
         })
     }
 
-    fn remove_kept(&self) -> BoxFuture<'_, Result<Vec<String>, BackendError>> {
+    fn remove_kept<'a>(
+        &'a self,
+        archives: Option<&'a HashSet<String>>,
+    ) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
         Box::pin(async move {
             // A home that never had a container needs no engine.
             if self.engine.answers().await.is_err() {
                 return Ok(Vec::new());
             }
-            self.images.remove_unused(&self.engine, self.choice()).await
+            let mut removed = match archives {
+                Some(archives) => pins::remove_stale(self, archives).await?,
+                None => Vec::new(),
+            };
+            removed.extend(self.images.remove_unused(&self.engine, self.choice()).await?);
+            Ok(removed)
         })
+    }
+
+    fn pin<'a>(
+        &'a self,
+        bottle: &'a Slug,
+        archive: &'a str,
+    ) -> BoxFuture<'a, Result<Option<CommitImage>, BackendError>> {
+        Box::pin(async move { pins::pin(self, bottle, archive).await.map(Some) })
+    }
+
+    fn rebuild<'a>(
+        &'a self,
+        archive: &'a str,
+        source: Source,
+        dockerfile: String,
+    ) -> BoxFuture<'a, Result<CommitImage, BackendError>> {
+        Box::pin(async move {
+            let nobody = Progress::default();
+            let built = self.images.agent(&self.engine, self.choice(), Some(&source), &nobody).await?;
+            pins::keep(self, (built.id, built.name), archive, Some(dockerfile)).await
+        })
+    }
+
+    fn unpin<'a>(&'a self, archive: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            // Without an engine there is nothing to end; what comes back with it goes with a later cleanup.
+            if self.engine.answers().await.is_err() { Ok(()) } else { pins::unpin(self, archive).await }
+        })
+    }
+
+    fn has_image<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, BackendError>> {
+        Box::pin(pins::has(self, id))
     }
 }

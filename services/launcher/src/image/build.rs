@@ -1,8 +1,6 @@
 //! Builds images of agents with the engine's own builder, one after another.
 
 use std::collections::{HashSet, VecDeque};
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +13,11 @@ use bollard::query_parameters::{
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::authority::ExtraAuthority;
-use super::context::Context;
-use super::dockerfile::{Base, Dockerfile, LARGEST};
+use super::dockerfile::{Base, Dockerfile};
 use super::engine::{answer, ask, images, remove_image, tidy};
 use super::failure::{ImageError, is_absent, said};
 use super::recipe::{BaseImage, DOCKERFILE, Recipe};
+use super::source::{Source, path_of, read_source};
 use super::{AGENT_IMAGES, fit};
 
 /// How long building may take, with the fetching of what it begins with.
@@ -27,24 +25,6 @@ const BUILD: Duration = Duration::from_secs(30 * 60);
 /// How many of the last lines of a build are told when it fails, and how much of each.
 const LAST_LINES: usize = 12;
 const LINE: usize = 300;
-
-/// Where an agent's image comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// It is built from this file and what it names beside it.
-    Dockerfile(PathBuf),
-    /// It is on the engine under this name. It is never fetched.
-    Name(String),
-}
-
-impl From<&manifest::Image> for Source {
-    fn from(image: &manifest::Image) -> Self {
-        match image {
-            manifest::Image::Dockerfile(path) => Self::Dockerfile(path.clone()),
-            manifest::Image::Name(name) => Self::Name(name.clone()),
-        }
-    }
-}
 
 /// An image that an agent can live in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,11 +87,17 @@ impl Images {
                 self.fitting(&found, name).await?;
                 Ok(described(found, name, false))
             }
-            Source::Dockerfile(path) => {
+            Source::Pinned { id, name } => {
+                let found =
+                    self.find(id).await?.ok_or_else(|| ImageError::NoImage(base::inert(name, 200)))?;
+                self.fitting(&found, name).await?;
+                Ok(described(found, name, false))
+            }
+            Source::Dockerfile(_) | Source::Text { .. } => {
                 let _turn = self.turn.lock().await;
-                let built = tokio::time::timeout(self.limit, self.made_from(path, told)).await;
+                let built = tokio::time::timeout(self.limit, self.made_from(source, told)).await;
                 let built = built.unwrap_or_else(|_| {
-                    let doing = format!("build the image of {}", path.display());
+                    let doing = format!("build the image of {}", path_of(source).display());
                     Err(ImageError::Slow { doing, limit: self.limit })
                 });
                 if built.as_ref().is_ok_and(|image| !image.built) {
@@ -147,12 +133,12 @@ impl Images {
         Ok(removed)
     }
 
-    async fn made_from(&self, path: &Path, told: &Told<'_>) -> Result<AgentImage, ImageError> {
-        let owned = path.to_owned();
-        let read = tokio::task::spawn_blocking(move || read(&owned)).await;
+    async fn made_from(&self, source: &Source, told: &Told<'_>) -> Result<AgentImage, ImageError> {
+        let (owned, path) = (source.clone(), path_of(source).to_owned());
+        let read = tokio::task::spawn_blocking(move || read_source(&owned)).await;
         let (dockerfile, context) = read.unwrap_or_else(|error| {
             let source = std::io::Error::other(error);
-            Err(ImageError::Unreadable { path: path.to_owned(), source })
+            Err(ImageError::Unreadable { path: path.clone(), source })
         })?;
         let bases = self.bases(&dockerfile, told).await?;
         let recipe = Recipe::new(&dockerfile, context, &bases, &self.owner, self.authority.as_ref());
@@ -248,22 +234,6 @@ fn described(found: ImageInspect, name: &str, built: bool) -> AgentImage {
     let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
     let volumes = volumes.into_iter().collect();
     AgentImage { id: found.id.unwrap_or_default(), name: name.to_owned(), volumes, built }
-}
-
-/// A Dockerfile and what it names. Blocks.
-fn read(path: &Path) -> Result<(Dockerfile, Context), ImageError> {
-    let unreadable = |source| ImageError::Unreadable { path: path.to_owned(), source };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(LARGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > LARGEST {
-        return Err(unreadable(std::io::Error::other(format!("it is larger than {} KiB", LARGEST >> 10))));
-    }
-    let parsed = Dockerfile::parse(&text);
-    let dockerfile = parsed.map_err(|source| ImageError::Dockerfile { path: path.to_owned(), source })?;
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let context = Context::read(directory, &dockerfile.sources)?;
-    Ok((dockerfile, context))
 }
 
 /// What a build says, in lines: the engine sends it as it comes.

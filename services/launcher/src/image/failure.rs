@@ -33,6 +33,11 @@ pub enum ImageError {
     /// The files that it names cannot be used.
     #[error(transparent)]
     Context(#[from] ContextError),
+    /// It copies what the bottle's own Dockerfile does not.
+    #[error(
+        "the Dockerfile copies {0}, which the bottle's own does not name: what lies beside that is not all meant for an agent, so name it there first, or fetch it in a RUN"
+    )]
+    NotNamed(String),
     /// The extra authority cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),

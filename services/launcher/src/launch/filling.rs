@@ -11,12 +11,13 @@ use std::time::Duration;
 use archive::Limits;
 use base::id::WorkspaceId;
 use boundary::order::Command;
-use bus::layout::{TRANSCRIPTS, WORKSPACES};
+use bus::layout::{COMMITS, TRANSCRIPTS, WORKSPACES};
 use bus::message::run::FailureKind;
 use manifest::SKILL_RULES;
 
 use super::Launch;
 use crate::backend::{AGENT_HOME, AGENT_WORKSPACE, BackendError, Boundary, Outcome, Unpacking};
+use crate::commit;
 use crate::environment::environment;
 use crate::plan::Plan;
 use crate::session;
@@ -25,6 +26,8 @@ use crate::workspace::{self, Reference, WORKSPACE_LIMITS, WorkspacePlan};
 
 /// How long a repository may take to be cloned through the gate, which looks at upstream first.
 const CLONE: Duration = Duration::from_secs(10 * 60);
+/// How long it may take to remove what is replaced.
+const ROOM: Duration = Duration::from_secs(5 * 60);
 /// How much larger than what is in it an archive may be.
 const OVERHEAD: u64 = 64 << 20;
 /// How much of git's words stands in an error.
@@ -33,6 +36,7 @@ const WORDS: usize = 600;
 /// Archives that were fetched for a bottle: files without names.
 #[derive(Default)]
 pub(super) struct Fetched {
+    commit: Option<File>,
     transcript: Option<File>,
     workspace: Option<File>,
 }
@@ -51,6 +55,14 @@ impl Launch<'_> {
     /// Fetches archives from the bus, while the bottle is made.
     pub(super) async fn fetch(&self, plan: &Plan) -> Result<Fetched, LaunchError> {
         let mut fetched = Fetched::default();
+        if let Some(commit) = plan.commit() {
+            let found = self.object(plan, (COMMITS, &commit.archive), self.world.config.commit).await;
+            let found = found
+                .map_err(|reason| failed(FailureKind::Session, "fetching what was committed", &reason))?;
+            let gone = "what was committed is not on the bus any more; begin without it with --fresh";
+            fetched.commit =
+                Some(found.ok_or_else(|| LaunchError::new(Step::Provision, FailureKind::Session, gone))?);
+        }
         if let Some(resumed) = plan.resume.as_ref().and_then(|resume| resume.session.as_ref()) {
             let most = self.world.config.transcript;
             let found = self.object(plan, (TRANSCRIPTS, &resumed.transcript), most).await;
@@ -98,9 +110,13 @@ impl Launch<'_> {
     /// The first half of step 6: what the agent had is there before what it is given, which is over it.
     pub(super) async fn restore(
         &self,
+        plan: &Plan,
         fetched: &mut Fetched,
         boundary: &mut Box<dyn Boundary>,
     ) -> Result<(), LaunchError> {
+        if let Some(commit) = fetched.commit.take() {
+            self.restore_commit(plan, commit, boundary).await?;
+        }
         let Some(transcript) = fetched.transcript.take() else { return Ok(()) };
         let limits = session::limits(self.world.config.transcript);
         let unpacked = unpack(boundary, transcript, "", (false, limits)).await;
@@ -108,6 +124,39 @@ impl Launch<'_> {
             let reason = format!("{}; begin a fresh session with --fresh", base::error::chain(&error));
             failed(FailureKind::Session, "unpacking the transcript", &reason)
         })
+    }
+
+    /// The environment that was committed. What comes after it takes the place of its own: the transcript, which is as old
+    /// as the bottle's end, and a workspace that was asked for.
+    async fn restore_commit(
+        &self,
+        plan: &Plan,
+        commit: File,
+        boundary: &mut Box<dyn Boundary>,
+    ) -> Result<(), LaunchError> {
+        let limits = commit::limits(self.world.config.commit);
+        let unpacked = unpack(boundary, commit, "", (true, limits)).await;
+        unpacked.map_err(|error| {
+            let reason = format!("{}; begin without it with --fresh", base::error::chain(&error));
+            failed(FailureKind::Session, "unpacking what was committed", &reason)
+        })?;
+        let session = plan.session.iter().filter(|_| plan.is_resumed()).flat_map(|session| &session.paths);
+        let mut replaced: Vec<String> = session.map(|path| path.to_string_lossy().into_owned()).collect();
+        replaced.extend(plan.workspace.as_ref().map(|_| workspace::DIRECTORY.to_owned()));
+        if replaced.is_empty() {
+            return Ok(());
+        }
+        let mut argv = ["rm", "-rf", "--"].map(str::to_owned).to_vec();
+        argv.extend(replaced);
+        let env = environment(&plan.bottle, BTreeMap::new(), &plan.env);
+        let command = Command { argv, env, cwd: AGENT_HOME.to_owned() };
+        let doing = "making room in what was committed";
+        let done =
+            boundary.exec(command, String::new(), ROOM).await.map_err(|error| because(doing, &error))?;
+        match done.code {
+            Some(0) => Ok(()),
+            _ => Err(failed(FailureKind::Session, doing, &last_words(&done.stderr))),
+        }
     }
 
     /// The last part of step 6: skills and workspace.

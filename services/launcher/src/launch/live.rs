@@ -8,11 +8,12 @@ use bus::message::record::BottleState;
 use bus::message::run::{ExitReason, Started};
 use jiff::Timestamp;
 use rustix::process::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::ending::{Ending, ended};
 use super::{Launch, Running, Settled};
 use crate::backend::RunEnd;
+use crate::commit::Orders;
 use crate::record::add_note;
 
 /// A shell that a person types into passes SIGTERM over, and ends when its terminal goes: after this long it does.
@@ -44,14 +45,13 @@ pub(super) struct Ended {
 }
 
 impl Launch<'_> {
-    pub(super) async fn live(self, mut running: Running, mut stops: Stops) -> Settled {
+    pub(super) async fn live(self, mut running: Running, mut stops: Stops, commits: Orders) -> Settled {
         let started = self.started(&running);
-        let registered = &mut running.registered;
+        let registered = Mutex::new(&mut running.registered);
         let announce = async {
-            let (published, recorded) = tokio::join!(
-                self.tell(&started),
-                registered.change(|record| record.state = BottleState::Running)
-            );
+            let recording =
+                async { registered.lock().await.change(|record| record.state = BottleState::Running).await };
+            let (published, recorded) = tokio::join!(self.tell(&started), recording);
             for error in [published.err(), recorded.err()].into_iter().flatten() {
                 tracing::warn!(bottle = %started.bottle, error = base::error::chain(&error), "a start was not told");
             }
@@ -108,7 +108,15 @@ impl Launch<'_> {
                 }
             }
         };
-        let ((), ended) = tokio::join!(announce, end);
+        let (over, is_over) = oneshot::channel::<()>();
+        let end = async {
+            let ended = end.await;
+            drop(over);
+            ended
+        };
+        // The bottle's end waits for a commit that is under way: what its files are then is still whole.
+        let committing = self.take_commits((plan, &*running.backend), &registered, commits, is_over);
+        let ((), ended, ()) = tokio::join!(announce, end, committing);
         if let Some(note) = note {
             running.registered.amend(|record| add_note(record, &note));
         }

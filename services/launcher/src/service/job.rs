@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::claim::{Known, Verdict, decide};
 use super::{Runs, Shared};
+use crate::commit::Desk;
 use crate::launch::{Launch, Settled, Stop};
 use crate::record::add_note;
 use crate::step::LaunchError;
@@ -133,9 +134,11 @@ async fn run(
         Err(error) => return Err(error),
     };
     let (stop, stops) = mpsc::channel(STOPS);
-    shared.running().insert(bottle.clone(), Runs { request: request.id.clone(), stop: stop.clone() });
+    let (commits, orders) = Desk::open();
+    let runs = Runs { request: request.id.clone(), stop: stop.clone(), commits: Arc::new(commits) };
+    shared.running().insert(bottle.clone(), runs);
     let outcome = tokio::select! {
-        outcome = Box::pin(launch.perform(plan, stops)) => outcome,
+        outcome = Box::pin(launch.perform(plan, stops, orders)) => outcome,
         never = hand_back_at_stop(shared, stop) => match never {},
     };
     shared.running().remove(&bottle);

@@ -2,8 +2,8 @@
 
 use base::clock::Clock;
 use base::id::Slug;
-use bus::layout::{BOTTLES, REMEMBERED, TRANSCRIPTS};
-use bus::message::record::BottleRecord;
+use bus::layout::{BOTTLES, COMMITS, REMEMBERED, TRANSCRIPTS};
+use bus::message::record::{BottleRecord, CommitImage};
 use bus::message::run::FailureKind;
 use bus::message::start::{Resume, StartRequest};
 use bus::{Bus, BusError, Value};
@@ -37,7 +37,20 @@ pub(crate) async fn find(
     {
         return Err(refused(Refusal::NoTranscript(resume.bottle.clone())));
     }
+    if let Some(commit) = &plan.commit
+        && bus.objects(COMMITS).info(&commit.archive).await.map_err(failed)?.is_none()
+    {
+        let archive = base::inert(&commit.archive, 120);
+        return Err(refused(Refusal::NoArchive { bottle: resume.bottle.clone(), archive }));
+    }
     Ok(plan)
+}
+
+/// Why a plan cannot be carried out on an engine that does not have the image of its commit.
+pub(crate) fn without_image(bottle: &Slug, image: &CommitImage) -> LaunchError {
+    let (name, id) = (base::inert(&image.name, 120), base::inert(&image.id, 80));
+    let refusal = Refusal::NoImage { bottle: bottle.clone(), name, id };
+    LaunchError::new(Step::Resolve, FailureKind::Session, refusal.to_string())
 }
 
 /// Takes the next turn for a bottle that is recorded: the record of the last one names it from now on. Of two who try,

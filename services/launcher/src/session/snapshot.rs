@@ -57,7 +57,7 @@ pub(crate) async fn store(
 fn pack(home: &Path, scratch: &Path, paths: &[PathBuf], limit: u64) -> Result<File, Lost> {
     let mut archive = tempfile::tempfile_in(scratch).map_err(Lost::Host)?;
     // An agent's links would lead a host astray that is not as careful as this one.
-    let rules = Rules { links: Odd::Skip, specials: Odd::Skip, limits: limits(limit) };
+    let rules = Rules { links: Odd::Skip, specials: Odd::Skip, in_use: false, limits: limits(limit) };
     let contents = archive::pack(home, paths, &rules, &archive).map_err(Lost::Unpackable)?;
     if contents.skipped > 0 {
         tracing::info!(skipped = contents.skipped, "links and the like are not part of a transcript");

@@ -39,6 +39,14 @@ pub(super) enum Refusal {
         "no transcript of {0} is stored, so its session cannot go on; a fresh one with the same agent and bottles is `bot-bottle resume {0} --fresh`"
     )]
     NoTranscript(Slug),
+    #[error(
+        "the environment of {bottle} was committed, and its archive {archive} is not on the bus any more, which keeps one for 30 days; `bot-bottle resume {bottle} --fresh` begins without it"
+    )]
+    NoArchive { bottle: Slug, archive: String },
+    #[error(
+        "{bottle} was committed with the image {name} ({id}), which is not on this host's engine any more; bring it back with `docker load`, or `bot-bottle resume {bottle} --fresh` begins without the commit"
+    )]
+    NoImage { bottle: Slug, name: String, id: String },
     #[error("the session went on as {next}: resume that one with `bot-bottle resume {next}`")]
     WentOn { next: Slug },
     #[error(
@@ -61,8 +69,22 @@ pub(super) fn judge(
     if !asked.bottles.is_empty() && last.bottles != asked.bottles {
         return Err(Refusal::OtherBottles { bottle });
     }
-    let session = if asked.resume.fresh { None } else { Some(resumed(asked, last, next)?) };
-    Ok(ResumePlan { bottle, agent: last.agent.clone(), bottles: last.bottles.clone(), session })
+    let commit = last.commit.clone().filter(|_| !asked.resume.fresh);
+    let session = match &commit {
+        _ if asked.resume.fresh => None,
+        // Without a session there are no turns to take: whoever likes goes on in what was committed.
+        Some(_) if is_without_session(asked, last) && last.state.is_live() => {
+            return Err(Refusal::Runs(bottle));
+        }
+        Some(_) if is_without_session(asked, last) => None,
+        _ => Some(resumed(asked, last, next)?),
+    };
+    Ok(ResumePlan { bottle, agent: last.agent.clone(), bottles: last.bottles.clone(), session, commit })
+}
+
+/// Whether there is no session that could go on, and none is asked for.
+fn is_without_session(asked: &Asked<'_>, last: &BottleRecord) -> bool {
+    asked.resume.session.is_none() && last.session.as_ref().is_none_or(|session| session.id.is_none())
 }
 
 fn resumed(asked: &Asked<'_>, last: &BottleRecord, next: Option<&BottleRecord>) -> Result<Resumed, Refusal> {
@@ -171,6 +193,47 @@ mod tests {
         }
         for last in [last, runs, without, unstored] {
             assert_eq!(judged(FRESH, &[], Some(&last), None).unwrap().session, None);
+        }
+    }
+
+    fn committed(value: &mut serde_json::Value) {
+        value["commit"] = serde_json::json!({
+            "bottle": "me-00000", "archive": "me-00000.x", "at": "2026-01-01T00:00:00Z",
+            "entries": 1, "bytes": 1, "size": 1,
+        });
+    }
+
+    #[test]
+    fn a_commit_goes_with_its_session_or_without_any() {
+        const NO_ID: &str = r#"{"bottle":"me-00000"}"#;
+        let last = record(committed);
+        let plan = judged(BY_ID, &[], Some(&last), None).unwrap();
+        assert!(plan.session.is_some() && plan.commit == last.commit);
+        let fresh = judged(FRESH, &[], Some(&last), None).unwrap();
+        assert_eq!((fresh.session, fresh.commit), (None, None));
+        // A session is never left out without a word.
+        assert_eq!(judged(NO_ID, &[], Some(&last), None), Err(Refusal::NotNamed(last.bottle.clone())));
+        let unstored = record(|value| {
+            committed(value);
+            value["session"]["transcript"] = serde_json::Value::Null;
+        });
+        assert_eq!(
+            judged(BY_ID, &[], Some(&unstored), None),
+            Err(Refusal::NoTranscript(last.bottle.clone()))
+        );
+        for session in [serde_json::Value::Null, serde_json::json!({ "provider": "p", "turns": 1 })] {
+            let without = |state: &str| {
+                record(|value| {
+                    committed(value);
+                    value["session"] = session.clone();
+                    value["state"] = state.into();
+                })
+            };
+            let plan = judged(NO_ID, &[], Some(&without("exited")), None).unwrap();
+            assert!(plan.session.is_none() && plan.commit.is_some());
+            let runs = judged(NO_ID, &[], Some(&without("running")), None);
+            assert_eq!(runs, Err(Refusal::Runs(last.bottle.clone())));
+            assert!(judged(BY_ID, &[], Some(&without("exited")), None).is_err());
         }
     }
 

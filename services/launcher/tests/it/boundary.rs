@@ -243,7 +243,8 @@ async fn an_archive_is_unpacked_inside_as_the_agent(host: Host) {
     std::fs::set_permissions(from.path().join("d/run"), executable).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", from.path().join("link")).unwrap();
     let limits = archive::Limits { bytes: 1000, entries: 10 };
-    let rules = archive::Rules { links: archive::Odd::Keep, specials: archive::Odd::Skip, limits };
+    let rules =
+        archive::Rules { links: archive::Odd::Keep, specials: archive::Odd::Skip, in_use: false, limits };
     let mut packed = tempfile::tempfile().unwrap();
     archive::pack(from.path(), &["".into()], &rules, &packed).unwrap();
     let how = |into: &str, links| launcher::backend::Unpacking { into: into.to_owned(), links, limits };

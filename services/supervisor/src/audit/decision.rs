@@ -97,6 +97,12 @@ impl Read {
 fn of_event(event: &Event, bounds: Bounds) -> Decision {
     match event {
         Event::Started(started) => of_started(started),
+        Event::Committed(committed) => Decision::Committed {
+            archive: inert(&committed.commit.archive, NAME),
+            entries: committed.commit.entries,
+            bytes: committed.commit.bytes,
+            image: committed.commit.image.as_ref().map(|image| inert(&image.id, NAME)),
+        },
         Event::Exited(exited) => of_exited(exited),
         Event::Failed(failed) => of_failed(failed, bounds),
         Event::Allowed(log) => {

@@ -178,6 +178,16 @@ fn class(record: &AuditRecord, decision: &Decision) -> Class {
             own: json!({ "entity": { "type": "Policy", "name": record.bottle, "version": revision.to_string() } }),
         },
         Decision::Started { backend, .. } => life(record, "Start", true, format!("started under {backend}")),
+        Decision::Committed { archive, .. } => Class {
+            category: 3,
+            uid: 3004,
+            name: "Entity Management",
+            activity: (1, "Create".to_owned()),
+            severity: 1,
+            success: Some(true),
+            message: format!("environment committed as {archive}"),
+            own: json!({ "entity": { "type": "Environment", "name": archive } }),
+        },
         Decision::Exited { code, .. } => life(record, "Stop", true, format!("exited with code {code}")),
         Decision::Failed { reason, .. } => life(record, "Start", false, format!("failed: {reason}")),
         Decision::Gap { stream, from, through } => finding(

@@ -102,6 +102,9 @@ impl Answer {
             Outcome::Approved => asked.map(words::delta),
             _ => None,
         };
+        if let (Outcome::Approved | Outcome::Modified, Some(image)) = (resolved.outcome, &resolved.image) {
+            return Self { reason, ..Self::built(resolved, image, &because) };
+        }
         let now = allowed.as_deref().unwrap_or("what was asked for");
         let (status, text) = match resolved.outcome {
             Outcome::Approved => (
@@ -132,6 +135,22 @@ impl Answer {
             Outcome::Refused => (Status::Refused, format!("No person was asked{because}.")),
         };
         Self { proposal: Some(proposal.clone()), allowed, reason, ..Self::new(status, text) }
+    }
+
+    /// An image was built, which this bottle will never see.
+    fn built(resolved: &Resolved, image: &str, because: &str) -> Self {
+        let Resolved { proposal, bottle, .. } = resolved;
+        let (status, how) = match resolved.outcome {
+            Outcome::Modified => (Status::Modified, "Approved with changes"),
+            _ => (Status::Approved, "Approved"),
+        };
+        let text = format!(
+            "{how} (proposal {proposal}){because}. The image {} was built, and what you have made was committed. You go on in \
+             the old image: the new one is there once this bottle is over and a person runs `bot-bottle resume {bottle}`. \
+             Finish what can be done without it, say what is left to do, and end.",
+            base::inert(image, 200)
+        );
+        Self { proposal: Some(proposal.clone()), ..Self::new(status, text) }
     }
 
     /// Adds a sentence.
@@ -203,6 +222,7 @@ mod tests {
         let all = [
             told(&resolved("approved", &json!({ "scope": "once", "reason": "go on" }))),
             told(&resolved("modified", &json!({ "scope": "bottle", "decision": signed(&delta) }))),
+            told(&resolved("approved", &json!({ "scope": "bottle", "image": "bot-bottle/agent:00" }))),
             told(&resolved("rejected", &json!({ "reason": "no\u{1b}[2J" }))),
             told(&resolved("expired", &json!({}))),
             told(&resolved("withdrawn", &json!({}))),
@@ -212,6 +232,7 @@ mod tests {
         insta::assert_snapshot!(all.join("\n"), @r#"
         Approved (proposal P1): go on. Allowed once: the next request that needs it, within ten minutes: every method to https://a.example/x. Try again now.
         Approved with changes (proposal P1). Allowed until this bottle ends: GET to https://a.example, every path. You asked for every method to https://a.example/x. Keep to what is allowed; ask for more only with another reason.
+        Approved (proposal P1). The image bot-bottle/agent:00 was built, and what you have made was committed. You go on in the old image: the new one is there once this bottle is over and a person runs `bot-bottle resume me-00000`. Finish what can be done without it, say what is left to do, and end.
         Rejected by a person (proposal P1): no\u{1b}[2J. Do not ask for the same again without a better justification; look for another way. [error]
         Proposal P1 has expired. Ask again if it is still needed. [error]
         Proposal P1 is withdrawn.

@@ -39,8 +39,9 @@ pub(super) fn all() -> Vec<Tool> {
         ),
         tool::<CapabilityBlock>(
             "capability-block",
-            "Tells a person that this bottle's image lacks something, and proposes another Dockerfile. Nothing is built while \
-             you run: a person reads it and answers.",
+            "Tells a person that this bottle's image lacks something, and proposes another Dockerfile, whole. A person reads \
+             it and answers. If it is approved, what you have made is kept and the image is built; you find it when a person \
+             resumes this bottle.",
             asks.clone(),
         ),
         tool::<Wait>(

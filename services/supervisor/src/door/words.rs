@@ -32,6 +32,7 @@ fn path(path: &PathMatch) -> String {
 /// What an operator has granted instead: of a route, only what the agent may know.
 pub(super) fn edited(edited: &Edited) -> String {
     match edited {
+        Edited::Dockerfile { .. } => "another Dockerfile".to_owned(),
         Edited::Delta { delta: granted } => delta(granted),
         Edited::Route { route } => {
             let policy = EgressPolicy { log: None, routes: vec![(**route).clone()] };

@@ -23,9 +23,13 @@ use crate::store::Store;
 pub(super) const ONCE: i64 = 10;
 
 /// How far a change has come.
-enum Step {
+pub(super) enum Step {
     /// It runs, if it was one of policy with this revision.
     Runs(Option<u64>),
+    /// This image is there, and what the bottle has made is committed with it.
+    Built(String),
+    /// It is being built.
+    Builds,
     /// It is stored, and its sidecar has said nothing yet.
     Waits(u64),
     /// What ran before runs.
@@ -63,7 +67,7 @@ impl Proposals {
                 };
                 match applied {
                     Ok(DecideReply::Resolved { .. } | DecideReply::Refused { .. }) => return,
-                    Ok(DecideReply::Unconfirmed { .. }) => {}
+                    Ok(DecideReply::Unconfirmed { .. } | DecideReply::Building) => {}
                     Err(error) => {
                         tracing::warn!(proposal = id.as_str(), error = chain(&error), "is tried again");
                         tokio::time::sleep(proposals.changes.confirm_within).await;
@@ -78,12 +82,15 @@ impl Proposals {
             return Ok(refused(DecideRefusal::UnknownProposal));
         };
         let ProposalState::Applying { decision, plan } = &record.state else { return Ok(resolved(&record)) };
-        let step = match plan {
-            Some(plan) => self.change(bus, &record, &decision.verdict, plan).await?,
-            None => Step::Runs(None),
+        let step = match (plan, life::dockerfile(&record, &decision.verdict)) {
+            (Some(plan), _) => self.change(bus, &record, &decision.verdict, plan).await?,
+            (None, Some(dockerfile)) => self.build(bus, &record, decision, dockerfile).await?,
+            (None, None) => Step::Runs(None),
         };
         match step {
             Step::Runs(revision) => self.runs(bus, &record, decision, plan.as_ref(), revision).await,
+            Step::Built(image) => self.built(bus, id, image).await,
+            Step::Builds => Ok(DecideReply::Building),
             Step::Waits(revision) => Ok(DecideReply::Unconfirmed { revision }),
             Step::Failed(reason) => self.failed(id, &reason).await,
         }
@@ -174,7 +181,8 @@ impl Proposals {
         let Some(record) = book.get(&record.proposal).await? else {
             return Ok(refused(DecideRefusal::UnknownProposal));
         };
-        let Some(over) = life::applied(&record, Applied { revision, scope, note, lease }, now) else {
+        let Some(over) = life::applied(&record, Applied { revision, scope, image: None, note, lease }, now)
+        else {
             return Ok(resolved(&record));
         };
         book.finish(bus, over.clone()).await?;

@@ -7,7 +7,8 @@ use base::error::chain;
 use base::id::{ProposalId, Slug};
 use bus::layout::{BOTTLES, PROPOSALS};
 use bus::message::Version;
-use bus::message::proposal::{Outcome, ProposalRecord, Resolved, Taken as Answer};
+use bus::message::proposal::{Outcome, ProposalKind, ProposalRecord, Resolved, Taken as Answer};
+use bus::message::record::BottleRecord;
 use bus::{BusError, Follow, Record, Since, Trace};
 
 use super::Proposals;
@@ -18,6 +19,8 @@ use super::take::{Stored, Taken, take};
 /// How far apart in the stream the messages of a batch may be. A supervisor that was killed within a batch may have
 /// stored its last message and not its first, so the next one goes back this far.
 const SPAN: u64 = 256;
+/// The backend whose bottles are made of images, as their records have it.
+const DOCKER: &str = "docker";
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Takes what comes until the connection is closed. What was stored already is known again.
@@ -76,6 +79,27 @@ async fn batch(
     }
 }
 
+/// What a new proposal asks to change, as it is.
+///
+/// # Errors
+/// The bottle cannot have what is asked for; the text is for the agent.
+fn before(record: &ProposalRecord, bottle: &BottleRecord) -> Result<Option<String>, &'static str> {
+    if !bottle.state.is_live() {
+        return Err("the bottle is over");
+    }
+    if record.content.kind() != ProposalKind::Capability {
+        return Ok(None);
+    }
+    if bottle.backend != DOCKER {
+        return Err(
+            "this bottle is made of no image, but of its host's own system, so no Dockerfile can change it; say what is \
+             missing in your answer, for a person to install on the host",
+        );
+    }
+    let of_resume = bottle.commit.as_ref().and_then(|commit| commit.image.as_ref()?.dockerfile.clone());
+    Ok(of_resume.or_else(|| bottle.dockerfile.clone()))
+}
+
 /// What is told to whom asked.
 enum Told {
     Waits(Answer),
@@ -130,21 +154,21 @@ impl Proposals {
         Ok(match taken {
             Taken::Seen => None,
             Taken::Refused(reason) => refused(bottle, proposal, reason),
-            Taken::Waits(record) if record.count == 1 && self.is_over(bottle).await? => {
-                refused(bottle, proposal, "the bottle is over".to_owned())
-            }
-            Taken::Waits(record) => {
+            Taken::Waits(mut record) => {
+                if record.count == 1
+                    && let Some(recorded) = self.bus.bucket(&BOTTLES).get(bottle.as_str()).await?
+                {
+                    match before(&record, &recorded.value) {
+                        Ok(before) => record.before = before,
+                        Err(reason) => return Ok(refused(bottle, proposal, reason.to_owned())),
+                    }
+                }
                 let waits_as = record.proposal.clone();
                 staged.insert(waits_as.clone(), *record);
                 let (bottle, proposal) = (bottle.clone(), proposal.clone());
                 Some(Told::Waits(Answer { v: Version, bottle, proposal, waits_as }))
             }
         })
-    }
-
-    async fn is_over(&self, bottle: &Slug) -> Result<bool, BusError> {
-        let recorded = self.bus.bucket(&BOTTLES).get(bottle.as_str()).await?;
-        Ok(recorded.is_some_and(|recorded| !recorded.value.state.is_live()))
     }
 
     fn refused(&self, bottle: &Slug, proposal: &ProposalId, reason: String) -> Resolved {
@@ -155,6 +179,7 @@ impl Proposals {
             outcome: Outcome::Refused,
             scope: None,
             revision: None,
+            image: None,
             reason: Some(reason),
             at: self.clock.now(),
             decision: None,

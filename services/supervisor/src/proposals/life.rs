@@ -25,6 +25,8 @@ pub(crate) struct Applied {
     pub(crate) revision: Option<u64>,
     /// For how long it holds in the end.
     pub(crate) scope: Scope,
+    /// The image that was built.
+    pub(crate) image: Option<String>,
     /// A word to the operator's own reason, where not all of it could be done.
     pub(crate) note: Option<String>,
     pub(crate) lease: Option<Lease>,
@@ -36,6 +38,7 @@ pub(crate) fn applied(record: &ProposalRecord, applied: Applied, now: Timestamp)
     let resolved = Resolved {
         scope: Some(applied.scope),
         revision: applied.revision,
+        image: applied.image,
         reason: applied.note.or_else(|| decision.reason.clone()),
         decision: Some(decision.clone()),
         ..resolved(record, decision.verdict.outcome(), now)
@@ -46,8 +49,18 @@ pub(crate) fn applied(record: &ProposalRecord, applied: Applied, now: Timestamp)
 /// The change was refused, and what ran before runs.
 pub(crate) fn failed(record: &ProposalRecord, reason: &str) -> Option<ProposalRecord> {
     let ProposalState::Applying { .. } = record.state else { return None };
-    let state = ProposalState::Pending { failed: Some(base::inert(reason, 1000)) };
+    let state = ProposalState::Pending { failed: Some(lines(reason)) };
     Some(ProposalRecord { state, ..record.clone() })
+}
+
+/// A reason line by line, made harmless; of many the last, which are a build's own.
+fn lines(reason: &str) -> String {
+    const LINES: usize = 16;
+    const LINE: usize = 1000;
+    let all: Vec<&str> = reason.lines().collect();
+    let (first, rest) = all.split_at(all.len().min(1));
+    let last = rest.iter().skip(rest.len().saturating_sub(LINES));
+    first.iter().chain(last).map(|line| base::inert(line, LINE)).collect::<Vec<_>>().join("\n")
 }
 
 /// A person has rejected it.
@@ -109,6 +122,17 @@ pub(crate) fn granted<'a>(record: &'a ProposalRecord, verdict: &'a Verdict) -> O
     }
 }
 
+/// The Dockerfile that an approval has built, if it has one built.
+pub(crate) fn dockerfile<'a>(record: &'a ProposalRecord, verdict: &'a Verdict) -> Option<&'a str> {
+    match (verdict, &record.content) {
+        (Verdict::Approve { .. }, Content::Capability(asked)) => Some(&asked.dockerfile),
+        (Verdict::Modify { edited: Edited::Dockerfile { dockerfile }, .. }, Content::Capability(_)) => {
+            Some(dockerfile)
+        }
+        _ => None,
+    }
+}
+
 fn over(record: &ProposalRecord, resolved: Resolved, lease: Option<Lease>) -> ProposalRecord {
     let state = ProposalState::Resolved { resolved: Box::new(resolved), told: false, lease };
     ProposalRecord { state, ..record.clone() }
@@ -122,6 +146,7 @@ fn resolved(record: &ProposalRecord, outcome: Outcome, at: Timestamp) -> Resolve
         outcome,
         scope: None,
         revision: None,
+        image: None,
         reason: None,
         at,
         decision: None,

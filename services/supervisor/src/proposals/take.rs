@@ -113,6 +113,7 @@ pub(crate) fn take(
         content: asked.content.clone(),
         hash: asked.hash.clone(),
         base: asked.base,
+        before: None,
         justification,
         first: stored.at,
         last: stored.at,

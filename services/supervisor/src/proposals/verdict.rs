@@ -17,6 +17,9 @@ use super::life::{applying, rejected};
 /// How far the operator's clock may be from the supervisor's, and how long a decision may be on its way.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 
+/// Bytes of a Dockerfile, as builds take them.
+const LONGEST_DOCKERFILE: usize = 64 * 1024;
+
 /// What an answer is judged by.
 pub(crate) struct Facts<'a> {
     pub(crate) now: Timestamp,
@@ -113,10 +116,22 @@ fn offered(
     let kind = record.content.kind();
     let scope_refused = |reason: &str| Err(DecideRefusal::InvalidScope { reason: reason.to_owned() });
     match (kind, verdict, scope) {
-        (ProposalKind::Capability, ..) => {
-            let reason =
-                "no backend of this host builds images; reject it, and change the bottle's image yourself";
-            Err(DecideRefusal::NotApplicable { reason: reason.to_owned() })
+        (ProposalKind::Capability, _, Scope::Keep) => scope_refused(
+            "a resume goes on in the image that is built; for other bottles write it into the bottle's own Dockerfile",
+        ),
+        (ProposalKind::Capability, Verdict::Modify { edited: Edited::Dockerfile { dockerfile }, .. }, _) => {
+            let is_fit = !dockerfile.trim().is_empty() && dockerfile.len() <= LONGEST_DOCKERFILE;
+            let reason = || format!("a Dockerfile has 1 to {LONGEST_DOCKERFILE} bytes");
+            if is_fit { Ok(()) } else { Err(DecideRefusal::InvalidEdit { reason: reason() }) }
+        }
+        (ProposalKind::Capability, Verdict::Modify { .. }, _) => {
+            let reason = "a capability is edited as a Dockerfile".to_owned();
+            Err(DecideRefusal::InvalidEdit { reason })
+        }
+        (ProposalKind::Capability, ..) => Ok(()),
+        (ProposalKind::Egress, Verdict::Modify { edited: Edited::Dockerfile { .. }, .. }, _) => {
+            let reason = "an egress proposal is edited as a delta or a route".to_owned();
+            Err(DecideRefusal::InvalidEdit { reason })
         }
         (
             ProposalKind::Egress,

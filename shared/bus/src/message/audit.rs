@@ -179,6 +179,18 @@ pub enum Decision {
         /// How often the request has been tried, from 1.
         attempt: u64,
     },
+    /// A bottle's environment was kept.
+    Committed {
+        /// The archive's name in the object store.
+        archive: String,
+        /// Files, directories and links in it.
+        entries: u64,
+        /// Bytes of all files.
+        bytes: u64,
+        /// The id of the image that a resume is made of, on a backend with images.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
+    },
     /// A bottle's run is over.
     Exited {
         /// The request that asked for it.
@@ -277,7 +289,7 @@ impl Component {
 
 impl Decision {
     /// Every value of `is`.
-    pub const NAMES: [&str; 13] = [
+    pub const NAMES: [&str; 14] = [
         "opened",
         "checkpoint",
         "allowed",
@@ -286,6 +298,7 @@ impl Decision {
         "push_accepted",
         "push_rejected",
         "started",
+        "committed",
         "exited",
         "failed",
         "resolved",
@@ -305,6 +318,7 @@ impl Decision {
             Self::PushAccepted { .. } => "push_accepted",
             Self::PushRejected { .. } => "push_rejected",
             Self::Started { .. } => "started",
+            Self::Committed { .. } => "committed",
             Self::Exited { .. } => "exited",
             Self::Failed { .. } => "failed",
             Self::Resolved { .. } => "resolved",

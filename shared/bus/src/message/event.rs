@@ -3,7 +3,7 @@
 use base::id::Slug;
 use serde::Serialize;
 
-use super::{egress, push, revision, run};
+use super::{commit, egress, push, revision, run};
 use crate::envelope::{Malformed, Payload};
 
 /// A message of the stream [`crate::layout::EVENTS`].
@@ -12,6 +12,8 @@ use crate::envelope::{Malformed, Payload};
 pub enum Event {
     /// A bottle's program runs.
     Started(run::Started),
+    /// A bottle's environment was kept.
+    Committed(commit::Committed),
     /// A bottle's run is over.
     Exited(run::Exited),
     /// Nothing runs for a request.
@@ -34,6 +36,7 @@ impl Event {
     pub fn bottle(&self) -> Option<&Slug> {
         match self {
             Self::Started(event) => Some(&event.bottle),
+            Self::Committed(event) => Some(&event.bottle),
             Self::Exited(event) => Some(&event.bottle),
             Self::Failed(event) => event.bottle.as_ref(),
             Self::Allowed(event) => Some(&event.bottle),
@@ -50,6 +53,7 @@ impl Payload for Event {
         let mut tokens = subject.split('.');
         match (tokens.next(), tokens.next()) {
             (Some("bottle"), Some("started")) => Payload::parse(subject, payload).map(Self::Started),
+            (Some("bottle"), Some("committed")) => Payload::parse(subject, payload).map(Self::Committed),
             (Some("bottle"), Some("exited")) => Payload::parse(subject, payload).map(Self::Exited),
             (Some("bottle"), Some("failed")) => Payload::parse(subject, payload).map(Self::Failed),
             (Some("egress"), Some("log")) => Payload::parse(subject, payload).map(Self::Allowed),

@@ -200,6 +200,9 @@ pub struct Resolved {
     /// The revision that runs because of it, if its change was one of policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    /// The image that was built because of it, in which a resume of the bottle goes on (S7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -51,6 +51,59 @@ pub struct BottleRecord {
     /// The session that its program runs or ran, if its provider has sessions (L3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionRecord>,
+    /// The environment that a resume of it begins with: its own last commit, or the one that it began with itself (L8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitRecord>,
+    /// The Dockerfile that it is made of, on a backend with images where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+}
+
+/// The environment of a bottle as it was at some moment: an archive of what its agent could write to for good, and on a
+/// backend with images the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitRecord {
+    /// The bottle that was committed.
+    pub bottle: Slug,
+    /// The archive's name in the object store `commits`: `<bottle>.<request>`.
+    pub archive: String,
+    /// When it was packed.
+    #[schemars(schema_with = "time_schema")]
+    pub at: Timestamp,
+    /// Files, directories and links in it.
+    pub entries: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes of the archive.
+    pub size: u64,
+    /// Sockets, pipes and devices, which are left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// Files that could not be read and were left out, or that became shorter while they were read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub torn: u64,
+    /// What the bottle's container was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<CommitImage>,
+}
+
+/// An image that a commit needs. It has a name of its own on its engine, so that it stays there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitImage {
+    /// Its content's id, `sha256:…`.
+    pub id: String,
+    /// The name that keeps it on the engine.
+    pub pin: String,
+    /// What the bottle knew it by, for people.
+    pub name: String,
+    /// The approved Dockerfile that it was built from, where it is not the bottle's own any more (S7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A bottle's part in a session. Each run of a session is a bottle of its own.

@@ -58,7 +58,7 @@ This page and the schemas beside it are made from the types in `shared/bus/src/m
     rows(&mut text, &records());
     text.push_str(
         "\nThe bucket `policy` holds what `policy.changed` carries, until the bottle is over. The object store `transcripts` holds\n\
-         session transcripts by bottle for 30 days, `workspaces` what was uploaded for a start request for 7 days, both as NATS object\n\
+         session transcripts by bottle for 30 days, `commits` committed environments for 30 days, `workspaces` what was uploaded for a start request for 7 days, all as NATS object\n\
          stores do. Streams and their limits: `shared/bus/src/layout.rs`.\n",
     );
     text

@@ -3,7 +3,7 @@
 use bus::Payload as _;
 use bus::message::record::{BottleRecord, LauncherRecord, RequestClaim};
 use bus::message::{
-    Message, Request, audit, egress, pr, progress, proposal, push, revision, run, start, terminal,
+    Message, Request, audit, commit, egress, pr, progress, proposal, push, revision, run, start, terminal,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,6 +77,20 @@ fn bottle() {
         "bottle.progress.r1",
         r#"{"v":1,"request":"r1","bottle":"reviewer-x1y2z","line":"Step 1/2 : FROM debian"}"#,
     );
+    message::<commit::CommitRequest>(
+        "bottle.commit.reviewer-x1y2z",
+        r#"{"v":1,"id":"x1","bottle":"reviewer-x1y2z","dockerfile":"FROM scratch"}"#,
+    );
+    let kept = r#"{"bottle":"reviewer-x1y2z","archive":"reviewer-x1y2z.x1","at":"2026-11-21T12:00:00Z","entries":3,"bytes":9,"size":7,"torn":1,"image":{"id":"sha256:00","pin":"bot-bottle/commit/h:reviewer-x1y2z.x1","name":"debian:bookworm-slim","dockerfile":"FROM debian:bookworm-slim"}}"#;
+    reply::<commit::CommitRequest>(&[
+        r#"{"is":"working","packed":7}"#,
+        &format!(r#"{{"is":"committed","commit":{kept}}}"#),
+        r#"{"is":"refused","reason":"no"}"#,
+    ]);
+    message::<commit::Committed>(
+        "bottle.committed.reviewer-x1y2z",
+        &format!(r#"{{"v":1,"bottle":"reviewer-x1y2z","commit":{kept},"at":"2026-11-21T12:00:00Z"}}"#),
+    );
     message::<run::Started>(
         "bottle.started.reviewer-x1y2z",
         r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","agent":"reviewer","bottles":["gitea-dev"],"launcher":"l1","backend":"namespace","attempt":1,"label":"pr-7","at":"2026-11-21T12:00:00Z","steps":[{"step":"resolve","ms":1.5}]}"#,
@@ -136,7 +150,7 @@ fn push() {
 
 const PROPOSED: &str = r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","content":{"kind":"egress","host":"example.com","methods":["GET"],"paths":[{"type":"prefix","value":"/docs"}]},"hash":"00","base":1,"justification":"docs","wait_seconds":60,"at":"2026-11-21T12:00:00Z"}"#;
 const DECIDED: &str = r#"{"v":1,"proposal":"p1","hash":"00","base":1,"verdict":{"is":"approve","scope":"once"},"reason":"fine","at":"2026-11-21T12:00:00Z","operator":"OPERATOR","signature":"bb"}"#;
-const RESOLVED: &str = r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","outcome":"approved","scope":"once","revision":2,"reason":"fine","at":"2026-11-21T12:00:00Z","decision":DECIDED}"#;
+const RESOLVED: &str = r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","outcome":"approved","scope":"once","revision":2,"image":"bot-bottle/agent:00","reason":"fine","at":"2026-11-21T12:00:00Z","decision":DECIDED}"#;
 
 #[test]
 fn proposal() {
@@ -160,6 +174,7 @@ fn proposal() {
     for verdict in [
         r#"{"is":"modify","scope":"bottle","edited":{"as":"delta","delta":{"host":"example.com"}}}"#,
         r#"{"is":"modify","scope":"keep","edited":{"as":"route","route":{"host":"example.com"}}}"#,
+        r#"{"is":"modify","scope":"once","edited":{"as":"dockerfile","dockerfile":"FROM scratch"}}"#,
         r#"{"is":"reject"}"#,
     ] {
         text_of::<proposal::Verdict>(verdict);
@@ -167,6 +182,7 @@ fn proposal() {
     reply::<proposal::Decide>(&[
         &format!(r#"{{"is":"resolved","resolved":{resolved}}}"#),
         r#"{"is":"unconfirmed","revision":2}"#,
+        r#"{"is":"building"}"#,
         r#"{"is":"refused","why":{"because":"stale_base","current":2,"differs":["+ example.com"]}}"#,
         r#"{"is":"refused","why":{"because":"replayed"}}"#,
     ]);
@@ -261,7 +277,7 @@ fn records() {
         r#"{"v":1,"bottle":"reviewer-x1y2z","request":"r1","attempt":1,"agent":"reviewer","bottles":["gitea-dev"],"launcher":"l1","backend":"namespace","state":"running","label":"pr-7","created_at":"2026-11-21T12:00:00Z","updated_at":"2026-11-21T12:00:00Z"}"#,
     );
     text_of::<proposal::ProposalRecord>(
-        r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","content":{"kind":"egress","host":"example.com"},"hash":"00","base":1,"justification":"docs","first":"2026-11-21T12:00:00Z","last":"2026-11-21T12:00:00Z","count":2,"sequence":7,"also":["p2"],"asks_again":"p0","until":"2026-11-21T12:00:00Z","decided":"2026-11-21T12:00:00Z","state":{"is":"pending","failed":"no"}}"#,
+        r#"{"v":1,"bottle":"reviewer-x1y2z","proposal":"p1","content":{"kind":"egress","host":"example.com"},"hash":"00","base":1,"before":"FROM scratch","justification":"docs","first":"2026-11-21T12:00:00Z","last":"2026-11-21T12:00:00Z","count":2,"sequence":7,"also":["p2"],"asks_again":"p0","until":"2026-11-21T12:00:00Z","decided":"2026-11-21T12:00:00Z","state":{"is":"pending","failed":"no"}}"#,
     );
     text_of::<pr::StoredDelivery>(&format!(r#"{{"v":1,"event":{PR_EVENT},"verdict":"not_allowed"}}"#));
     let plan = r#"{"agent":"reviewer","bottles":["dev"],"prompt":"Review.","clone":"https://forge.example/team/tools.git","ref":"00"}"#;

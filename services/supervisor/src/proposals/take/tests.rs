@@ -45,6 +45,7 @@ impl World {
             outcome,
             scope: None,
             revision: None,
+            image: None,
             reason,
             at: at(0),
             decision: None,

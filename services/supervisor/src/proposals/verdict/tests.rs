@@ -22,6 +22,7 @@ fn record(content: Content) -> ProposalRecord {
         hash: content_hash(&content),
         content,
         base: 1,
+        before: None,
         justification: None,
         first: at(0),
         last: at(0),
@@ -179,7 +180,14 @@ fn each_kind_has_its_answers() {
     let route = serde_json::json!({ "as": "route", "route": { "host": "*.b.example" } });
     let record_of = |value| record(json(value));
     let capability = record_of(serde_json::json!({ "kind": "capability", "dockerfile": "FROM scratch" }));
-    insta::assert_snapshot!(world.refuses(&capability, ONCE), @"it cannot be approved: no backend of this host builds images; reject it, and change the bottle's image yourself");
+    assert!(world.decide(&capability, &signed(&capability, ONCE, &world.key)).is_ok());
+    let edit =
+        |text: &str| modify(Scope::Once, serde_json::json!({ "as": "dockerfile", "dockerfile": text }));
+    assert!(world.decide(&capability, &signed(&capability, edit("FROM a"), &world.key)).is_ok());
+    insta::assert_snapshot!(world.refuses(&capability, KEEP), @"not with this scope: a resume goes on in the image that is built; for other bottles write it into the bottle's own Dockerfile");
+    insta::assert_snapshot!(world.refuses(&capability, edit(" ")), @"the edit is refused: a Dockerfile has 1 to 65536 bytes");
+    insta::assert_snapshot!(world.refuses(&capability, modify(Scope::Once, route.clone())), @"the edit is refused: a capability is edited as a Dockerfile");
+    insta::assert_snapshot!(world.refuses(&egress(), edit("FROM a")), @"the edit is refused: an egress proposal is edited as a delta or a route");
     insta::assert_snapshot!(world.refuses(&held(), KEEP), @"not with this scope: only routes can be kept; approve it once, or until the bottle exits");
     insta::assert_snapshot!(world.refuses(&held(), modify(Scope::Once, route.clone())), @"the edit is refused: a token-match can be approved or rejected as it is");
     insta::assert_snapshot!(world.refuses(&egress(), modify(Scope::Keep, route.clone())), @"not with this scope: a whole route holds until the bottle exits; to keep it, write it into the bottle's file");
@@ -278,7 +286,7 @@ proptest! {
                 }
                 Happens::Applies => {
                     let scope = Scope::Bottle;
-                    let next = life::applied(&record, Applied { revision: Some(2), scope, note: None, lease: None }, at(110));
+                    let next = life::applied(&record, Applied { revision: Some(2), scope, image: None, note: None, lease: None }, at(110));
                     approvals += usize::from(next.is_some());
                     next
                 }

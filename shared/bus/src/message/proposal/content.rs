@@ -189,6 +189,11 @@ pub enum Edited {
         /// It.
         route: Box<Route>,
     },
+    /// Another Dockerfile.
+    Dockerfile {
+        /// It, at most 64 KiB.
+        dockerfile: String,
+    },
 }
 
 #[cfg(test)]

@@ -178,6 +178,8 @@ pub enum DecideReply {
         /// The revision that it should run.
         revision: u64,
     },
+    /// The approval is stored, and an image is being built. It is resolved when that is done, and waits again if it fails.
+    Building,
     /// The proposal stands as it did.
     Refused {
         /// Why.

@@ -25,6 +25,9 @@ pub struct ProposalRecord {
     pub hash: String,
     /// The policy revision that the first one was made against.
     pub base: u64,
+    /// What there is of what it asks to change: the Dockerfile that the bottle is made of, or that a resume of it would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// Why the agent wants it, as it said last. Untrusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
