@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::Secret;
 use bus::Connect;
 use manifest::DispatchFile;
+use telemetry::Endpoint;
 
 use crate::secret::{self, SecretError};
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, WebhookSecrets>,
     /// Bounds.
     pub limits: Limits,
+    /// Where spans go (E17).
+    pub collector: Option<Endpoint>,
 }
 
 /// What only the dispatcher and the forge know.
@@ -39,7 +42,7 @@ pub struct WebhookSecrets {
 pub struct Limits {
     /// Bytes of a delivery.
     pub body: usize,
-    /// Connections at once.
+    /// Connections that may wait for a delivery at once; as many again may have one in hand.
     pub connections: usize,
     /// How long a delivery may take to arrive.
     pub arrival: Duration,
@@ -57,7 +60,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 512 << 10,
-            connections: 256,
+            connections: 128,
             arrival: Duration::from_secs(10),
             storing: Duration::from_secs(8),
             age: Duration::from_secs(7 * 24 * 60 * 60),
@@ -83,6 +86,13 @@ impl Config {
             let token = secret::read(&webhook.token_ref, &variable)?;
             secrets.insert(name.clone(), WebhookSecrets { hook, token });
         }
-        Ok(Self { connect, listen: file.address(), file, secrets, limits: Limits::default() })
+        Ok(Self {
+            connect,
+            listen: file.address(),
+            file,
+            secrets,
+            limits: Limits::default(),
+            collector: None,
+        })
     }
 }
