@@ -179,12 +179,13 @@ impl PullRequest<'_> {
         let (status, body) = self.forge.call(Method::PATCH, &path, Some(json!({ "body": text }))).await?;
         match status {
             StatusCode::OK => Ok(true),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(false),
+            // Gitea's 204 is said of what is no comment of a person.
+            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND | StatusCode::GONE => Ok(false),
             status => Err(call::refused(status, &body)),
         }
     }
 
-    /// The account's own comment with a marker, if it was written since then: a process that died may have done it.
+    /// The account's own comment with a marker at its end, if it was written since then: a process that died may have done it.
     ///
     /// # Errors
     /// The forge cannot be reached, or refuses.
@@ -200,7 +201,7 @@ impl PullRequest<'_> {
         let comments: Vec<Comment> = call::parsed(&body)?;
         let own = |comment: &&Comment| {
             comment.user.as_ref().is_some_and(|user| user.login.eq_ignore_ascii_case(&self.forge.account))
-                && comment.body.contains(marker)
+                && comment.body.trim_end().ends_with(marker)
         };
         Ok(comments.iter().find(own).map(|comment| comment.id))
     }
