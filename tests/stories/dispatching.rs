@@ -2,6 +2,12 @@
 
 #![expect(clippy::print_stderr, reason = "a failure shows the seed")]
 
+mod asked;
+mod attacked;
+mod client;
+mod containers;
+mod traced;
+mod within;
 mod world;
 
 use std::time::Duration;

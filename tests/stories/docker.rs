@@ -57,7 +57,7 @@ async fn docker(engine: &Engine, arguments: &[&str]) -> String {
 }
 
 /// The containers of a home, whatever their state is.
-async fn containers(engine: &Engine, home: &Path) -> Vec<String> {
+pub(crate) async fn containers(engine: &Engine, home: &Path) -> Vec<String> {
     let owner = std::fs::read_to_string(home.join("launcher/id")).unwrap();
     let label = format!("label=bot-bottle.owner={}", owner.trim());
     let ids = docker(engine, &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label]).await;
