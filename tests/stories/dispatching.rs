@@ -6,6 +6,7 @@ mod asked;
 mod attacked;
 mod client;
 mod containers;
+mod secrets;
 mod traced;
 mod within;
 mod world;

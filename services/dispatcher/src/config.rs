@@ -9,7 +9,7 @@ use bus::Connect;
 use manifest::DispatchFile;
 use telemetry::Endpoint;
 
-use crate::secret::{self, SecretError};
+use crate::secret::{self, Unread};
 
 /// Settings of one dispatcher.
 #[derive(Clone)]
@@ -35,6 +35,15 @@ pub struct WebhookSecrets {
     pub hook: Secret,
     /// Of the agents' account.
     pub token: Secret,
+}
+
+/// A secret that `dispatch.yaml` names and that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` of the webhook {webhook} in dispatch.yaml: {why}")]
+pub struct SecretError {
+    webhook: String,
+    key: &'static str,
+    why: Unread,
 }
 
 /// Bounds of what comes in, and how long things may take.
@@ -82,8 +91,15 @@ impl Config {
     ) -> Result<Self, SecretError> {
         let mut secrets = BTreeMap::new();
         for (name, webhook) in &file.webhooks {
-            let hook = secret::read(&webhook.secret_ref, &variable)?;
-            let token = secret::read(&webhook.token_ref, &variable)?;
+            let read = |key, reference| {
+                secret::read(reference, &variable).map_err(|why| SecretError {
+                    webhook: name.clone(),
+                    key,
+                    why,
+                })
+            };
+            let hook = read("secret_ref", &webhook.secret_ref)?;
+            let token = read("token_ref", &webhook.token_ref)?;
             secrets.insert(name.clone(), WebhookSecrets { hook, token });
         }
         Ok(Self {

@@ -121,6 +121,8 @@ impl Forge {
         let teams: Teams = call::parsed(&body)?;
         // The search finds parts of names too.
         let Some(team) = teams.data.iter().find(|team| team.name.eq_ignore_ascii_case(name)) else {
+            let account = self.account.as_str();
+            tracing::warn!(team, account, "the forge shows the account no such team");
             return Ok(false);
         };
         let (status, body) =

@@ -14,10 +14,13 @@ use super::{are_done, exits};
 /// How long Gitea waits for an answer unless it is told otherwise (`DELIVER_TIMEOUT`).
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A line for each request and what it says, as an agent that is easily led would repeat it.
+/// Repeats what it is told, as an agent that is easily led would, and adds what moves a cursor, turns a line around, ends a
+/// block of code and calls people.
+const PARROT: &str = "cat; printf '\\033]0;t\\007\\342\\200\\256\\n~~~\\n~~~~~\\n@all $(x) <!-- hidden\\n'";
+
 fn repeating() -> Home {
     let home = Home::empty();
-    home.write("parrot", &["cat"], &policy::EgressPolicy::default());
+    home.write("parrot", &["sh", "-c", PARROT], &policy::EgressPolicy::default());
     home
 }
 
@@ -97,7 +100,7 @@ async fn hostile_names_and_hidden_words_stay_data_all_the_way_back_to_the_forge(
     }
     let fence = body.lines().find(|line| line.starts_with("~~~")).unwrap().trim_end_matches("text");
     let parts: Vec<&str> = body.split(&format!("\n{fence}")).collect();
-    assert_eq!(parts.len(), 3, "{body}");
+    assert!(parts.len() == 3 && parts[1].contains("@all $(x)"), "{body}");
     for free in [parts[0], parts[2]] {
         assert!(!free.contains('@') && !free.contains("$("), "{free}");
     }
