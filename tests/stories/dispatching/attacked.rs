@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use bus::message::pr::Verdict;
-use harness::{Home, soon};
+use harness::{Home, Pulls, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::within::{Within, until};
-use super::world::{post, signatures};
+use super::world::{Dispatched, post, signatures};
 use super::{are_done, exits};
 
 /// How long Gitea waits for an answer unless it is told otherwise (`DELIVER_TIMEOUT`).
@@ -84,7 +84,30 @@ async fn what_was_signed_once_is_one_event_whatever_else_is_said_of_it() {
     .await;
     assert_eq!((session.runs, session.noted.len()), (1, 2), "{session:?}");
     assert_eq!(exits(&operator).await, 1);
+    // Forgejo sends a third of each header.
+    story.send("comment-mention-forgejo", 20).await;
+    story.forge.until("a second answer", |memory| are_done(memory, 2)).await;
     story.down().await;
+}
+
+#[tokio::test]
+async fn a_forge_that_does_not_tell_who_may_is_asked_again_and_nobody_passes_meanwhile() {
+    let world = Dispatched::up().await;
+    let operator = world.operator().await;
+    world.forge.change(|memory| {
+        memory.is_no_administrator = true;
+        memory.writers = vec!["eve".to_owned()];
+    });
+    assert_eq!(world.send("comment-by-stranger", 0).await, 200);
+    let asked = |memory: &Pulls| memory.requests.iter().filter(|one| one.ends_with("/permission")).count();
+    world.forge.until("a second question", |memory| asked(memory) >= 2).await;
+    assert_eq!(exits(&operator).await, 0);
+    let log = world.log();
+    assert!(log.contains("the forge answered 403: Only admins can query"), "{log}");
+    world.forge.change(|memory| memory.is_no_administrator = false);
+    let memory = world.forge.until("an answer", |memory| are_done(memory, 1)).await;
+    assert!(memory.comments[0].body.contains("comment by `eve`"), "{memory:?}");
+    world.down().await;
 }
 
 #[tokio::test]
