@@ -1,6 +1,9 @@
 //! A pull request shows what its agent was refused and what waits for a person, while it runs and after it (D7).
 
-use harness::{Home, PullForge, Pulls};
+use bus::Since;
+use bus::layout::PROPOSALS;
+use bus::message::proposal::Resolved;
+use harness::{Home, PullForge, Pulls, soon};
 
 use super::are_done;
 use super::within::{Within, until};
@@ -41,6 +44,14 @@ async fn what_is_refused_and_what_waits_is_told_while_the_agent_runs() {
     let card = waiting.as_array().unwrap().iter().find(|card| card["content"]["host"] == "new.example.com");
     let proposal = card.unwrap_or_else(|| panic!("{waiting}"))["proposal"].as_str().unwrap().to_owned();
     story.world.run(&["proposals", "approve", &proposal, "--bottle"]).await.expect_code(0);
+
+    // What the person decided belongs to the delivery's trace, too.
+    let operator = story.operator().await;
+    let mut resolved =
+        operator.follow::<Resolved>(PROPOSALS, "proposal.resolved.*", Since::All).await.unwrap();
+    let resolved = soon("the answer", resolved.next()).await.unwrap();
+    let noted = until(&operator, "a verdict", |session| !session.noted.is_empty()).await.noted;
+    assert_eq!(Some(resolved.trace.id()), noted[0].trace.map(|trace| trace.id()));
 
     let shown = says(&story.forge, &[": done\n"]).await;
     let unanswered = "Asked for, and not answered:\n\n- `egress: other.example.com`\n";
