@@ -62,9 +62,10 @@ pub(crate) async fn run(report: &mut Report) -> anyhow::Result<()> {
 
 /// A bus, and a home with the dispatcher's file.
 struct Place {
-    home: tempfile::TempDir,
-    keys: Keys,
+    // Ends before its home goes.
     server: Server,
+    keys: Keys,
+    home: tempfile::TempDir,
 }
 
 impl Place {
@@ -74,7 +75,7 @@ impl Place {
         let keys = Keys::init(home.path())?;
         let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin/nats-server");
         let server = Server::start(Options { binary: Some(binary), ..Options::new(home.path()) }).await?;
-        let place = Self { home, keys, server };
+        let place = Self { server, keys, home };
         bus::provision(&place.connect(Role::Admin).await?, &Layout::default()).await?;
         let file = json!({
             "listen": "127.0.0.1:0",
