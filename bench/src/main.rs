@@ -15,6 +15,7 @@ mod host;
 mod report;
 mod scan;
 mod screen;
+mod webhook;
 
 use anyhow::{Context as _, bail};
 use report::Report;
@@ -40,5 +41,6 @@ async fn run() -> anyhow::Result<()> {
     Box::pin(gate::run(&mut report)).await.context("measuring the git gate")?;
     screen::run(&mut report).context("measuring the operator's screen")?;
     scan::run(&mut report).context("measuring the scanner")?;
+    Box::pin(webhook::run(&mut report)).await.context("measuring webhooks")?;
     report.finish()
 }

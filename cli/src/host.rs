@@ -150,7 +150,8 @@ impl Host {
     async fn start_dispatcher(&mut self, context: &Context, file: DispatchFile) -> Result<(), Failure> {
         let connect = self.identity(context, Role::Dispatcher)?;
         let config = dispatcher::Config::new(connect, file, |name| std::env::var(name).ok());
-        let config = config.context("the dispatcher cannot start").or_exit(Exit::Input)?;
+        let mut config = config.context("the dispatcher cannot start").or_exit(Exit::Input)?;
+        config.collector = telemetry::Endpoint::of_process().or_exit(Exit::Input)?;
         let dispatcher = dispatcher::build(config).await.or_exit(Exit::Unavailable)?;
         self.webhooks = dispatcher.address().ok();
         dispatcher.start(&self.dispatcher).await.or_bus()

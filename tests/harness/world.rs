@@ -13,6 +13,7 @@ pub struct World {
     /// The home.
     pub home: Home,
     services: Child,
+    ready: String,
 }
 
 impl World {
@@ -47,8 +48,8 @@ impl World {
     pub async fn up_in(home: Home, variables: &[(&str, &str)]) -> Self {
         let mut command = home.command(&["up"]);
         command.envs(variables.iter().copied());
-        let services = start(command, &home).await;
-        Self { home, services }
+        let (services, ready) = start(command, &home).await;
+        Self { home, services, ready }
     }
 
     /// Starts services that were killed again, with the bus on that port.
@@ -56,7 +57,7 @@ impl World {
     /// # Panics
     /// When they do not come up.
     pub async fn up_again(&mut self, port: &str) {
-        self.services = start(self.home.command(&["up", "--port", port]), &self.home).await;
+        (self.services, self.ready) = start(self.home.command(&["up", "--port", port]), &self.home).await;
     }
 
     /// Runs a command line to its end.
@@ -68,6 +69,12 @@ impl World {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.services.id()
+    }
+
+    /// What the services said when they were ready.
+    #[must_use]
+    pub fn ready(&self) -> &str {
+        &self.ready
     }
 
     /// What the services logged.
@@ -99,14 +106,14 @@ impl World {
     }
 }
 
-async fn start(mut command: Command, home: &Home) -> Child {
+async fn start(mut command: Command, home: &Home) -> (Child, String) {
     let file = std::fs::File::options().create(true).append(true).open(home.path().join(LOG));
     command.stderr(file.unwrap_or_else(|error| panic!("no log: {error}")));
     let mut services = command.spawn().unwrap_or_else(|error| panic!("cannot run bot-bottle: {error}"));
     let out = services.stdout.take().unwrap_or_else(|| panic!("it has no standard output"));
     let ready = soon("the services", BufReader::new(out).lines().next_line()).await;
-    assert!(matches!(ready, Ok(Some(_))), "the services did not start:\n{}", log(home));
-    services
+    let Ok(Some(ready)) = ready else { panic!("the services did not start:\n{}", log(home)) };
+    (services, ready)
 }
 
 fn log(home: &Home) -> String {

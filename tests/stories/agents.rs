@@ -4,3 +4,6 @@ mod bottle;
 mod failing;
 mod resumed;
 mod whole;
+
+pub(crate) use bottle::Client;
+pub(crate) use whole::token;

@@ -2,6 +2,13 @@
 
 #![expect(clippy::print_stderr, reason = "a failure shows the seed")]
 
+mod asked;
+mod attacked;
+mod client;
+mod containers;
+mod secrets;
+mod traced;
+mod within;
 mod world;
 
 use std::time::Duration;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use base::Secret;
 use bus::Connect;
 use manifest::DispatchFile;
+use telemetry::Endpoint;
 
-use crate::secret::{self, SecretError};
+use crate::secret::{self, Unread};
 
 /// Settings of one dispatcher.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, WebhookSecrets>,
     /// Bounds.
     pub limits: Limits,
+    /// Where spans go (E17).
+    pub collector: Option<Endpoint>,
 }
 
 /// What only the dispatcher and the forge know.
@@ -34,12 +37,21 @@ pub struct WebhookSecrets {
     pub token: Secret,
 }
 
+/// A secret that `dispatch.yaml` names and that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` of the webhook {webhook} in dispatch.yaml: {why}")]
+pub struct SecretError {
+    webhook: String,
+    key: &'static str,
+    why: Unread,
+}
+
 /// Bounds of what comes in, and how long things may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a delivery.
     pub body: usize,
-    /// Connections at once.
+    /// Connections that may wait for a delivery at once; as many again may have one in hand.
     pub connections: usize,
     /// How long a delivery may take to arrive.
     pub arrival: Duration,
@@ -57,7 +69,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 512 << 10,
-            connections: 256,
+            connections: 128,
             arrival: Duration::from_secs(10),
             storing: Duration::from_secs(8),
             age: Duration::from_secs(7 * 24 * 60 * 60),
@@ -79,10 +91,24 @@ impl Config {
     ) -> Result<Self, SecretError> {
         let mut secrets = BTreeMap::new();
         for (name, webhook) in &file.webhooks {
-            let hook = secret::read(&webhook.secret_ref, &variable)?;
-            let token = secret::read(&webhook.token_ref, &variable)?;
+            let read = |key, reference| {
+                secret::read(reference, &variable).map_err(|why| SecretError {
+                    webhook: name.clone(),
+                    key,
+                    why,
+                })
+            };
+            let hook = read("secret_ref", &webhook.secret_ref)?;
+            let token = read("token_ref", &webhook.token_ref)?;
             secrets.insert(name.clone(), WebhookSecrets { hook, token });
         }
-        Ok(Self { connect, listen: file.address(), file, secrets, limits: Limits::default() })
+        Ok(Self {
+            connect,
+            listen: file.address(),
+            file,
+            secrets,
+            limits: Limits::default(),
+            collector: None,
+        })
     }
 }

@@ -121,6 +121,8 @@ impl Forge {
         let teams: Teams = call::parsed(&body)?;
         // The search finds parts of names too.
         let Some(team) = teams.data.iter().find(|team| team.name.eq_ignore_ascii_case(name)) else {
+            let account = self.account.as_str();
+            tracing::warn!(team, account, "the forge shows the account no such team");
             return Ok(false);
         };
         let (status, body) =
@@ -179,12 +181,13 @@ impl PullRequest<'_> {
         let (status, body) = self.forge.call(Method::PATCH, &path, Some(json!({ "body": text }))).await?;
         match status {
             StatusCode::OK => Ok(true),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(false),
+            // Gitea's 204 is said of what is no comment of a person.
+            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND | StatusCode::GONE => Ok(false),
             status => Err(call::refused(status, &body)),
         }
     }
 
-    /// The account's own comment with a marker, if it was written since then: a process that died may have done it.
+    /// The account's own comment with a marker at its end, if it was written since then: a process that died may have done it.
     ///
     /// # Errors
     /// The forge cannot be reached, or refuses.
@@ -200,7 +203,7 @@ impl PullRequest<'_> {
         let comments: Vec<Comment> = call::parsed(&body)?;
         let own = |comment: &&Comment| {
             comment.user.as_ref().is_some_and(|user| user.login.eq_ignore_ascii_case(&self.forge.account))
-                && comment.body.contains(marker)
+                && comment.body.trim_end().ends_with(marker)
         };
         Ok(comments.iter().find(own).map(|comment| comment.id))
     }

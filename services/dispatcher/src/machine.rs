@@ -14,6 +14,7 @@ mod input;
 mod turn;
 
 use base::id::{RequestId, Slug};
+use bus::Trace;
 use bus::message::Version;
 use bus::message::pr::{Noted, PrAction, PrEvent, PrPlan, PrQueued, PrSession, PrState, PrTurn, Verdict};
 use bus::message::start::StartRequest;
@@ -39,12 +40,18 @@ const ANSWERS: usize = 2;
 /// What is to be done once the next state is stored. Each may be done again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Publish the request.
-    Start(Box<StartRequest>),
+    /// Publish the request, as a part of this step.
+    Start(Box<StartRequest>, Option<Trace>),
     /// Ask the bottle to end.
     Stop(Slug),
     /// Tell the forge.
     Post,
+}
+
+impl Action {
+    fn start(run: &PrTurn) -> Self {
+        Self::Start(Box::new(run.start.clone()), run.trace)
+    }
 }
 
 /// The next state.
@@ -105,7 +112,10 @@ pub fn next(mut session: PrSession, input: Input<'_>, context: &Context<'_>) -> 
     session.updated_at = context.now;
     let mut actions = Vec::new();
     let verdict = match input {
-        Input::Event { event, decide } => Some(happened(&mut session, event, decide, context, &mut actions)?),
+        Input::Event { event, trace, decide } => {
+            let told = Delivered { event, trace, decide };
+            Some(happened(&mut session, &told, context, &mut actions)?)
+        }
         Input::Started { request, bottle } => {
             started(&mut session, request, bottle, &mut actions);
             None
@@ -128,7 +138,7 @@ pub fn next(mut session: PrSession, input: Input<'_>, context: &Context<'_>) -> 
 pub fn again(session: &PrSession) -> Vec<Action> {
     let mut actions = Vec::new();
     if let Some(run) = &session.run {
-        actions.push(Action::Start(Box::new(run.start.clone())));
+        actions.push(Action::start(run));
         if let Some(bottle) = run.bottle.as_ref().filter(|_| session.state == PrState::Closed) {
             actions.push(Action::Stop(bottle.clone()));
         }
@@ -139,24 +149,32 @@ pub fn again(session: &PrSession) -> Vec<Action> {
     actions
 }
 
+/// A delivery that was taken off the queue.
+struct Delivered<'a> {
+    event: &'a PrEvent,
+    trace: Trace,
+    decide: &'a (dyn Fn(&PrSession) -> Decision + Sync),
+}
+
 fn happened(
     session: &mut PrSession,
-    event: &PrEvent,
-    decide: &(dyn Fn(&PrSession) -> Decision + Sync),
+    told: &Delivered<'_>,
     context: &Context<'_>,
     actions: &mut Vec<Action>,
 ) -> Result<Verdict, Full> {
+    let event = told.event;
     let mark: String = event.digest.chars().take(DIGITS).collect();
     if session.seen.contains(&mark) {
         return Ok(Verdict::Repeated);
     }
-    let verdict = judge(session, event, decide, context, actions)?;
+    let verdict = judge(session, told, context, actions)?;
     remember(&mut session.seen, mark, SEEN);
     let note = Noted {
         delivery: base::inert(&event.delivery, 64),
         event: event::name(&event.what).to_owned(),
         actor: base::inert(&event.actor.login, 64),
         verdict,
+        trace: Some(told.trace),
         at: context.now,
     };
     remember(&mut session.noted, note, NOTED);
@@ -165,11 +183,11 @@ fn happened(
 
 fn judge(
     session: &mut PrSession,
-    event: &PrEvent,
-    decide: &(dyn Fn(&PrSession) -> Decision + Sync),
+    told: &Delivered<'_>,
     context: &Context<'_>,
     actions: &mut Vec<Action>,
 ) -> Result<Verdict, Full> {
+    let event = told.event;
     let is_newer = is_newer(session, event);
     match event.what {
         PrAction::Closed if !is_newer => return Ok(Verdict::Outdated),
@@ -185,9 +203,9 @@ fn judge(
         _ if event.pull.as_ref().is_some_and(|pull| pull.is_closed) => return Ok(Verdict::IsClosed),
         _ => {}
     }
-    let decision = decide(session);
+    let decision = (told.decide)(session);
     let verdict = match decision {
-        Decision::Run(plan) => wait(session, event, plan)?,
+        Decision::Run(plan) => wait(session, told, plan)?,
         Decision::Nothing(_) if event.what == PrAction::Reopened => Verdict::Reopens,
         Decision::Nothing(verdict) => verdict,
     };
@@ -215,8 +233,8 @@ fn learn(session: &mut PrSession, event: &PrEvent) {
     }
 }
 
-fn wait(session: &mut PrSession, event: &PrEvent, plan: PrPlan) -> Result<Verdict, Full> {
-    let queued = PrQueued { event: event.clone(), plan };
+fn wait(session: &mut PrSession, told: &Delivered<'_>, plan: PrPlan) -> Result<Verdict, Full> {
+    let queued = PrQueued { event: told.event.clone(), plan, trace: Some(told.trace) };
     let size = |queued: &PrQueued| serde_json::to_vec(queued).map_or(0, |json| json.len());
     let whole: usize = session.queued.iter().map(size).sum::<usize>() + size(&queued);
     // One alone always has room: its parts are bounded.
@@ -270,9 +288,7 @@ fn over(
             session.session = None;
             session.queued.splice(0..0, run.events);
             let note = format!("The session before this one could not go on: {why}");
-            actions.extend(
-                turn::begin(session, context, Some(note)).map(|start| Action::Start(Box::new(start))),
-            );
+            actions.extend(turn::begin(session, context, Some(note)));
             if let Some(next) = &mut session.run {
                 // The comment that was begun goes on as the next run's.
                 (next.comment, next.shown) = (run.comment, run.shown);
@@ -330,7 +346,7 @@ fn go_on(session: &mut PrSession, context: &Context<'_>, actions: &mut Vec<Actio
         return false;
     }
     let Some(start) = turn::begin(session, context, None) else { return false };
-    actions.push(Action::Start(Box::new(start)));
+    actions.push(start);
     actions.push(Action::Post);
     true
 }

@@ -46,6 +46,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Ending> {
     let file = file.with_context(|| format!("there is no dispatch.yaml in {}", arguments.home.display()))?;
     let mut config = Config::new(connect, file, |name| std::env::var(name).ok())?;
     config.listen = arguments.listen.unwrap_or(config.listen);
+    config.collector = telemetry::Endpoint::of_process()?;
     let life = Lifecycle::new();
     life.stop_on_signals().context("cannot listen for signals")?;
     let dispatcher = dispatcher::build(config).await.context("the dispatcher cannot start")?;

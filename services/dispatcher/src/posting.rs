@@ -150,8 +150,8 @@ async fn tell(shared: &Arc<Shared>, key: &str, session: &PrSession, turn: &PrTur
     if let Some(sha) = turn.sha.as_ref().filter(|_| turn.status != Some(status)) {
         match forge.pull(&session.repo, session.number).report(sha, status, words).await {
             Ok(()) => {}
-            // A commit that a push has replaced may be gone; the comment is there.
-            Err(error) if error.is_final() => {
+            // A commit that a push has replaced may be gone, and Gitea answers 500 for it; the comment is there.
+            Err(error) if !error.is_passing() => {
                 tracing::warn!(key, error = error.to_string(), "a commit's status cannot be reported");
             }
             Err(error) => return Err(error.into()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bus::layout::{PR_SESSIONS, REMEMBERED};
 use bus::message::pr::{PrEvent, PrSession, PrState, PrTurn, Verdict};
-use bus::{BusError, Value};
+use bus::{Bus, BusError, Value};
 
 use crate::machine::{self, Action, Context, Full, Input};
 use crate::prompt;
@@ -36,8 +36,12 @@ pub(crate) async fn bring(
     input: Input<'_>,
     begins: Option<&PrEvent>,
 ) -> Result<Option<Verdict>, Untaken> {
+    let bus = match &input {
+        Input::Event { trace, .. } => shared.bus.with_trace(*trace),
+        _ => shared.bus.clone(),
+    };
     for _ in 0..TRIES {
-        let found = shared.bus.bucket(&PR_SESSIONS).get(key).await?;
+        let found = bus.bucket(&PR_SESSIONS).get(key).await?;
         let Some(session) =
             found.as_ref().map(|found| found.value.clone()).or_else(|| begins.map(machine::new))
         else {
@@ -50,12 +54,12 @@ pub(crate) async fn bring(
             return Ok(next.verdict);
         }
         index(shared, key, &next.session);
-        match write(shared, key, &next.session, found.as_ref()).await {
+        match write(&bus, key, &next.session, found.as_ref()).await {
             Err(BusError::Conflict { .. }) => continue,
             written => written?,
         }
         settle(shared, key, &next.session);
-        act(shared, key, next.actions).await?;
+        act(shared, &bus, key, next.actions).await?;
         return Ok(next.verdict);
     }
     let doing = format!("changing the conversation {key}");
@@ -75,7 +79,7 @@ pub(crate) async fn posted(
         let turns = session.answers.iter_mut().chain(session.run.as_mut());
         let Some(turn) = turns.into_iter().find(|turn| turn.start.id == *request) else { return Ok(()) };
         change(turn);
-        match write(shared, key, &session, Some(&found)).await {
+        match write(&shared.bus, key, &session, Some(&found)).await {
             Err(BusError::Conflict { .. }) => {}
             written => return written,
         }
@@ -83,20 +87,24 @@ pub(crate) async fn posted(
     Err(BusError::Conflict { doing: format!("changing the conversation {key}"), expected: 0 })
 }
 
-/// Does what follows. Each may be done twice, and is done again after a crash.
-pub(crate) async fn act(shared: &Arc<Shared>, key: &str, actions: Vec<Action>) -> Result<(), BusError> {
+/// Does what follows, as a part of the bus's step. Each may be done twice, and is done again after a crash.
+pub(crate) async fn act(
+    shared: &Arc<Shared>,
+    bus: &Bus,
+    key: &str,
+    actions: Vec<Action>,
+) -> Result<(), BusError> {
     for action in actions {
         match action {
-            Action::Start(start) => {
-                let stored = shared.bus.publish(start.as_ref()).await?;
-                tracing::info!(
-                    request = start.id.as_str(),
-                    key,
-                    duplicate = stored.duplicate,
-                    "a run is asked for"
-                );
+            Action::Start(start, trace) => {
+                // A run that waited belongs to the delivery that it waited with.
+                let bus = trace.map_or_else(|| bus.clone(), |trace| bus.with_trace(trace));
+                let stored = bus.publish(start.as_ref()).await?;
+                let (request, duplicate) = (start.id.as_str(), stored.duplicate);
+                let trace = trace.map(|trace| trace.id());
+                tracing::info!(request, key, duplicate, trace, "a run is asked for");
             }
-            Action::Stop(bottle) => crate::stopping::stop(shared, bottle),
+            Action::Stop(bottle) => crate::stopping::stop(shared, bus.clone(), bottle),
             Action::Post => shared.posting.wake(shared, key),
         }
     }
@@ -122,12 +130,12 @@ fn settle(shared: &Shared, key: &str, session: &PrSession) {
 }
 
 async fn write(
-    shared: &Shared,
+    bus: &Bus,
     key: &str,
     session: &PrSession,
     found: Option<&Value<PrSession>>,
 ) -> Result<(), BusError> {
-    let bucket = shared.bus.bucket(&PR_SESSIONS);
+    let bucket = bus.bucket(&PR_SESSIONS);
     let revision = match found {
         Some(found) => found.revision,
         None => bucket.create(key, session).await?,

@@ -1,6 +1,6 @@
 //! Reading what `dispatch.yaml` names: the webhooks' secrets and the forges' tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::Secret;
 use policy::token::TokenRef;
@@ -8,59 +8,64 @@ use policy::token::TokenRef;
 /// The largest file with a secret in it.
 const LARGEST: u64 = 64 << 10;
 
-/// Why a secret could not be read. It never shows what was read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the secret {reference}: {reason}")]
-pub struct SecretError {
-    reference: String,
-    reason: String,
-}
+/// Why a secret could not be read. It never shows what was read, nor a text that is no name of a place: it may be the secret
+/// itself, pasted by mistake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unread(String);
 
 /// Reads one, without a trailing line end. `variable` looks a variable of the host up.
 ///
 /// # Errors
 /// It is not there, is empty, or is more than one line.
-pub fn read(reference: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Secret, SecretError> {
-    let failed = |reason: String| SecretError { reference: base::inert(reference, 200), reason };
-    let text = match reference
-        .parse()
-        .map_err(|error: policy::token::InvalidTokenRef| failed(error.to_string()))?
-    {
-        TokenRef::Env(name) => variable(&name).map(Secret::new).ok_or_else(|| {
-            failed(format!(
-                "the variable {name} is not set where the dispatcher runs; set it there and start it again"
-            ))
-        })?,
+pub fn read(reference: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Secret, Unread> {
+    let place: TokenRef =
+        reference.parse().map_err(|error: policy::token::InvalidTokenRef| Unread(error.to_string()))?;
+    let (text, place) = match place {
+        TokenRef::Env(name) => {
+            let text = variable(&name).map(Secret::new).ok_or_else(|| {
+                Unread(format!(
+                    "the variable {name} is not set where the dispatcher runs; set it there and start it again"
+                ))
+            })?;
+            (text, format!("the variable {name}"))
+        }
         TokenRef::File(path) => {
             let home = || variable("HOME").map(PathBuf::from);
             let path = match path.strip_prefix("~") {
-                Ok(rest) => home().ok_or_else(|| failed("HOME is not set".to_owned()))?.join(rest),
+                Ok(rest) => home().ok_or_else(|| Unread("HOME is not set".to_owned()))?.join(rest),
                 Err(_) => path,
             };
-            file(&path).map_err(failed)?
+            (file(&path)?, format!("the file {}", path.display()))
         }
         TokenRef::Json { .. } | TokenRef::Command(_) => {
-            return Err(failed("the dispatcher reads a variable or a file".to_owned()));
+            return Err(Unread("the dispatcher reads a variable or a file".to_owned()));
         }
     };
     let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
     let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.is_empty() {
-        return Err(failed("it is empty".to_owned()));
+    if line.trim().is_empty() {
+        return Err(Unread(format!("{place} is empty; what belongs there is one line")));
     }
     if line.chars().any(char::is_control) {
-        return Err(failed("it holds control characters or several lines".to_owned()));
+        let why = "holds control characters or several lines; what belongs there is one line";
+        return Err(Unread(format!("{place} {why}")));
     }
     Ok(Secret::new(line.to_owned()))
 }
 
-fn file(path: &std::path::Path) -> Result<Secret, String> {
-    let about =
-        std::fs::metadata(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+fn file(path: &Path) -> Result<Secret, Unread> {
+    let failed = |error: &std::io::Error| {
+        Unread(format!("the file {} cannot be read by the dispatcher: {error}", path.display()))
+    };
+    let about = std::fs::metadata(path).map_err(|error| failed(&error))?;
     if !about.is_file() || about.len() > LARGEST {
-        return Err(format!("{} is no ordinary file of at most {LARGEST} bytes", path.display()));
+        let why = format!("{} is no ordinary file of at most {LARGEST} bytes", path.display());
+        return Err(Unread(why));
     }
-    let text = std::fs::read_to_string(path).map_err(|_| format!("{} is not a text file", path.display()))?;
+    let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
+    // What is no text is not shown, and neither is where it ceases to be one.
+    let text = String::from_utf8(bytes).map_err(|_| Unread(format!("{} is no text file", path.display())))?;
     Ok(Secret::new(text))
 }
 
@@ -72,11 +77,15 @@ mod tests {
     fn a_secret_is_read_or_named() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("hook"), "from a file\n").unwrap();
+        std::fs::write(folder.path().join("nothing"), "\n").unwrap();
+        std::fs::write(folder.path().join("bytes"), b"made up\xff").unwrap();
+        std::fs::create_dir(folder.path().join("folder")).unwrap();
         let home = folder.path().to_str().unwrap().to_owned();
         let variable = |name: &str| match name {
             "HOME" => Some(home.clone()),
             "HOOK" => Some("from a variable".to_owned()),
             "EMPTY" => Some("\n".to_owned()),
+            "BLANK" => Some("  ".to_owned()),
             "LINES" => Some("one\ntwo".to_owned()),
             _ => None,
         };
@@ -88,14 +97,22 @@ mod tests {
         assert_eq!(said("file:~/hook"), "from a file");
         for (reference, words) in [
             ("UNSET", "UNSET is not set where the dispatcher runs"),
-            ("EMPTY", "it is empty"),
-            ("LINES", "several lines"),
-            ("file:/no/such", "cannot be read"),
+            ("EMPTY", "the variable EMPTY is empty"),
+            ("BLANK", "the variable BLANK is empty"),
+            ("LINES", "the variable LINES holds control characters or several lines"),
+            ("file:/no/such", "the file /no/such cannot be read by the dispatcher: No such file"),
+            ("file:~/nothing", "is empty"),
+            ("file:~/bytes", "is no text file"),
+            ("file:~/folder", "is no ordinary file"),
             ("file:~/", "name"),
             ("cmd:true", "a variable or a file"),
+            // The secret itself instead of its place.
+            ("f3a9c1d07be24415a8e6f0b2d5c79e13f3a9c1d07be24415a8e6f0b2d5c79e13", "looks like a token itself"),
+            ("0f3a9c1d07be", "name where the token is"),
         ] {
             let said = said(reference);
-            assert!(said.contains(words) && !said.contains("one\ntwo"), "{said}");
+            assert!(said.contains(words), "{said}");
+            assert!(["two", "f3a9", "made up"].iter().all(|secret| !said.contains(secret)), "{said}");
         }
     }
 }

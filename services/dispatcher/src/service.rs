@@ -12,6 +12,7 @@ use bus::message::event::Event;
 use bus::message::pr::{PrEvent, PrSession};
 use bus::{Bus, BusError, Since};
 use jiff::SignedDuration;
+use telemetry::Tracer;
 use tokio::net::TcpListener;
 
 use crate::asking::Asking;
@@ -67,10 +68,11 @@ impl Dispatcher {
     /// # Errors
     /// The bus does not let it listen, or the conversations cannot be read.
     pub async fn start(self, life: &Lifecycle) -> Result<(), BusError> {
-        let Config { file, limits, secrets, .. } = self.config;
+        let Config { file, limits, secrets, collector, .. } = self.config;
         let shared = Arc::new(Shared {
             bus: self.bus.clone(),
             clock: Clock::System,
+            tracer: Tracer::start(collector, "bot-bottle-dispatcher", Clock::System, life),
             standings: Standings::new(limits.standing),
             posting: Posting::new(),
             life: life.clone(),
@@ -89,7 +91,7 @@ impl Dispatcher {
         let asking = Asking::listen(&self.bus).await?;
         let queue = self.bus.work_queue::<PrEvent>(&DISPATCHER).await?;
         for (key, session) in &unfinished {
-            registry::act(&shared, key, machine::again(session)).await?;
+            registry::act(&shared, &shared.bus, key, machine::again(session)).await?;
         }
         life.spawn_essential(ends::serve(shared.clone(), events));
         life.spawn_essential(asking.serve(shared.clone()));

@@ -9,6 +9,7 @@ use base::id::RequestId;
 use base::lifecycle::Lifecycle;
 use bus::Bus;
 use manifest::DispatchFile;
+use telemetry::Tracer;
 
 use crate::config::{Limits, WebhookSecrets};
 use crate::forge::Forge;
@@ -19,6 +20,7 @@ use crate::standing::Standings;
 pub(crate) struct Shared {
     pub(crate) bus: Bus,
     pub(crate) clock: Clock,
+    pub(crate) tracer: Tracer,
     pub(crate) file: DispatchFile,
     pub(crate) limits: Limits,
     pub(crate) forges: BTreeMap<String, Forge>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::id::Slug;
+use bus::Bus;
 use bus::message::Version;
 use bus::message::start::StopRequest;
 
@@ -16,12 +17,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Asks the bottle's launcher until it answers. If none does, its request ends with its launcher, or is run again, and
 /// then its next bottle is stopped.
-pub(crate) fn stop(shared: &Arc<Shared>, bottle: Slug) {
+pub(crate) fn stop(shared: &Arc<Shared>, bus: Bus, bottle: Slug) {
     let shared = shared.clone();
     shared.life.clone().spawn(async move {
         for attempt in 0..TRIES {
             let request = StopRequest { v: Version, bottle: bottle.clone(), grace_ms: None };
-            match shared.bus.request(&request, DEADLINE).await {
+            match bus.request(&request, DEADLINE).await {
                 Ok(_) => return,
                 Err(error) => {
                     let error = base::error::chain(&error);

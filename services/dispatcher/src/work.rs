@@ -6,7 +6,8 @@ use std::time::Duration;
 use bus::layout::PR_DELIVERIES;
 use bus::message::Version;
 use bus::message::pr::{PrAction, PrEvent, PrSession, StoredDelivery, Verdict};
-use bus::{BusError, Job, WorkQueue};
+use bus::{BusError, Job, Trace, WorkQueue};
+use telemetry::Kind;
 use tokio::sync::Semaphore;
 
 use crate::decide::{self, Decision, Gate};
@@ -26,9 +27,13 @@ const LONGEST: Duration = Duration::from_secs(300);
 const NO_ROOM: Duration = Duration::from_secs(20);
 
 /// Why a delivery is to be brought again.
+#[derive(Debug, thiserror::Error)]
 enum Later {
+    #[error("whether they may is not known yet: {0}")]
     Forge(ForgeError),
+    #[error("as many events wait for a run as may")]
     NoRoom,
+    #[error("it is not decided on yet: {}", base::error::chain(.0))]
     Bus(BusError),
 }
 
@@ -62,7 +67,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut queue: WorkQueue<PrEvent>) {
 async fn finish(shared: &Arc<Shared>, job: Job<PrEvent>) {
     let ended = match &job.message {
         Err(malformed) => job.park(&malformed.to_string()).await,
-        Ok(event) => match job.keep(BEAT, bring(shared, event)).await {
+        Ok(event) => match job.keep(BEAT, traced(shared, event, job.trace)).await {
             Ok(verdict) => {
                 remember(shared, event, verdict).await;
                 job.done().await
@@ -76,38 +81,39 @@ async fn finish(shared: &Arc<Shared>, job: Job<PrEvent>) {
 }
 
 async fn put_back(job: &Job<PrEvent>, event: &PrEvent, later: Later) -> Result<(), BusError> {
-    let delivery = event.delivery.as_str();
+    let (delivery, trace) = (event.delivery.as_str(), job.trace.id());
+    tracing::warn!(delivery, trace, error = later.to_string(), "a delivery comes back later");
     let doublings = u32::try_from(job.delivery.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
     let pause = PAUSE.saturating_mul(1 << doublings).min(LONGEST);
-    match later {
-        Later::Forge(error) => {
-            tracing::warn!(delivery, error = error.to_string(), "whether they may is not known yet");
-            job.later(pause).await
-        }
-        Later::NoRoom => {
-            tracing::warn!(delivery, "as many events wait for a run as may");
-            job.later(NO_ROOM).await
-        }
-        Later::Bus(error) => {
-            tracing::warn!(delivery, error = base::error::chain(&error), "a delivery is not decided on yet");
-            job.later(pause).await
-        }
-    }
+    job.later(if matches!(later, Later::NoRoom) { NO_ROOM } else { pause }).await
 }
 
-async fn bring(shared: &Arc<Shared>, event: &PrEvent) -> Result<Verdict, Later> {
+async fn traced(shared: &Arc<Shared>, event: &PrEvent, trace: Trace) -> Result<Verdict, Later> {
+    let mut span = shared.tracer.open("dispatch", Kind::Consumer, trace);
+    span.set("bot_bottle.delivery", event.delivery.as_str());
+    span.set("bot_bottle.pull", event.key().as_str());
+    let brought = bring(shared, event, span.context()).await;
+    match &brought {
+        Ok(verdict) => span.set("bot_bottle.outcome", format!("{verdict:?}").as_str()),
+        Err(later) => span.fail(&later.to_string()),
+    }
+    brought
+}
+
+async fn bring(shared: &Arc<Shared>, event: &PrEvent, trace: Trace) -> Result<Verdict, Later> {
     let shut = may(shared, event).await.map_err(Later::Forge)?;
     let decide = |session: &PrSession| match shut {
         Some(verdict) => Decision::Nothing(verdict),
         None => decide::decide(&shared.file, event, Some(session)),
     };
-    let input = Input::Event { event, decide: &decide };
+    let input = Input::Event { event, trace, decide: &decide };
     match registry::bring(shared, &event.key(), input, Some(event)).await {
         Ok(verdict) => {
             let verdict = verdict.unwrap_or(Verdict::NoRule);
             let (delivery, actor) = (event.delivery.as_str(), base::inert(&event.actor.login, 64));
             let (repo, number) = (event.repo.as_str(), event.number);
-            tracing::info!(delivery, repo, number, actor, ?verdict, "a delivery is decided on");
+            let trace = trace.id();
+            tracing::info!(delivery, repo, number, actor, ?verdict, trace, "a delivery is decided on");
             Ok(verdict)
         }
         Err(Untaken::Full) => Err(Later::NoRoom),

@@ -1,8 +1,8 @@
 //! Step 3 for the door, the bottle's MCP server: it gets an identity on the bus, and no other secret.
 
 use base::id::Slug;
-use bus::Credentials;
-use handover::sidecar::DoorHandover;
+use bus::{Credentials, Trace};
+use handover::sidecar::{DoorHandover, TraceHandover};
 
 use crate::backend::{Backend, SidecarSpec};
 use crate::config::LauncherConfig;
@@ -19,10 +19,12 @@ pub(crate) async fn start(
     config: &LauncherConfig,
     bottle: Slug,
     credentials: &Credentials,
+    trace: Trace,
 ) -> Result<Started, SidecarError> {
     let program = config.door();
     let spec = SidecarSpec::new(bottle.clone(), NAME, program);
-    let handover = DoorHandover { v: 1, bottle, bus: bus_access(config, credentials) };
+    let trace = Some(TraceHandover { context: trace.to_string(), collector: None });
+    let handover = DoorHandover { v: 1, bottle, bus: bus_access(config, credentials), trace };
     let (started, _) = sidecar::start(backend, config, spec, handover).await?;
     Ok(started)
 }

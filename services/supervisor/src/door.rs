@@ -52,8 +52,8 @@ pub struct Door {
 /// Makes a door. It looks for the bus by itself for as long as it lives, and says so to who asks meanwhile.
 #[must_use]
 pub fn build(config: Config, life: &Lifecycle) -> Door {
-    let Config { bottle, connect, limits } = config;
-    let bus = link::keep(connect, life);
+    let Config { bottle, connect, trace, limits } = config;
+    let bus = link::keep(connect, trace, life);
     let refusals = Refusals::default();
     life.spawn(refusals::follow(bus.clone(), bottle.clone(), refusals.clone(), life.clone()));
     let asking = Asking::new(bottle, Clock::System, bus, limits);

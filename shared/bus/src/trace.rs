@@ -1,9 +1,11 @@
 //! Trace context, so that webhook → start → request → proposal → decision → push is one trace.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use rand::Rng as _;
+use serde::{Deserialize, Serialize};
 
 /// A W3C `traceparent` (Trace Context, section 3.2): which trace a message belongs to, and which step sent it.
 ///
@@ -13,7 +15,8 @@ use rand::Rng as _;
 /// assert_eq!(child.id(), trace.id());
 /// assert_eq!(child.to_string().parse::<bus::Trace>().unwrap(), child);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Trace {
     id: u128,
     span: u64,
@@ -58,6 +61,34 @@ impl Trace {
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.flags & 1 == 1
+    }
+}
+
+impl From<Trace> for String {
+    fn from(trace: Trace) -> Self {
+        trace.to_string()
+    }
+}
+
+impl TryFrom<String> for Trace {
+    type Error = InvalidTrace;
+
+    fn try_from(text: String) -> Result<Self, InvalidTrace> {
+        text.parse()
+    }
+}
+
+impl schemars::JsonSchema for Trace {
+    fn schema_name() -> Cow<'static, str> {
+        "Trace".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A W3C `traceparent`.",
+            "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
+        })
     }
 }
 

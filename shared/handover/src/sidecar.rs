@@ -80,6 +80,9 @@ pub struct DoorHandover {
     pub bottle: Slug,
     /// Its only secret.
     pub bus: BusAccess,
+    /// The trace that the bottle belongs to.
+    #[serde(default)]
+    pub trace: Option<TraceHandover>,
 }
 
 /// The trace that a bottle belongs to.

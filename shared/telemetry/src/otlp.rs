@@ -25,17 +25,20 @@ fn one(span: &Span) -> Json {
         Some(reason) => json!({ "code": 2, "message": reason }),
         None => json!({}),
     };
-    json!({
+    let mut told = json!({
         "traceId": span.context.id(),
         "spanId": span.context.span_id(),
-        "parentSpanId": span.parent.span_id(),
         "name": span.name,
         "kind": span.kind as u8,
         "startTimeUnixNano": start.to_string(),
         "endTimeUnixNano": end.to_string(),
         "attributes": attributes,
         "status": status,
-    })
+    });
+    if span.parent != span.context {
+        told["parentSpanId"] = span.parent.span_id().into();
+    }
+    told
 }
 
 fn attribute(name: &str, value: &Value) -> Json {

@@ -35,7 +35,7 @@ pub struct Span {
     pub kind: Kind,
     /// Its own place in the trace.
     pub context: Trace,
-    /// As a part of what.
+    /// As a part of what; of the first of a trace, itself.
     pub parent: Trace,
     /// When it began.
     pub start: Timestamp,

@@ -57,16 +57,27 @@ impl Tracer {
         self.0.is_some()
     }
 
+    /// Begins a trace with its first span.
+    #[must_use]
+    pub fn begin(&self, name: &'static str, kind: Kind) -> Open {
+        let first = Trace::random();
+        self.opened(name, kind, first, first)
+    }
+
     /// Begins a span within `parent`.
     #[must_use]
     pub fn open(&self, name: &'static str, kind: Kind, parent: Trace) -> Open {
+        self.opened(name, kind, parent, parent.child())
+    }
+
+    fn opened(&self, name: &'static str, kind: Kind, parent: Trace, context: Trace) -> Open {
         let doing = self.0.as_ref().map(|outlet| Doing {
             outlet: Arc::clone(outlet),
             since: Instant::now(),
             span: Span {
                 name,
                 kind,
-                context: parent.child(),
+                context,
                 parent,
                 start: outlet.clock.now(),
                 duration: std::time::Duration::ZERO,

@@ -147,14 +147,32 @@ pub(super) fn delivery(at: Timestamp, name: &str) -> (Vec<(String, String)>, Str
             *time = at.to_string().into();
         }
     }
-    let body = kept["body"].to_string();
+    // Indented by two spaces, as both forges write it.
+    let body = serde_json::to_string_pretty(&kept["body"]).unwrap();
     let headers = kept["headers"].as_object().unwrap().iter();
     let mut headers: Vec<(String, String)> =
         headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
-    let signature = sign(&Secret::new(SECRET.to_owned()), body.as_bytes());
-    headers.push(("X-Gitea-Signature".to_owned(), signature.clone()));
-    headers.push(("X-Hub-Signature-256".to_owned(), format!("sha256={signature}")));
+    let is_forgejo = headers.iter().any(|(name, _)| name.starts_with("X-Forgejo-"));
+    headers.push(("User-Agent".to_owned(), "Go-http-client/1.1".to_owned()));
+    headers.push(("Accept-Encoding".to_owned(), "gzip".to_owned()));
+    headers.extend(signatures(&body, is_forgejo));
     (headers, body)
+}
+
+/// All signatures that a forge sends with a payload.
+pub(super) fn signatures(payload: &str, is_forgejo: bool) -> Vec<(String, String)> {
+    let signature = sign(&Secret::new(SECRET.to_owned()), payload.as_bytes());
+    let mut headers = vec![
+        ("X-Gitea-Signature".to_owned(), signature.clone()),
+        ("X-Gogs-Signature".to_owned(), signature.clone()),
+        ("X-Hub-Signature-256".to_owned(), format!("sha256={signature}")),
+        // SHA-1, which nobody here looks at.
+        ("X-Hub-Signature".to_owned(), format!("sha1={}", &signature[..40])),
+    ];
+    if is_forgejo {
+        headers.push(("X-Forgejo-Signature".to_owned(), signature));
+    }
+    headers
 }
 
 /// Where a delivery is kept.
@@ -163,8 +181,8 @@ pub(super) fn kept(name: &str) -> PathBuf {
     kept.join(format!("{name}.json"))
 }
 
-/// The bottle, the agent and the dispatcher's file.
-pub(super) fn write(home: &Home, api: &str) {
+/// A bottle and an agent that remembers, and a bottle and an agent that sleeps.
+pub(super) fn write_agents(home: &Home) {
     for (name, program) in [("reviewer", PROGRAM), ("sleeper", "exec sleep 600")] {
         let bottle = serde_json::json!({
             "agent_provider":
@@ -174,6 +192,11 @@ pub(super) fn write(home: &Home, api: &str) {
         home.write_file(&format!("bottles/{name}.md"), &format!("---\n{bottle}\n---\n"));
         home.write_file(&format!("agents/{name}.md"), &format!("---\nbottle: {name}\n---\n"));
     }
+}
+
+/// Bottles, agents and the dispatcher's file.
+pub(super) fn write(home: &Home, api: &str) {
+    write_agents(home);
     let file = serde_json::json!({
         "webhooks": { "team": {
             "forge": "gitea", "secret_ref": "STORY_HOOK", "token_ref": "STORY_TOKEN", "api_url": api, "account": ACCOUNT,

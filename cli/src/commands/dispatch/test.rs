@@ -121,7 +121,7 @@ fn outcome(file: &DispatchFile, webhook: &Webhook, event: &PrEvent) -> Outcome {
                 let reference = plan.reference.as_deref().unwrap_or("its default branch");
                 base::inert(&format!("{reference} of {clone}"), 300)
             });
-            let events = [PrQueued { event: event.clone(), plan }];
+            let events = [PrQueued { event: event.clone(), plan, trace: None }];
             let border = prompt::border();
             let told = Told { events: &events, pull: event.pull.as_ref(), carried: None, border: &border };
             outcome.prompt = Some(prompt::render(told));

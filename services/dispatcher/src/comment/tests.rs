@@ -13,6 +13,7 @@ fn turn(result: &str) -> PrTurn {
         number: 2,
         turn: 2,
         events: Vec::new(),
+        trace: None,
         sha: None,
         since: at,
         note: None,

@@ -38,6 +38,15 @@ impl ForgeError {
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Refused { status: 404 | 410 | 413 | 422 | 423, .. })
     }
+
+    /// Whether the forge may answer otherwise soon: it is away, or has too much to do.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 502..=504),
+        }
+    }
 }
 
 pub(super) fn client() -> anyhow::Result<Client> {

@@ -1,6 +1,7 @@
 //! What a conversation hears of.
 
 use base::id::{RequestId, Slug};
+use bus::Trace;
 use bus::message::pr::{PrEnd, PrEvent, PrSession};
 use jiff::Timestamp;
 
@@ -13,6 +14,8 @@ pub enum Input<'a> {
     Event {
         /// The delivery.
         event: &'a PrEvent,
+        /// The step that works on it.
+        trace: Trace,
         /// What is to be done about it, given the conversation.
         decide: &'a (dyn Fn(&PrSession) -> Decision + Sync),
     },

@@ -74,7 +74,13 @@ fn ended(request: &RequestId, cannot_resume: bool) -> Ended {
 }
 
 fn take(session: PrSession, event: &PrEvent) -> Next {
-    next(session, Input::Event { event, decide: &run }, &context(event.at)).unwrap()
+    next(session, Input::Event { event, trace: trace(event), decide: &run }, &context(event.at)).unwrap()
+}
+
+/// Of the step that works on an event; another for each.
+fn trace(event: &PrEvent) -> Trace {
+    let number: u64 = event.delivery[1..].parse().unwrap();
+    format!("00-{:032x}-{:016x}-01", number + 1, number + 1).parse().unwrap()
 }
 
 fn end(session: PrSession) -> Next {
@@ -92,8 +98,8 @@ fn the_first_event_starts_and_later_ones_resume() {
     let first = event(1, PrAction::Opened);
     let began = take(new(&first), &first);
     assert_eq!(began.verdict, Some(Verdict::Runs));
-    let [Action::Start(start), Action::Post] = began.actions.as_slice() else { panic!("{began:?}") };
-    assert_eq!(start.resume, None);
+    let [Action::Start(start, belongs), Action::Post] = began.actions.as_slice() else { panic!("{began:?}") };
+    assert_eq!((start.resume.as_ref(), *belongs), (None, Some(trace(&first))));
     // Two while it runs are one run after it.
     let waits = take(began.session, &event(2, PrAction::Pushed));
     assert_eq!((waits.verdict, waits.actions.as_slice()), (Some(Verdict::Waits), &[][..]));
@@ -101,6 +107,12 @@ fn the_first_event_starts_and_later_ones_resume() {
     let over = end(waits.session);
     let run = over.session.run.as_ref().unwrap();
     assert_eq!((run.turn, run.number, run.events.len()), (2, 2, 2));
+    // What waited belongs to where it came from, and not to what it waited for; also after a crash.
+    let second = Some(trace(&event(2, PrAction::Pushed)));
+    for actions in [over.actions.clone(), again(&over.session)] {
+        let starts = |action: &Action| matches!(action, Action::Start(_, trace) if *trace == second);
+        assert!(actions.iter().any(starts), "{actions:?}");
+    }
     let resume = run.start.resume.as_ref().unwrap();
     assert_eq!((resume.bottle.clone(), resume.session.as_deref()), (slug(&start.id), Some("s1")));
     assert_eq!(over.session.answers.len(), 1);
@@ -180,7 +192,11 @@ fn what_waits_is_bounded_and_nothing_is_lost_by_it() {
         session = take(session, &event(10 + i64::try_from(number).unwrap(), PrAction::Pushed)).session;
     }
     let one_more = event(99, PrAction::Pushed);
-    let full = next(session.clone(), Input::Event { event: &one_more, decide: &run }, &context(at(99)));
+    let full = next(
+        session.clone(),
+        Input::Event { event: &one_more, trace: trace(&one_more), decide: &run },
+        &context(at(99)),
+    );
     assert_eq!(full, Err(Full));
     session = end(session).session;
     assert_eq!(take(session, &one_more).verdict, Some(Verdict::Waits));
@@ -190,7 +206,8 @@ fn what_waits_is_bounded_and_nothing_is_lost_by_it() {
 fn an_event_that_nobody_may_is_remembered_and_starts_nothing() {
     let first = event(1, PrAction::Opened);
     let refuse = |_: &PrSession| Decision::Nothing(Verdict::NotAllowed);
-    let next = next(new(&first), Input::Event { event: &first, decide: &refuse }, &context(at(1))).unwrap();
+    let input = Input::Event { event: &first, trace: trace(&first), decide: &refuse };
+    let next = next(new(&first), input, &context(at(1))).unwrap();
     assert_eq!((next.verdict, next.actions.len(), next.session.runs), (Some(Verdict::NotAllowed), 0, 0));
     assert_eq!(next.session.noted.last().unwrap().verdict, Verdict::NotAllowed);
     assert!(is_over(&next.session));
@@ -232,7 +249,7 @@ impl World {
     fn act(&mut self, session: &PrSession, actions: Vec<Action>) {
         let actions = if std::mem::take(&mut self.dies) { again(session) } else { actions };
         for action in actions {
-            if let Action::Start(start) = action {
+            if let Action::Start(start, _) = action {
                 match self.starts.get(&start.id) {
                     Some(before) => assert_eq!(*before, *start, "one id is one request"),
                     None => {
@@ -277,7 +294,7 @@ proptest! {
             let stored = match &step {
                 Happens::Delivered(n) => {
                     let event = &deliveries[*n];
-                    let stored = apply(session, Input::Event { event, decide: &run });
+                    let stored = apply(session, Input::Event { event, trace: trace(event), decide: &run });
                     match stored.as_ref().and_then(|next| next.verdict) {
                         Some(Verdict::Runs | Verdict::Waits) => {
                             *verdicts.entry(event.delivery.clone()).or_default() += 1;
@@ -313,7 +330,7 @@ proptest! {
             session = match stored {
                 Some(next) => {
                     if before.state == PrState::Closed && next.session.state == PrState::Closed {
-                        let starts = next.actions.iter().any(|action| matches!(action, Action::Start(_)));
+                        let starts = next.actions.iter().any(|action| matches!(action, Action::Start(..)));
                         prop_assert!(!starts, "closed stays closed");
                     }
                     world.act(&next.session, next.actions);

@@ -6,15 +6,11 @@ use bus::message::pr::{PrQueued, PrSession, PrTurn};
 use bus::message::start::{Checkout, Resume, StartRequest, Workspace};
 use sha2::{Digest as _, Sha256};
 
-use super::Context;
+use super::{Action, Context};
 use crate::prompt::{self, Told};
 
 /// Takes the events that wait and can be one run, and makes it; none when nothing waits.
-pub(super) fn begin(
-    session: &mut PrSession,
-    context: &Context<'_>,
-    note: Option<String>,
-) -> Option<StartRequest> {
+pub(super) fn begin(session: &mut PrSession, context: &Context<'_>, note: Option<String>) -> Option<Action> {
     let first = session.queued.first()?;
     let same = |queued: &&PrQueued| {
         queued.plan.agent == first.plan.agent && queued.plan.bottles == first.plan.bottles
@@ -61,11 +57,12 @@ pub(super) fn begin(
     };
     session.runs = number;
     session.bottles.clone_from(&last.plan.bottles);
-    session.run = Some(PrTurn {
-        start: start.clone(),
+    let run = PrTurn {
+        start,
         number,
         turn,
         sha: session.pull.as_ref().map(|pull| pull.sha.clone()),
+        trace: events.first().and_then(|queued| queued.trace),
         events,
         since: context.now,
         note,
@@ -74,8 +71,10 @@ pub(super) fn begin(
         comment: None,
         shown: None,
         status: None,
-    });
-    Some(start)
+    };
+    let begins = Action::start(&run);
+    session.run = Some(run);
+    Some(begins)
 }
 
 /// The same for the same run, and for no other: also not for one of a pull request that was forgotten meanwhile.

@@ -1,6 +1,6 @@
 //! What a bottle was refused, and what it waits for, from the streams.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use base::id::{ProposalId, Slug};
 use bus::layout::{EVENTS, PROPOSALS};
@@ -27,10 +27,13 @@ pub(super) async fn of(bus: &Bus, bottle: &Slug, since: Timestamp) -> Result<Fac
     while let Some(record) = refusals.stored().await? {
         let Ok(blocked) = record.message else { continue };
         facts.blocked_count += 1;
-        let words = format!(
-            "{} {}://{}{}: {}",
-            blocked.method, blocked.scheme, blocked.host, blocked.path, blocked.reason
-        );
+        // One that was no request has no place that it was for.
+        let words = match blocked.host.as_str() {
+            "" => blocked.reason,
+            host => {
+                format!("{} {}://{host}{}: {}", blocked.method, blocked.scheme, blocked.path, blocked.reason)
+            }
+        };
         if facts.blocked.len() < LISTED && !facts.blocked.contains(&words) {
             facts.blocked.push(words);
         }
@@ -39,11 +42,13 @@ pub(super) async fn of(bus: &Bus, bottle: &Slug, since: Timestamp) -> Result<Fac
         }
     }
     // Equal proposals are one, whatever ids they were made under.
-    let (mut ids, mut waiting) = (HashMap::<ProposalId, String>::new(), BTreeMap::<String, String>::new());
+    let (mut ids, mut waiting) = (HashMap::<ProposalId, String>::new(), Vec::<(String, String)>::new());
     let mut made = bus.follow::<Proposed>(PROPOSALS, &format!("proposal.new.{bottle}"), since).await?;
     while let Some(record) = made.stored().await? {
         let Ok(proposed) = record.message else { continue };
-        waiting.insert(proposed.hash.clone(), words(&proposed.content));
+        if waiting.iter().all(|(hash, _)| *hash != proposed.hash) {
+            waiting.push((proposed.hash.clone(), words(&proposed.content)));
+        }
         ids.insert(proposed.proposal, proposed.hash);
         if ids.len() == READ {
             break;
@@ -57,11 +62,11 @@ pub(super) async fn of(bus: &Bus, bottle: &Slug, since: Timestamp) -> Result<Fac
             && resolved.outcome != Outcome::Expired
             && let Some(hash) = ids.get(&resolved.proposal)
         {
-            waiting.remove(hash);
+            waiting.retain(|(waits, _)| waits != hash);
         }
     }
     facts.waiting_count = waiting.len();
-    facts.waiting = waiting.into_values().take(LISTED).collect();
+    facts.waiting = waiting.into_iter().map(|(_, words)| words).take(LISTED).collect();
     Ok(facts)
 }
 

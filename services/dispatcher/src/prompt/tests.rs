@@ -25,6 +25,7 @@ fn queued(text: &str, login: &str) -> PrQueued {
             clone: None,
             reference: None,
         },
+        trace: None,
     }
 }
 

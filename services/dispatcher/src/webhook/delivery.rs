@@ -1,5 +1,6 @@
 //! One delivery: checked before anything of it is believed.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use base::Secret;
@@ -98,15 +99,15 @@ pub fn take(
 ///
 /// # Errors
 /// A form without a payload, or another kind of body.
-pub fn signed(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub fn signed<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Refusal> {
     let kind =
         headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-        "application/json" => Ok(body.to_vec()),
+        "application/json" => Ok(Cow::Borrowed(body)),
         "application/x-www-form-urlencoded" => {
             let mut fields = form_urlencoded::parse(body).filter(|(name, _)| name == "payload");
             match (fields.next(), fields.next()) {
-                (Some((_, payload)), None) => Ok(payload.into_owned().into_bytes()),
+                (Some((_, payload)), None) => Ok(Cow::Owned(payload.into_owned().into_bytes())),
                 _ => Err(malformed("its form has not one payload")),
             }
         }

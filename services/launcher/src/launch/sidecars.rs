@@ -65,7 +65,7 @@ impl Launch<'_> {
             return Ok(None);
         }
         let (backend, config) = (&**self.backend(plan)?, &self.world.config);
-        let door = door::start(backend, config, plan.bottle.clone(), &self.identity(plan)?).await;
+        let door = door::start(backend, config, plan.bottle.clone(), &self.identity(plan)?, self.trace).await;
         door.map(Some).map_err(|error| because("starting the door", &error))
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use base::id::Slug;
-use bus::{Connect, Credentials};
+use bus::{Connect, Credentials, Trace};
 use handover::sidecar::DoorHandover;
 
 /// A door's settings.
@@ -14,6 +14,8 @@ pub struct Config {
     pub bottle: Slug,
     /// The bus, as that bottle.
     pub connect: Connect,
+    /// What the messages are part of.
+    pub trace: Trace,
     /// What the bottle may demand of it.
     pub limits: Limits,
 }
@@ -67,7 +69,7 @@ impl Config {
     /// # Errors
     /// The version is unknown, or the bus identity is none, or another bottle's.
     pub fn from_handover(handover: DoorHandover) -> anyhow::Result<Self> {
-        let DoorHandover { v, bottle, bus } = handover;
+        let DoorHandover { v, bottle, bus, trace } = handover;
         if v != 1 {
             bail!("this door knows version 1 of the hand-over, not {v}: install programs of one release");
         }
@@ -75,6 +77,10 @@ impl Config {
         if credentials.name() != bottle.as_str() {
             bail!("the bus credentials are those of {}, and the bottle is {bottle}", credentials.name());
         }
-        Ok(Self { bottle, connect: Connect::new(bus.url, credentials), limits: Limits::default() })
+        let trace = match trace {
+            Some(trace) => trace.context.parse().context("reading the bottle's trace")?,
+            None => Trace::random(),
+        };
+        Ok(Self { bottle, connect: Connect::new(bus.url, credentials), trace, limits: Limits::default() })
     }
 }

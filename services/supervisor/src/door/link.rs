@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::error::chain;
 use base::lifecycle::Lifecycle;
-use bus::{Bus, Connect, Link};
+use bus::{Bus, Connect, Link, Trace};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -15,13 +15,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The connection, once there is one.
 pub(super) type Shared = watch::Receiver<Option<Bus>>;
 
-/// Connects, for as long as it takes.
-pub(super) fn keep(connect: Connect, life: &Lifecycle) -> Shared {
+/// Connects, for as long as it takes. What is published belongs to that trace.
+pub(super) fn keep(connect: Connect, trace: Trace, life: &Lifecycle) -> Shared {
     let (sender, shared) = watch::channel(None);
     let stop = life.stop_token();
     life.spawn(async move {
         let bus = stop.run_until_cancelled(connected(connect)).await;
-        sender.send_replace(bus);
+        sender.send_replace(bus.map(|bus| bus.with_trace(trace)));
         // Whoever waits for the first connection waits for the sender's news.
         stop.cancelled().await;
     });

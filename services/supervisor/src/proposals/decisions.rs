@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use base::error::chain;
 use base::id::BottleName;
-use bus::layout::BOTTLES;
-use bus::message::proposal::{Decide, DecideRefusal, DecideReply, ProposalRecord};
-use bus::{Bus, BusError, Delivery, Subscription};
+use bus::layout::{BOTTLES, PROPOSALS};
+use bus::message::proposal::{Decide, DecideRefusal, DecideReply, ProposalRecord, Proposed};
+use bus::{Bus, BusError, Delivery, Since, Subscription};
 use policy::EgressPolicy;
 use tokio::sync::Semaphore;
 
@@ -50,7 +50,7 @@ impl Proposals {
             Ok(asked) => {
                 let bus = self.bus.with_trace(request.trace);
                 // What is stored is stored, and gone on with; whoever asks again is told how it stands.
-                self.decided(&bus, asked)
+                self.decided(bus, asked)
                     .await
                     .unwrap_or_else(|error| refused(DecideRefusal::ApplyFailed { reason: chain(&error) }))
             }
@@ -62,27 +62,38 @@ impl Proposals {
         }
     }
 
-    async fn decided(&self, bus: &Bus, asked: &Decide) -> Result<DecideReply, BusError> {
+    async fn decided(&self, mut bus: Bus, asked: &Decide) -> Result<DecideReply, BusError> {
         let next = {
             let mut book = self.book.lock().await;
             let Some(record) = book.get(&asked.proposal).await?.filter(|r| r.proposal == asked.proposal)
             else {
                 return Ok(refused(DecideRefusal::UnknownProposal));
             };
-            let next = match self.judged(bus, &record, asked).await? {
+            let next = match self.judged(&bus, &record, asked).await? {
                 Ok(next) => next,
                 Err(why) => return Ok(refused(why)),
             };
+            bus = self.bus_of(&record).await.unwrap_or(bus);
             match &next {
-                Next::Over(record) => book.finish(bus, record.clone()).await?,
+                Next::Over(record) => book.finish(&bus, record.clone()).await?,
                 Next::Apply(record) => book.write(record.clone()).await?,
             }
             next
         };
         match next {
             Next::Over(record) => Ok(super::apply::resolved(&record)),
-            Next::Apply(record) => self.apply(bus, &record.proposal).await,
+            Next::Apply(record) => self.apply(&bus, &record.proposal).await,
         }
+    }
+
+    /// The connection for what follows from an answer: it belongs to the trace of the proposal, as that does to its bottle's.
+    /// None if the stream does not have it any more.
+    async fn bus_of(&self, record: &ProposalRecord) -> Option<Bus> {
+        let since = Since::Sequence(record.sequence.saturating_sub(1));
+        let subject = format!("proposal.new.{}", record.bottle);
+        let mut made = self.bus.follow::<Proposed>(PROPOSALS, &subject, since).await.ok()?;
+        let found = made.stored().await.ok()??;
+        (found.sequence == record.sequence).then(|| self.bus.with_trace(found.trace))
     }
 
     async fn judged(

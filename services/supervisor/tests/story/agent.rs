@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use base::lifecycle::Lifecycle;
-use bus::Connect;
+use bus::{Connect, Trace};
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ProgressNotificationParam, ProtocolVersion,
@@ -36,7 +36,7 @@ impl Open {
         change(&mut limits);
         let connect = Connect::new(world.server.url(), credentials);
         let life = Lifecycle::new();
-        let door = door::build(Config { bottle: bottle(), connect, limits }, &life);
+        let door = door::build(Config { bottle: bottle(), connect, trace: Trace::random(), limits }, &life);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         door.run(vec![listener]);

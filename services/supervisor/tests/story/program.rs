@@ -28,7 +28,7 @@ impl Program {
     fn is_told(&mut self, v: u32, world: &World, credentials: &Credentials) -> SidecarAnswer {
         let (jwt, seed) = (credentials.jwt().to_owned(), credentials.seed().clone());
         let bus = BusAccess { url: world.server.url().to_owned(), jwt, seed };
-        self.channel.send(&DoorHandover { v, bottle: bottle(), bus }, &[]).unwrap();
+        self.channel.send(&DoorHandover { v, bottle: bottle(), bus, trace: None }, &[]).unwrap();
         self.channel.receive().unwrap().0
     }
 

@@ -9,6 +9,7 @@ use super::{PrEvent, Pull};
 use crate::message::run::ExitReason;
 use crate::message::start::StartRequest;
 use crate::message::{Version, time_schema};
+use crate::trace::Trace;
 
 /// Bucket `pr_sessions`, key `<webhook>.<repo>.<number>`: the conversation about one pull request (D5). Changed only by
 /// compare-and-set, so that it has one owner at a time.
@@ -101,6 +102,9 @@ pub struct PrQueued {
     pub event: PrEvent,
     /// What is to be run for it.
     pub plan: PrPlan,
+    /// The step that took it in: a run that begins later belongs to its trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
 }
 
 /// One run for a pull request, and how far its answer is.
@@ -114,6 +118,9 @@ pub struct PrTurn {
     pub turn: u64,
     /// The events that it answers.
     pub events: Vec<PrQueued>,
+    /// The step that the start request is sent by: of the first of the events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// The commit that its status is reported for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha: Option<String>,
@@ -184,6 +191,9 @@ pub struct Noted {
     pub actor: String,
     /// What became of it.
     pub verdict: Verdict,
+    /// The step that took it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// When.
     #[schemars(schema_with = "time_schema")]
     pub at: Timestamp,
