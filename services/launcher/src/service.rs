@@ -3,6 +3,7 @@
 mod claim;
 mod heartbeat;
 mod job;
+mod late;
 mod stopping;
 mod typing;
 
@@ -109,6 +110,7 @@ impl Launcher {
         life.spawn_essential(heartbeat::beat(shared.clone()));
         life.spawn_essential(stopping::answer(shared.clone(), stops));
         life.spawn_essential(typing::answer(shared.clone(), typed));
+        life.spawn(late::look(shared.clone()));
         life.spawn_essential(take(shared, queue));
     }
 }
