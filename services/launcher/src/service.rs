@@ -4,6 +4,7 @@ mod claim;
 mod committing;
 mod heartbeat;
 mod job;
+mod late;
 mod stopping;
 mod typing;
 
@@ -115,6 +116,7 @@ impl Launcher {
         life.spawn_essential(stopping::answer(shared.clone(), stops));
         life.spawn_essential(typing::answer(shared.clone(), typed));
         life.spawn_essential(committing::answer(shared.clone(), commits));
+        life.spawn(late::look(shared.clone()));
         life.spawn_essential(take(shared, queue));
     }
 }

@@ -10,6 +10,7 @@ use launcher::backend::docker::{EngineAddress, ImageChoice};
 use launcher::backend::{AgentUser, RunEnd};
 use launcher::probe::{ProbeTargets, probe};
 
+use crate::support::world::World;
 use crate::support::{Host, LIMIT, exec, python, run, start};
 
 /// What the engine's own command line says.
@@ -180,6 +181,20 @@ time.sleep(60)
         // Nothing was made there, so that there is nothing to be in the way of putting it away.
         host.backend.destroy(&name.parse().unwrap()).await.unwrap();
     }
+}
+
+/// An engine goes on with what a launcher has asked it for that has died meanwhile, and the next one may have looked by then.
+#[tokio::test]
+async fn a_container_that_came_late_goes_with_the_next_launcher() {
+    let Some(world) = World::docker().await else { return };
+    let (engine, launcher) = (world.engine.unwrap(), world.launcher().await);
+    let owner = format!("bot-bottle.owner={}", launcher::identity::lasting(world.home.path()).unwrap());
+    let made = ["create", "--network", "none", "--label", &owner, "--label", "bot-bottle.bottle=a-00000"];
+    docker(engine, &[&made[..], &[engine::BASE_IMAGE, "true"]].concat());
+    assert_eq!(containers(engine, world.home.path()).len(), 1);
+    launcher.stop().await;
+    // Nothing is left, which is looked for at the end.
+    world.end().await;
 }
 
 fn launcher_slug() -> String {

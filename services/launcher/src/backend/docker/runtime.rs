@@ -79,6 +79,11 @@ async fn is_registered(docker: &Docker) -> Result<bool, BackendError> {
     Ok(info.runtimes.is_some_and(|runtimes| runtimes.contains_key(RuntimeName::Runsc.as_str())))
 }
 
+/// Whether this is the bottle of a trial, which no request has asked for.
+pub(super) fn is_trial(bottle: &Slug) -> bool {
+    bottle.agent() == TRIAL
+}
+
 /// One trial at a time. A failure counts for a while for those who would not insist.
 async fn tried(docker: &Docker, is_wanted: bool) -> Outcome {
     let mut known = docker.gvisor.0.lock().await;
