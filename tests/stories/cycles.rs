@@ -45,10 +45,6 @@ struct Place {
 }
 
 impl Place {
-    async fn docker(&self, arguments: &[&str]) -> String {
-        docker(self.engine.socket(), arguments).await
-    }
-
     /// Begins a start, and kills.
     async fn cycle(&mut self, victim: Victim, after: Duration) {
         let mut command = self.world.home.command(&["start", "cycled", "--yes", "--headless"]);
@@ -97,28 +93,6 @@ impl Place {
         pid.map(|pid| kill_process(pid, Signal::KILL));
     }
 
-    /// What the engine has, and what its host has for it: one line for each thing.
-    async fn inventory(&self) -> BTreeSet<String> {
-        let mut all = BTreeSet::new();
-        for list in [
-            &["ps", "--all", "--no-trunc"][..],
-            &["image", "ls", "--all", "--no-trunc"],
-            &["volume", "ls"],
-            &["network", "ls", "--no-trunc"],
-        ] {
-            let found = self.docker(&[list, &["--quiet"]].concat()).await;
-            all.extend(found.lines().map(|id| format!("{} {id}", list[0])));
-        }
-        let place = self.engine.socket().parent().unwrap();
-        let script = "cat /proc/self/mountinfo | cut -d' ' -f5 | grep \"^$0\"
-            ls -d \"$0\"/data/overlay2/* \"$0\"/data/containers/* \"$0\"/data/image/*/layerdb/*/* 2>/dev/null
-            ls -d \"$0\"/exec/containerd/daemon/io.containerd.runtime.*/*/* 2>/dev/null
-            find /sys/fs/cgroup -type d -path \"*/${0##*/}/*\"";
-        let kept = self.engine.within("sh").args(["-c", script]).arg(place).output().unwrap();
-        all.extend(String::from_utf8_lossy(&kept.stdout).lines().map(str::to_owned));
-        all
-    }
-
     /// Waits until every start is done with.
     async fn rests(&self) {
         let admin = self.world.connect(Role::Admin).await;
@@ -131,6 +105,28 @@ impl Place {
     }
 }
 
+/// What the engine has, and what its host has for it: one line for each thing.
+async fn inventory(engine: &Engine) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for list in [
+        &["ps", "--all", "--no-trunc"][..],
+        &["image", "ls", "--all", "--no-trunc"],
+        &["volume", "ls"],
+        &["network", "ls", "--no-trunc"],
+    ] {
+        let found = docker(engine.socket(), &[list, &["--quiet"]].concat()).await;
+        all.extend(found.lines().map(|id| format!("{} {id}", list[0])));
+    }
+    let place = engine.socket().parent().unwrap();
+    let script = "cat /proc/self/mountinfo | cut -d' ' -f5 | grep \"^$0\"
+        ls -d \"$0\"/data/overlay2/* \"$0\"/data/containers/* \"$0\"/data/image/*/layerdb/*/* 2>/dev/null
+        ls -d \"$0\"/exec/containerd/daemon/io.containerd.runtime.*/*/* 2>/dev/null
+        find /sys/fs/cgroup -type d -path \"*/${0##*/}/*\"";
+    let kept = engine.within("sh").args(["-c", script]).arg(place).output().unwrap();
+    all.extend(String::from_utf8_lossy(&kept.stdout).lines().map(str::to_owned));
+    all
+}
+
 #[tokio::test]
 async fn starts_that_are_killed_at_any_moment_leave_nothing() {
     let Some(engine) = Engine::start(&Options { base: true, ..Options::default() }) else { return };
@@ -138,7 +134,7 @@ async fn starts_that_are_killed_at_any_moment_leave_nothing() {
     // Whoever is not killed ends soon by itself.
     world.home.write("cycled", &["sleep", "1"], &EgressPolicy::default());
     let mut place = Place { engine, world };
-    let before = place.inventory().await;
+    let before = inventory(&place.engine).await;
     assert!(before.len() > 5, "{before:?}");
     let seed = seeds().next().unwrap();
     let mut chance = Chance::of(seed);
@@ -148,9 +144,9 @@ async fn starts_that_are_killed_at_any_moment_leave_nothing() {
         place.cycle(victim, after).await;
     }
     place.rests().await;
-    let after = place.inventory().await;
     let Place { engine, world } = place;
     let home = world.down().await;
+    let after = inventory(&engine).await;
     all_ended(&home.marker).await;
     let new: Vec<_> = after.difference(&before).collect();
     assert!(new.is_empty(), "the engine or its host has more than before: {new:#?}");
