@@ -29,6 +29,7 @@ use manifest::settings::RuntimeName;
 pub use self::address::{EngineAddress, RemoteEngine};
 use self::engine::Engine;
 pub use self::images::ImageChoice;
+pub(crate) use self::runtime::is_trial;
 use super::namespace::Namespace;
 use super::{
     AgentUser, Backend, BackendError, Boundary, BoundarySpec, Chosen, Progress, Sidecar, SidecarSpec, seccomp,

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::id::Slug;
+
 use super::Shared;
+use crate::backend::docker;
 
 /// Longer than any backend takes to make something that it was asked for.
 const LATEST: Duration = Duration::from_secs(150);
@@ -24,8 +27,9 @@ pub(super) async fn look(shared: Arc<Shared>) {
         }
     };
     // Asked for after the look: one of ours that is among what was found is here, or is over and put away.
-    let strangers: Vec<_> =
-        owned.into_iter().filter(|bottle| !shared.running().contains_key(bottle)).collect();
+    // A trial may be under way; what is left of one is found by the next launcher.
+    let is_ours = |bottle: &Slug| shared.running().contains_key(bottle) || docker::is_trial(bottle);
+    let strangers: Vec<_> = owned.into_iter().filter(|bottle| !is_ours(bottle)).collect();
     for bottle in strangers {
         match backends.destroy(&bottle).await {
             Ok(()) => tracing::info!(%bottle, "what came late of an earlier launcher was removed"),

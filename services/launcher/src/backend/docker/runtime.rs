@@ -80,7 +80,7 @@ async fn is_registered(docker: &Docker) -> Result<bool, BackendError> {
 }
 
 /// Whether this is the bottle of a trial, which no request has asked for.
-pub(super) fn is_trial(bottle: &Slug) -> bool {
+pub(crate) fn is_trial(bottle: &Slug) -> bool {
     bottle.agent() == TRIAL
 }
 
