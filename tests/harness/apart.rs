@@ -195,8 +195,22 @@ fn start(home: &Home, url: &str, role: Role) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("cannot run the {role}: {error}"))
 }
 
+/// Whether a service that was just started would hear that it is to end, or is over.
+fn is_listening(pid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    caught.is_none_or(|set| set & (1 << (Signal::TERM.as_raw() - 1)) != 0)
+}
+
 async fn end(child: &mut Child, role: Role) {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    soon("a service that can be told to end", async {
+        while !pid.is_none_or(is_listening) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     let told = pid.map(|pid| kill_process(pid, Signal::TERM));
     assert_eq!(told, Some(Ok(())), "the {role} had ended before");
     let ended = soon("a service's end", child.wait()).await;

@@ -77,7 +77,12 @@ impl Backend {
     /// When there is a container, in whatever state.
     pub async fn has_nothing_of(self, home: &Path) {
         if let Self::Docker(socket) = self {
-            assert_eq!(containers(socket, home).await, Vec::<String>::new(), "containers are left");
+            let left = containers(socket, home).await;
+            if !left.is_empty() {
+                let all = docker(socket, &["ps", "--all"]).await;
+                let log = std::fs::read_to_string(home.join("launcher.log")).unwrap_or_default();
+                panic!("containers are left, {left:?} of\n{all}\n{log}");
+            }
         }
     }
 }

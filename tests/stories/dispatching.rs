@@ -277,6 +277,9 @@ async fn dies(world: &mut Dispatched, what: Dies, restart: Duration) {
     }
 }
 
+/// A run whose launcher died begins again after half a minute; less than any story may take.
+const LAST_ANSWER: Duration = Duration::from_secs(50);
+
 async fn one_is_killed(what: Dies) {
     for seed in seeds() {
         let mut chance = Chance::of(seed);
@@ -303,7 +306,10 @@ async fn one_is_killed(what: Dies) {
                 dies(&mut world, what, restart).await;
             }
         }
-        let memory = world.forge.until("two answers", |memory| are_done(memory, 2)).await;
+        let answered = world.forge.until("two answers", |memory| are_done(memory, 2));
+        let Ok(memory) = tokio::time::timeout(LAST_ANSWER, answered).await else {
+            panic!("there are no two answers: {:#?}\n{}", world.forge.memory(), world.log());
+        };
         let ended = |session: &bus::message::pr::PrSession| {
             session.runs == 2
                 && session.run.is_none()

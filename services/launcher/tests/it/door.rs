@@ -28,7 +28,7 @@ async fn the_door_has_a_port_and_an_identity_and_no_secret(world: World) {
     let said = exited.result.unwrap();
     let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
     let (egress, door) = (&lines[0], &lines[1]);
-    assert_eq!(door[1..], [exited.bottle.as_str(), "bottle", "bus", "v"]);
+    assert_eq!(door[1..], [exited.bottle.as_str(), "bottle", "bus", "trace", "v"]);
     assert_eq!(egress[1], exited.bottle.as_str());
     assert_ne!(egress[0], door[0], "two sidecars share an identity");
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use base::accept::Listener;
 use engine::Engine;
-use launcher::backend::RunEnd;
 use launcher::backend::docker::EngineAddress;
+use launcher::backend::{BottleFile, Place, RunEnd};
 use launcher::limits::Limits;
 use launcher::probe::{ProbeTargets, probe};
 use manifest::settings::RuntimeName;
@@ -72,9 +72,14 @@ print('read', libc.process_vm_readv(1, ctypes.byref(here), 1, ctypes.byref(there
 #[tokio::test]
 async fn an_agent_that_ends_its_init_has_lost_its_bottle() {
     let Some(host) = Host::gvisor() else { return };
-    let (end, output) =
-        run(host.bottle("a-00000").await, &["sh", "-c", "echo x; kill -KILL 1; echo y"]).await;
-    assert_eq!(end, RunEnd::Lost, "{output}");
+    // Init has said by then that the program runs.
+    let mut bottle = host.bottle("a-00000").await;
+    let (_output, writer) = std::io::pipe().unwrap();
+    let script = "until [ -e \"$0\" ]; do :; done; kill -KILL 1; echo y";
+    start(&mut bottle, &["sh", "-c", script, "/home/agent/go"], writer.into()).await;
+    let go = BottleFile { place: Place::Home, path: "go".into(), content: Vec::new() };
+    bottle.copy_in(vec![go]).await.unwrap();
+    assert_eq!(tokio::time::timeout(LIMIT, bottle.wait()).await.unwrap(), RunEnd::Lost);
     let mut bottle = host.bottle("a-00001").await;
     let (mut output, writer) = std::io::pipe().unwrap();
     start(&mut bottle, &["sh", "-c", "kill -STOP 1; echo stopped; exec sleep 1000"], writer.into()).await;
