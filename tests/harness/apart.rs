@@ -197,7 +197,8 @@ fn start(home: &Home, url: &str, role: Role) -> Child {
 
 /// Whether a service that was just started would hear that it is to end, or is over.
 fn is_listening(pid: Pid) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
     caught.is_none_or(|set| set & (1 << (Signal::TERM.as_raw() - 1)) != 0)

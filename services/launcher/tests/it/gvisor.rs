@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base::accept::Listener;
 use engine::Engine;
 use launcher::backend::docker::EngineAddress;
-use launcher::backend::{BottleFile, Place, RunEnd};
+use launcher::backend::{BottleFile, Boundary, Place, RunEnd};
 use launcher::limits::Limits;
 use launcher::probe::{ProbeTargets, probe};
 use manifest::settings::RuntimeName;
@@ -72,21 +72,26 @@ print('read', libc.process_vm_readv(1, ctypes.byref(here), 1, ctypes.byref(there
 #[tokio::test]
 async fn an_agent_that_ends_its_init_has_lost_its_bottle() {
     let Some(host) = Host::gvisor() else { return };
-    // Init has said by then that the program runs.
-    let mut bottle = host.bottle("a-00000").await;
-    let (_output, writer) = std::io::pipe().unwrap();
-    let script = "until [ -e \"$0\" ]; do :; done; kill -KILL 1; echo y";
-    start(&mut bottle, &["sh", "-c", script, "/home/agent/go"], writer.into()).await;
-    let go = BottleFile { place: Place::Home, path: "go".into(), content: Vec::new() };
-    bottle.copy_in(vec![go]).await.unwrap();
+    let mut bottle = told_to(&host, "a-00000", "kill -KILL 1; echo over; exec sleep 1000").await;
     assert_eq!(tokio::time::timeout(LIMIT, bottle.wait()).await.unwrap(), RunEnd::Lost);
-    let mut bottle = host.bottle("a-00001").await;
-    let (mut output, writer) = std::io::pipe().unwrap();
-    start(&mut bottle, &["sh", "-c", "kill -STOP 1; echo stopped; exec sleep 1000"], writer.into()).await;
-    std::io::Read::read_exact(&mut output, &mut [0; 8]).unwrap();
+
+    let mut bottle = told_to(&host, "a-00001", "kill -STOP 1; echo stopped; exec sleep 1000").await;
     bottle.signal(rustix::process::Signal::TERM);
     bottle.kill();
     assert_eq!(tokio::time::timeout(LIMIT, bottle.wait()).await.unwrap(), RunEnd::Lost);
+}
+
+/// A bottle whose agent has done something to init, which had said before that the program runs.
+async fn told_to(host: &Host, name: &str, deed: &str) -> Box<dyn Boundary> {
+    let mut bottle = host.bottle(name).await;
+    let (mut output, writer) = std::io::pipe().unwrap();
+    let script = format!("until [ -e \"$0\" ]; do :; done; {deed}");
+    start(&mut bottle, &["sh", "-c", &script, "/home/agent/go"], writer.into()).await;
+    let go = BottleFile { place: Place::Home, path: "go".into(), content: Vec::new() };
+    bottle.copy_in(vec![go]).await.unwrap();
+    // Its word, or its end.
+    let _ = std::io::Read::read(&mut output, &mut [0; 1]).unwrap();
+    bottle
 }
 
 #[tokio::test]
