@@ -1,11 +1,16 @@
 //! What isolates the bottles of a story.
 
 use std::path::Path;
+use std::time::Duration;
 
 use engine::Engine;
 use tokio::process::Command;
 
 use crate::soon;
+
+/// How long an engine may take to remove what has ended.
+const REMOVED: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A backend that stories are told on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,18 +76,25 @@ impl Backend {
         engine.into_iter().map(|socket| ("DOCKER_HOST", host(socket)))
     }
 
-    /// Demands that nothing is left of the bottles of a home whose services have ended in order.
+    /// Demands that nothing is left of the bottles of a home whose services have ended in order. An engine may still be
+    /// removing what has ended.
     ///
     /// # Panics
-    /// When there is a container, in whatever state.
+    /// When there is a container, in whatever state, and it stays.
     pub async fn has_nothing_of(self, home: &Path) {
-        if let Self::Docker(socket) = self {
+        let Self::Docker(socket) = self else { return };
+        let until = tokio::time::Instant::now() + REMOVED;
+        loop {
             let left = containers(socket, home).await;
-            if !left.is_empty() {
+            if left.is_empty() {
+                return;
+            }
+            if tokio::time::Instant::now() > until {
                 let all = docker(socket, &["ps", "--all"]).await;
                 let log = std::fs::read_to_string(home.join("launcher.log")).unwrap_or_default();
                 panic!("containers are left, {left:?} of\n{all}\n{log}");
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
