@@ -164,9 +164,10 @@ async fn a_forge_that_is_away_leaves_nothing_out_and_runs_nothing_twice() {
     let memory = world.forge.until("an answer", |memory| are_done(memory, 1)).await;
     assert!(memory.comments[0].body.contains("comment by `eve`"), "{}", memory.comments[0].body);
     // It goes away while an agent runs: the answer comes late, once.
+    assert_eq!(world.send("comment-mention", 10).await, 200);
+    world.until(&operator, "a second run", |session| session.runs == 2).await;
     world.forge.change(|memory| memory.is_away = true);
     let asked = world.forge.memory().requests.len();
-    assert_eq!(world.send("comment-mention", 10).await, 200);
     world.until(&operator, "an answer that waits", |session| !session.answers.is_empty()).await;
     world.forge.until("a try", |memory| memory.requests.len() > asked + 1).await;
     world.forge.change(|memory| memory.is_away = false);
