@@ -30,7 +30,7 @@ pub use engine::{BASE_IMAGE, Engine};
 pub use forge::{FakeForge, TOKEN};
 pub use home::Home;
 pub use model::{Asked, Failure, Gate, Model, Turn};
-pub use process::{all_ended, below, marked, mentioning, program};
+pub use process::{all_ended, below, freeze, marked, mentioning, program, thaw};
 pub use pty::Pty;
 pub use pulls::{ACCOUNT, Comment, PullForge, Pulls};
 pub use ran::Ran;

@@ -1,8 +1,10 @@
 //! Processes of this machine.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cli::host::Process;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::soon;
 
@@ -64,6 +66,45 @@ fn stat(pid: u32) -> Option<(String, u32)> {
     let (before, after) = stat.rsplit_once(") ")?;
     let parent = after.split_whitespace().nth(1)?.parse().ok()?;
     Some((before.split_once('(')?.1.to_owned(), parent))
+}
+
+/// Stops a process until [`thaw`]. A signal alone only asks for that: what runs while it is on its way goes on, and
+/// may answer once more.
+///
+/// # Panics
+/// When it is not this user's, or has not stopped in time.
+pub async fn freeze(pid: u32) {
+    signal(pid, Signal::STOP);
+    let stopped = async {
+        while !states(pid).iter().all(|state| state == "T") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon("a process to stop", stopped).await;
+}
+
+/// Lets a process go on that [`freeze`] has stopped.
+///
+/// # Panics
+/// When it is not this user's.
+pub fn thaw(pid: u32) {
+    signal(pid, Signal::CONT);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let it = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let sent = it.map(|it| kill_process(it, signal));
+    assert!(matches!(sent, Some(Ok(()))), "cannot send {signal:?} to the process {pid}: {sent:?}");
+}
+
+/// The states of a process's threads, a letter each.
+fn states(pid: u32) -> Vec<String> {
+    let threads = Path::new("/proc").join(pid.to_string()).join("task").read_dir().into_iter().flatten();
+    let state = |stat: String| stat.rsplit_once(") ").map(|(_, after)| after[..1].to_owned());
+    threads
+        .flatten()
+        .filter_map(|thread| state(std::fs::read_to_string(thread.path().join("stat")).ok()?))
+        .collect()
 }
 
 /// Waits until no process has this text in its environment any more.

@@ -92,7 +92,8 @@ impl Pty {
             }
             let read = tokio::time::timeout(crate::LIMIT, self.reads.recv()).await;
             let Ok(Some(read)) = read else {
-                panic!("no {text:?} in {:?}", String::from_utf8_lossy(&self.seen));
+                let [seen, all] = [&self.seen, &self.all].map(|bytes| String::from_utf8_lossy(bytes));
+                panic!("no {text:?} in {seen:?}; the terminal showed {all:?}");
             };
             self.seen.extend_from_slice(&read);
             self.all.extend_from_slice(&read);

@@ -1,8 +1,8 @@
 //! A person at a program in a bottle (L1, L4, L5, L12), at a real terminal.
 
-use harness::{Backend, Home, Pty, World, all_ended, below, on_each_backend, soon};
+use harness::{Backend, Home, Pty, World, all_ended, below, freeze, on_each_backend, soon, thaw};
 use policy::EgressPolicy;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 /// Takes the title from the terminal's stack: the last thing but its settings.
 const TITLE_BACK: &str = "\u{1b}[23;0t";
@@ -234,14 +234,13 @@ async fn keys_wait_for_a_bus_that_is_away_and_come_once_in_their_order(on: Backe
     person.types("cat\r");
     person.shows("cat\r\n").await;
     let bus = below(world.pid().unwrap(), "nats-server");
-    let bus: Vec<Pid> = bus.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)).collect();
-    assert!(!bus.is_empty());
-    bus.iter().for_each(|pid| kill_process(*pid, Signal::STOP).unwrap());
+    let [bus] = bus[..] else { panic!("not one bus: {bus:?}") };
+    freeze(bus).await;
     person.types("one-");
     person.shows("(nobody answers; keys wait)").await;
     person.types("two-");
     person.types("three\r");
-    bus.iter().for_each(|pid| kill_process(*pid, Signal::CONT).unwrap());
+    thaw(bus);
     // The echo, and what `cat` says. The title, which tells that somebody answers, comes between.
     person.shows("one-").await;
     person.shows("two-three\r\none-two-three\r\n").await;
