@@ -6,6 +6,7 @@ mod asked;
 mod attacked;
 mod client;
 mod containers;
+mod full;
 mod secrets;
 mod traced;
 mod within;

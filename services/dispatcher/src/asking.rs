@@ -10,7 +10,7 @@ use bus::message::egress::Blocked;
 use bus::message::proposal::{Proposed, Resolved};
 use bus::{Bus, BusError, Follow, Since};
 
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 
 /// How often a comment is changed at most: forges mail about some changes.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ impl Asking {
                 () = shared.life.stopping() => return,
             };
             match bottle {
-                Ok(bottle) => keys.extend(bottle.and_then(|bottle| shared.key_of_bottle(bottle.as_str()))),
+                Ok(bottle) => keys.extend(bottle.and_then(|bottle| lock(&shared.runs).of_bottle(&bottle))),
                 Err(error) => {
                     tracing::error!(error = base::error::chain(&error), "bottles cannot be followed");
                     return;

@@ -11,7 +11,7 @@ use bus::message::run::{ExitReason, Exited, Failed, FailureKind};
 use crate::comment::in_code;
 use crate::machine::{Ended, Input};
 use crate::registry::{self, Untaken};
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 use crate::text::bounded;
 
 /// Bytes of an answer that are kept.
@@ -52,7 +52,7 @@ async fn heard(shared: &Arc<Shared>, event: &Event) {
         }
         _ => return,
     };
-    let Some(key) = shared.key_of(request) else { return };
+    let Some(key) = lock(&shared.runs).of_request(request) else { return };
     // It is told once, so it is brought until it is there.
     loop {
         match registry::bring(shared, &key, input.clone(), None).await {

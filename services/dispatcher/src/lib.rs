@@ -34,6 +34,7 @@ mod asking;
 mod ends;
 mod posting;
 mod registry;
+mod runs;
 mod service;
 mod shared;
 mod standing;

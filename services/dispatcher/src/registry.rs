@@ -1,6 +1,7 @@
 //! Conversations on the bus: read, decided on, and written by compare-and-set, so that each has one owner at a time (D5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bus::layout::{PR_SESSIONS, REMEMBERED};
 use bus::message::pr::{PrEvent, PrSession, PrState, PrTurn, Verdict};
@@ -8,10 +9,13 @@ use bus::{Bus, BusError, Value};
 
 use crate::machine::{self, Action, Context, Full, Input};
 use crate::prompt;
+use crate::runs::Run;
 use crate::shared::{Shared, lock};
 
 /// How often a conversation may change between its reading and its writing.
 const TRIES: usize = 20;
+/// Before what follows is done again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Why a conversation did not take something in.
 #[derive(Debug)]
@@ -40,8 +44,10 @@ pub(crate) async fn bring(
         Input::Event { trace, .. } => shared.bus.with_trace(*trace),
         _ => shared.bus.clone(),
     };
+    let mut seen = Vec::new();
     for _ in 0..TRIES {
         let found = bus.bucket(&PR_SESSIONS).get(key).await?;
+        seen.extend(found.as_ref().and_then(|found| Run::of(&found.value)));
         let Some(session) =
             found.as_ref().map(|found| found.value.clone()).or_else(|| begins.map(machine::new))
         else {
@@ -53,13 +59,17 @@ pub(crate) async fn bring(
         if next.verdict == Some(Verdict::Repeated) {
             return Ok(next.verdict);
         }
-        index(shared, key, &next.session);
+        let run = Run::of(&next.session);
+        run.iter().for_each(|run| lock(&shared.runs).expect(key, run));
         match write(&bus, key, &next.session, found.as_ref()).await {
-            Err(BusError::Conflict { .. }) => continue,
+            Err(BusError::Conflict { .. }) => {
+                seen.extend(run);
+                continue;
+            }
             written => written?,
         }
-        settle(shared, key, &next.session);
-        act(shared, &bus, key, next.actions).await?;
+        lock(&shared.runs).settle(&seen, run.as_ref());
+        follow(shared, &bus, key, &next.actions).await?;
         return Ok(next.verdict);
     }
     let doing = format!("changing the conversation {key}");
@@ -87,12 +97,25 @@ pub(crate) async fn posted(
     Err(BusError::Conflict { doing: format!("changing the conversation {key}"), expected: 0 })
 }
 
+/// Does what follows, as often as it takes: what is stored says that it is done, and whatever is brought again changes
+/// nothing. Only a dispatcher that is to stop leaves it, to the next one.
+async fn follow(shared: &Arc<Shared>, bus: &Bus, key: &str, actions: &[Action]) -> Result<(), BusError> {
+    while let Err(error) = act(shared, bus, key, actions).await {
+        tracing::warn!(key, error = base::error::chain(&error), "what follows is not done yet");
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = shared.life.stopping() => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Does what follows, as a part of the bus's step. Each may be done twice, and is done again after a crash.
 pub(crate) async fn act(
     shared: &Arc<Shared>,
     bus: &Bus,
     key: &str,
-    actions: Vec<Action>,
+    actions: &[Action],
 ) -> Result<(), BusError> {
     for action in actions {
         match action {
@@ -104,29 +127,11 @@ pub(crate) async fn act(
                 let trace = trace.map(|trace| trace.id());
                 tracing::info!(request, key, duplicate, trace, "a run is asked for");
             }
-            Action::Stop(bottle) => crate::stopping::stop(shared, bus.clone(), bottle),
+            Action::Stop(bottle) => crate::stopping::stop(shared, bus.clone(), bottle.clone()),
             Action::Post => shared.posting.wake(shared, key),
         }
     }
     Ok(())
-}
-
-/// Notes whose run it is, before anybody can tell something about it.
-pub(crate) fn index(shared: &Shared, key: &str, session: &PrSession) {
-    if let Some(run) = &session.run {
-        lock(&shared.runs).insert(run.start.id.clone(), key.to_owned());
-        if let Some(bottle) = &run.bottle {
-            lock(&shared.bottles).insert(bottle.to_string(), key.to_owned());
-        }
-    }
-}
-
-/// Forgets whose runs those were that are over.
-fn settle(shared: &Shared, key: &str, session: &PrSession) {
-    let current = session.run.as_ref().map(|run| &run.start.id);
-    lock(&shared.runs).retain(|request, of| of != key || Some(request) == current);
-    let current = session.run.as_ref().and_then(|run| run.bottle.as_ref());
-    lock(&shared.bottles).retain(|bottle, of| of != key || current.is_some_and(|c| c.as_str() == bottle));
 }
 
 async fn write(

@@ -1,6 +1,6 @@
 //! The service: built from its configuration, started on a lifecycle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,8 @@ use crate::asking::Asking;
 use crate::config::Config;
 use crate::forge::Forge;
 use crate::posting::Posting;
-use crate::shared::Shared;
+use crate::runs::Run;
+use crate::shared::{Shared, lock};
 use crate::standing::Standings;
 use crate::{ends, machine, registry, webhook, work};
 
@@ -77,8 +78,7 @@ impl Dispatcher {
             posting: Posting::new(),
             life: life.clone(),
             forges: self.forges,
-            runs: Mutex::new(HashMap::new()),
-            bottles: Mutex::new(HashMap::new()),
+            runs: Mutex::default(),
             file,
             limits,
             secrets,
@@ -86,12 +86,14 @@ impl Dispatcher {
         let unfinished = unfinished(&self.bus).await?;
         let since = unfinished.iter().filter_map(|(_, session)| machine::since(session)).min();
         let since = since.map_or(Since::Now, |since| Since::Time(since - SLACK));
-        unfinished.iter().for_each(|(key, session)| registry::index(&shared, key, session));
+        for (key, session) in &unfinished {
+            Run::of(session).inspect(|run| lock(&shared.runs).expect(key, run));
+        }
         let events = self.bus.follow::<Event>(EVENTS, "bottle.>", since).await?;
         let asking = Asking::listen(&self.bus).await?;
         let queue = self.bus.work_queue::<PrEvent>(&DISPATCHER).await?;
         for (key, session) in &unfinished {
-            registry::act(&shared, &shared.bus, key, machine::again(session)).await?;
+            registry::act(&shared, &shared.bus, key, &machine::again(session)).await?;
         }
         life.spawn_essential(ends::serve(shared.clone(), events));
         life.spawn_essential(asking.serve(shared.clone()));

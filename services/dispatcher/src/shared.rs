@@ -1,11 +1,10 @@
 //! What the dispatcher's parts have in common.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base::Secret;
 use base::clock::Clock;
-use base::id::RequestId;
 use base::lifecycle::Lifecycle;
 use bus::Bus;
 use manifest::DispatchFile;
@@ -14,6 +13,7 @@ use telemetry::Tracer;
 use crate::config::{Limits, WebhookSecrets};
 use crate::forge::Forge;
 use crate::posting::Posting;
+use crate::runs::Runs;
 use crate::standing::Standings;
 
 /// See the module.
@@ -28,10 +28,7 @@ pub(crate) struct Shared {
     pub(crate) posting: Posting,
     pub(crate) life: Lifecycle,
     pub(crate) secrets: BTreeMap<String, WebhookSecrets>,
-    /// Which conversation a run in hand belongs to: as many entries as runs.
-    pub(crate) runs: Mutex<HashMap<RequestId, String>>,
-    /// The same by bottle, for what its sidecars say.
-    pub(crate) bottles: Mutex<HashMap<String, String>>,
+    pub(crate) runs: Mutex<Runs>,
 }
 
 impl Shared {
@@ -39,15 +36,6 @@ impl Shared {
     pub(crate) fn secret(&self, webhook: &str) -> &Secret {
         // Made of the same file, by `Config::new`.
         &self.secrets[webhook].hook
-    }
-
-    /// The conversation that a run belongs to.
-    pub(crate) fn key_of(&self, request: &RequestId) -> Option<String> {
-        lock(&self.runs).get(request).cloned()
-    }
-
-    pub(crate) fn key_of_bottle(&self, bottle: &str) -> Option<String> {
-        lock(&self.bottles).get(bottle).cloned()
     }
 }
 

@@ -8,19 +8,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+use handover::spool::{DELIVERED, RECORDS};
+use serde::Serialize;
 
-use bus::message::egress::{Blocked, Log};
-
-/// A message that must reach the bus.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "lowercase")]
-pub enum Parcel {
-    /// A refused request.
-    Blocked(Box<Blocked>),
-    /// A second's allowed requests.
-    Log(Log),
-}
+pub use bus::message::egress::Parcel;
 
 /// Bytes of space that are kept for the next messages.
 const KEPT: usize = 256 * 1024;
@@ -56,11 +47,11 @@ impl Spool {
     /// The directory cannot be written.
     pub(crate) fn open(directory: &Path, limit: u64) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
-        let path = directory.join("records");
+        let path = directory.join(RECORDS);
         let opened = OpenOptions::new().create(true).read(true).append(true).open(&path);
         let mut file = opened.with_context(|| format!("opening {}", path.display()))?;
         let length = end_line(&mut file).with_context(|| format!("reading {}", path.display()))?;
-        let (mark, batch) = (Counter::open(directory, "delivered")?, Counter::open(directory, "batch")?);
+        let (mark, batch) = (Counter::open(directory, DELIVERED)?, Counter::open(directory, "batch")?);
         let delivered = mark.get().filter(|mark| *mark <= length).unwrap_or(0);
         let refused = directory.join("refused");
         let parked = std::fs::metadata(&refused).map_or(0, |file| file.len());

@@ -12,6 +12,7 @@ use base::id::Slug;
 use base::lifecycle::Lifecycle;
 use bus::Bus;
 use handover::gitgate::GateLimits;
+use handover::spool::RECORDS;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
 
@@ -98,7 +99,7 @@ pub fn build(
         uplink: &config.uplink,
         authorities: authorities.as_deref(),
     };
-    let recorder = Recorder::open(&folder("records")?, bus, clock, life)?;
+    let recorder = Recorder::open(&folder(RECORDS)?, bus, clock, life)?;
     let within = Duration::from_secs(config.limits.upstream_seconds);
     let mut opened = BTreeMap::new();
     for (number, (name, repo)) in config.repos.iter().enumerate() {

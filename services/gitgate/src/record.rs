@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use base::clock::Clock;
 use base::lifecycle::Lifecycle;
-use bus::message::push::{Accepted, Rejected};
+use bus::message::push::{Accepted, Parcel, Rejected};
 use bus::{Bus, Link};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -25,16 +24,6 @@ use store::{Name, Store};
 const WAITING: usize = 256;
 /// How long a push waits for the bus to take its record; it is on disk by then.
 const CONFIRM: Duration = Duration::from_secs(5);
-
-/// What is on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "lowercase")]
-pub(crate) enum Parcel {
-    /// Upstream took it.
-    Accepted(Accepted),
-    /// Nothing of it went upstream.
-    Rejected(Rejected),
-}
 
 /// A push that may have gone upstream, as far as the disk knows.
 #[derive(Debug)]

@@ -109,6 +109,15 @@ pub enum BusError {
     },
 }
 
+impl BusError {
+    /// Whether the same message would be refused whenever it is published: a server that cannot store anything at the
+    /// moment says 503, and all its other answers are about the message itself.
+    #[must_use]
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code != 503)
+    }
+}
+
 /// The bus refused a publication or a subscription: this identity's permissions do not cover the subject.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

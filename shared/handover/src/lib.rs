@@ -5,6 +5,7 @@
 pub mod gitgate;
 pub mod serving;
 pub mod sidecar;
+pub mod spool;
 
 pub use boundary::channel;
 pub use boundary::channel::{Channel, ChannelError};

@@ -88,12 +88,12 @@ async fn publish(bus: &Bus, parcel: &Parcel) -> Fate {
 }
 
 fn fate(error: &BusError) -> Fate {
-    match error {
-        // Expected while the bus is away; the spool has it.
-        BusError::Deadline { .. } => {}
-        // A server that cannot store anything at the moment says 503; all else is about this message.
-        BusError::Refused { code, .. } if *code != 503 => return Fate::Refused(base::error::chain(error)),
-        error => tracing::warn!(error = base::error::chain(error), "the bus does not take a record"),
+    if error.is_for_good() {
+        return Fate::Refused(base::error::chain(error));
+    }
+    // Expected while the bus is away; the spool has it.
+    if !matches!(error, BusError::Deadline { .. }) {
+        tracing::warn!(error = base::error::chain(error), "the bus does not take a record");
     }
     Fate::Unknown
 }

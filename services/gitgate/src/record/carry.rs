@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use base::error::chain;
 use base::lifecycle::Lifecycle;
-use bus::{Bus, BusError, Link};
+use bus::message::push::Parcel;
+use bus::{Bus, Link};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use super::Parcel;
 use super::store::{Name, Store};
 
 /// How long the bus may take to confirm one.
@@ -93,9 +93,11 @@ async fn is_over(store: &Store, bus: &watch::Receiver<Option<Bus>>, name: &Name,
     };
     let put_away = match published {
         Ok(_) => store.delivered(name.clone()).await,
-        // All but "cannot store at the moment" is about the message itself.
-        Err(BusError::Refused { code, answer, .. }) if code != 503 => {
-            tracing::error!(answer, "the bus refuses a record for good; it is kept beside the others");
+        Err(error) if error.is_for_good() => {
+            tracing::error!(
+                error = chain(&error),
+                "the bus refuses a record for good; it is kept beside the others"
+            );
             store.park(name.clone()).await.map(drop)
         }
         Err(error) => {

@@ -7,18 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
-use bus::message::push::Accepted;
+use bus::message::push::{Accepted, Parcel};
+use handover::spool::{INTENT, RECORD};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
 
-use super::Parcel;
-
 /// Bytes of records that may wait.
 const MOST: u64 = 64 << 20;
-/// Endings of names.
-const INTENT: &str = "intent";
-const RECORD: &str = "record";
+/// The ending of what the bus has refused.
 const REFUSED: &str = "refused";
 
 /// A file's name without its ending; in the order of time.

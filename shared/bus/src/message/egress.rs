@@ -127,6 +127,16 @@ pub struct Allowed {
     pub found: Vec<Found>,
 }
 
+/// A message that must reach the bus, as a proxy keeps it until then: a line of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Parcel {
+    /// A refused request.
+    Blocked(Box<Blocked>),
+    /// A second's allowed requests.
+    Log(Log),
+}
+
 impl Message for Blocked {
     const PATTERN: &'static str = "egress.blocked.*";
 

@@ -76,6 +76,16 @@ pub struct Finding {
     pub line: Option<u64>,
 }
 
+/// A message that must reach the bus, as a gate keeps it until then: a file of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Parcel {
+    /// Upstream took it.
+    Accepted(Accepted),
+    /// Nothing of it went upstream.
+    Rejected(Rejected),
+}
+
 impl Message for Accepted {
     const PATTERN: &'static str = "push.accepted.*";
 
