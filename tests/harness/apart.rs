@@ -76,9 +76,7 @@ impl Apart {
             Part::Supervisor => (&mut self.supervisor, Role::Supervisor),
             Part::Launcher => (&mut self.launcher, Role::Launcher),
         };
-        let ended = child.try_wait().unwrap_or_else(|error| panic!("the {role}: {error}"));
-        assert_eq!(ended, None, "the {role} ended by itself");
-        soon("a service's death", child.kill()).await.unwrap_or_else(|error| panic!("the {role}: {error}"));
+        kill(child, role).await;
         tokio::time::sleep(after).await;
         *child = start(&self.home, &self.url, role);
     }
@@ -108,7 +106,29 @@ impl Apart {
         end(&mut self.launcher, Role::Launcher).await;
     }
 
-    /// Starts a launcher in the home again, after [`Apart::stop_launcher`].
+    /// Kills the launcher without a word.
+    ///
+    /// # Panics
+    /// When it had ended by itself.
+    pub async fn kill_launcher(&mut self) {
+        kill(&mut self.launcher, Role::Launcher).await;
+    }
+
+    /// Waits until no records of bottles that are gone wait for the bus in the home.
+    ///
+    /// # Panics
+    /// When some still do after [`crate::LIMIT`].
+    pub async fn nothing_waits(&self) {
+        let place = self.home.path().join("records");
+        soon("records that are on the bus", async {
+            while place.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Starts a launcher in the home again, after [`Apart::stop_launcher`] or [`Apart::kill_launcher`].
     pub fn start_launcher(&mut self) {
         self.launcher = start(&self.home, &self.url, Role::Launcher);
     }
@@ -202,6 +222,12 @@ fn is_listening(pid: Pid) -> bool {
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
     caught.is_none_or(|set| set & (1 << (Signal::TERM.as_raw() - 1)) != 0)
+}
+
+async fn kill(child: &mut Child, role: Role) {
+    let ended = child.try_wait().unwrap_or_else(|error| panic!("the {role}: {error}"));
+    assert_eq!(ended, None, "the {role} ended by itself");
+    soon("a service's death", child.kill()).await.unwrap_or_else(|error| panic!("the {role}: {error}"));
 }
 
 async fn end(child: &mut Child, role: Role) {

@@ -25,6 +25,7 @@ mod operator;
 mod pages;
 mod proposals;
 mod pushing;
+mod records;
 mod resuming;
 mod scanning;
 mod starting;

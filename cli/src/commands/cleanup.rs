@@ -91,6 +91,11 @@ fn report(done: &Reconciled, format: Format) -> Result<Exit, Failure> {
     for bottle in &done.transcripts {
         output::line(&format!("stored the transcript of {bottle}"));
     }
+    for bottle in &done.records {
+        output::line(&format!(
+            "kept the records of {bottle} for the bus; they are delivered when a launcher runs"
+        ));
+    }
     for bottle in &done.removed {
         output::line(&format!("removed {bottle}"));
     }

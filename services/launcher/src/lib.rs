@@ -27,6 +27,7 @@ pub mod prerequisite;
 pub mod probe;
 pub mod reconcile;
 mod record;
+mod records;
 pub mod service;
 pub mod session;
 mod sidecar;

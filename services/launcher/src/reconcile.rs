@@ -15,6 +15,7 @@ use crate::config::LauncherConfig;
 use crate::gitgate;
 use crate::identity::OwnHome;
 use crate::record::add_note;
+use crate::records::Shelf;
 use crate::state::StateRoot;
 
 /// Why something could not be reconciled.
@@ -38,6 +39,9 @@ pub struct Reconciled {
     pub removed: Vec<Slug>,
     /// Bottles whose transcripts were stored before that.
     pub transcripts: Vec<Slug>,
+    /// Bottles whose sidecars left records that the next launcher with a bus delivers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Slug>,
     /// Bottles whose record was live and is now `lost`.
     pub lost: Vec<Slug>,
     /// Images that were built for bottles and were removed.
@@ -69,10 +73,10 @@ pub async fn reconcile(
     }
     for bottle in left {
         match remove(config, backends, bus, &bottle).await {
-            Ok(Rescued::Never) => {}
-            Ok(rescued) => {
-                done.transcripts.extend((rescued == Rescued::Stored).then(|| bottle.clone()));
-                done.removed.push(bottle);
+            Ok(Removed { transcript, has_records }) => {
+                done.records.extend(has_records.then(|| bottle.clone()));
+                done.transcripts.extend((transcript == Rescued::Stored).then(|| bottle.clone()));
+                done.removed.extend((transcript != Rescued::Never).then_some(bottle));
             }
             Err(reason) => done.remains.push(reason),
         }
@@ -89,26 +93,34 @@ pub async fn reconcile(
     Ok(done)
 }
 
+/// What was done with one bottle.
+struct Removed {
+    transcript: Rescued,
+    has_records: bool,
+}
+
 async fn remove(
     config: &LauncherConfig,
     backends: &Backends,
     bus: Option<(&Bus, &Clock)>,
     bottle: &Slug,
-) -> Result<Rescued, String> {
+) -> Result<Removed, String> {
     // Whatever the forge says, no process of the bottle stays.
     let revoking = backends.of_bottle(None, false).map_err(|error| error.to_string())?;
     let revoked = gitgate::revoke(&**revoking, config, bottle).await;
     // The state holds the record of what was made: it goes last.
     backends.destroy(bottle).await.map_err(|error| base::error::chain(&error))?;
     let state = config.state().of(bottle);
-    let rescued = rescue(bus, bottle, &state).await?;
+    let shelved = Shelf::below(&config.home).put(bottle, &state).await;
+    let has_records =
+        shelved.map_err(|error| format!("cannot put the records of {bottle} aside: {error}"))?;
+    let transcript = rescue(bus, bottle, &state).await?;
     commit::abandon((bus.map(|(bus, _)| bus), backends), bottle, &state).await?;
     revoked?;
-    if rescued == Rescued::Never {
-        return Ok(rescued);
+    if transcript != Rescued::Never {
+        state.remove().await.map_err(|error| format!("cannot remove the state of {bottle}: {error}"))?;
     }
-    let removed = state.remove().await;
-    removed.map(|()| rescued).map_err(|error| format!("cannot remove the state of {bottle}: {error}"))
+    Ok(Removed { transcript, has_records })
 }
 
 /// Brings the registry up to date with what this home still has of its bottles: one that was live is `lost`, and one that

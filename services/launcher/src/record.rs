@@ -3,13 +3,13 @@
 use std::io;
 
 use base::clock::Clock;
-use base::id::{LauncherId, RequestId};
+use base::id::{LauncherId, RequestId, Slug};
 use bus::layout::{BOTTLES, REMEMBERED};
 use bus::message::Version;
 use bus::message::record::{BottleRecord, BottleState, CommitRecord};
 use bus::message::run::StateKept;
 use bus::message::start::StartRequest;
-use bus::{Bus, BusError};
+use bus::{Bus, BusError, Value};
 use manifest::settings::RuntimeName;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ impl Owner {
         }
     }
 }
+
+/// How often a record may change between its reading and its writing.
+const TRIES: usize = 5;
 
 /// A bottle's entry in the registry. One task owns it; each change is bound to the one before.
 pub(crate) struct Registered {
@@ -138,5 +141,32 @@ pub(crate) fn add_note(record: &mut BottleRecord, note: &str) {
             notes.push_str(note);
         }
         none => *none = Some(note.to_owned()),
+    }
+}
+
+/// Changes a bottle's record, if there still is one.
+///
+/// # Errors
+/// The bus; or the record changes faster than it can be written.
+pub(crate) async fn amend(
+    (bus, clock): (&Bus, &Clock),
+    bottle: &Slug,
+    change: impl Fn(&mut BottleRecord),
+) -> Result<(), BusError> {
+    let (bucket, key) = (bus.bucket(&BOTTLES), bottle.as_str());
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        let Some(Value { mut value, revision, expires, .. }) = bucket.get(key).await? else { return Ok(()) };
+        change(&mut value);
+        value.updated_at = clock.now();
+        let written = match expires {
+            true => bucket.update_for(key, &value, revision, REMEMBERED).await,
+            false => bucket.update(key, &value, revision).await,
+        };
+        match written {
+            Err(BusError::Conflict { .. }) if left > 0 => {}
+            written => return written.map(drop),
+        }
     }
 }

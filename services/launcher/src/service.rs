@@ -5,6 +5,7 @@ mod committing;
 mod heartbeat;
 mod job;
 mod late;
+mod records;
 mod stopping;
 mod typing;
 
@@ -117,6 +118,7 @@ impl Launcher {
         life.spawn_essential(typing::answer(shared.clone(), typed));
         life.spawn_essential(committing::answer(shared.clone(), commits));
         life.spawn(late::look(shared.clone()));
+        life.spawn_essential(records::carry(shared.clone()));
         life.spawn_essential(take(shared, queue));
     }
 }

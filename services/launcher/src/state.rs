@@ -40,14 +40,22 @@ impl StateRoot {
     /// # Errors
     /// The directory exists and cannot be read.
     pub fn bottles(&self) -> io::Result<Vec<Slug>> {
-        let entries = match std::fs::read_dir(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
-        let slugs = names.map(|name| name.map(|name| name.parse().ok()));
-        slugs.filter_map(Result::transpose).collect()
+        named_after_bottles(&self.0)
     }
+}
+
+/// The bottles after which something in a directory is named; none where there is no such directory.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn named_after_bottles(directory: &Path) -> io::Result<Vec<Slug>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let slugs = names.map(|name| name.map(|name| name.parse().ok()));
+    slugs.filter_map(Result::transpose).collect()
 }
 
 /// One bottle's directory: mode 0700, the launcher's own.
@@ -131,7 +139,10 @@ impl StateDir {
     }
 }
 
-async fn off_the_runtime(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+/// Does what blocks where it holds nobody up.
+pub(crate) async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }
 

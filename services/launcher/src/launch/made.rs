@@ -12,6 +12,7 @@ use crate::config::LauncherConfig;
 use crate::gitgate;
 use crate::plan::Plan;
 use crate::record::{Registered, add_note};
+use crate::records::Shelf;
 use crate::sidecars::Sidecars;
 use crate::state::StateDir;
 use crate::step::LaunchError;
@@ -119,5 +120,12 @@ pub(super) async fn end(
     if let Err(error) = &destroyed {
         tracing::warn!(%bottle, error = base::error::chain(error), "something of a bottle is left; cleanup removes it");
     }
-    revoked.is_ok() && destroyed.is_ok()
+    if revoked.is_err() || destroyed.is_err() {
+        return false;
+    }
+    let shelved = Shelf::below(&config.home).put(bottle, &config.state().of(bottle)).await;
+    if let Err(error) = &shelved {
+        tracing::error!(%bottle, %error, "its records cannot be put aside; its state is kept");
+    }
+    shelved.is_ok()
 }

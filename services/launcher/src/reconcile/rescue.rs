@@ -2,16 +2,12 @@
 
 use base::clock::Clock;
 use base::id::Slug;
-use bus::layout::{BOTTLES, REMEMBERED};
 use bus::message::record::BottleRecord;
-use bus::{Bus, BusError, Value};
+use bus::{Bus, BusError};
 
-use crate::record::{Owner, add_note};
+use crate::record::{Owner, add_note, amend};
 use crate::session::{self, SessionNote};
 use crate::state::StateDir;
-
-/// How often a record may change between its reading and its writing.
-const TRIES: usize = 5;
 
 /// What became of a transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,30 +55,6 @@ pub(super) async fn rescue(
             amend((bus, clock), bottle, |record| add_note(record, &words)).await.map_err(failed)?;
             let done = SessionNote::forget(state).and_then(|()| Owner::forget(state));
             done.map_err(unreadable).map(|()| Rescued::Never)
-        }
-    }
-}
-
-/// Changes a bottle's record, if there still is one.
-async fn amend(
-    (bus, clock): (&Bus, &Clock),
-    bottle: &Slug,
-    change: impl Fn(&mut BottleRecord),
-) -> Result<(), BusError> {
-    let (bucket, key) = (bus.bucket(&BOTTLES), bottle.as_str());
-    let mut left = TRIES;
-    loop {
-        left -= 1;
-        let Some(Value { mut value, revision, expires, .. }) = bucket.get(key).await? else { return Ok(()) };
-        change(&mut value);
-        value.updated_at = clock.now();
-        let written = match expires {
-            true => bucket.update_for(key, &value, revision, REMEMBERED).await,
-            false => bucket.update(key, &value, revision).await,
-        };
-        match written {
-            Err(BusError::Conflict { .. }) if left > 0 => {}
-            written => return written.map(drop),
         }
     }
 }

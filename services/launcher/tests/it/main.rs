@@ -18,6 +18,7 @@ mod leaks;
 mod limits;
 mod probe;
 mod providers;
+mod records;
 mod registry;
 mod seccomp;
 mod sessions;

@@ -1,0 +1,98 @@
+//! What a proxy has refused while the bus was away is recorded, though its launcher does not live to see the bus again
+//! (E7, invariants 3 and 10).
+
+use bus::layout::EVENTS;
+use bus::message::egress::Blocked;
+use bus::message::event::Event;
+use bus::role::Role;
+use bus::{Bus, Since};
+use harness::{Apart, Backend, all_ended, on_each_backend, soon};
+use policy::EgressPolicy;
+
+on_each_backend!(
+    records_that_no_bus_took_outlive_their_launcher,
+    records_that_no_bus_took_outlive_their_bottle,
+);
+
+/// Waits for a word, asks for a host that is refused, and tells that it was.
+const AGENT: &str = "
+import os, time, urllib.request
+while not os.path.exists('go'): time.sleep(0.02)
+for name in 'first', 'second':
+    try: urllib.request.urlopen('http://%s.example/path' % name, timeout=20)
+    except urllib.error.HTTPError as refusal: print(refusal.code)
+open('asked', 'w').close()
+time.sleep(600)
+";
+
+/// Has a bottle refused something while the bus is away. Returns its name.
+async fn refused_without_a_bus(apart: &mut Apart) -> String {
+    apart.home.write("asker", &["/usr/bin/python3", "-c", AGENT], &EgressPolicy::default());
+    let operator = apart.connect(Role::Operator).await;
+    let mut events = operator.follow::<Event>(EVENTS, "bottle.>", Since::Now).await.unwrap();
+    let request = serde_json::json!({ "v": 1, "id": "r1", "agent": "asker" });
+    let request: bus::message::start::StartRequest = serde_json::from_value(request).unwrap();
+    operator.publish(&request).await.unwrap();
+    let bottle = loop {
+        if let Event::Started(started) = soon("its start", events.next()).await.unwrap().message.unwrap() {
+            break started.bottle;
+        }
+    };
+    let workspace = apart.home.path().join("state").join(bottle.as_str()).join("home/workspace");
+    apart.stop_bus().await;
+    std::fs::write(workspace.join("go"), "").unwrap();
+    soon("two refusals", async {
+        while !workspace.join("asked").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    bottle.to_string()
+}
+
+/// The hosts of a bottle's refusals, as soon as there are two.
+async fn refusals(operator: &Bus, bottle: &str, log: impl Fn() -> String) -> Vec<String> {
+    let subject = format!("egress.blocked.{bottle}");
+    let mut blocked = operator.follow::<Blocked>(EVENTS, &subject, Since::All).await.unwrap();
+    let mut hosts = Vec::new();
+    while hosts.len() < 2 {
+        let next = tokio::time::timeout(harness::LIMIT, blocked.next()).await;
+        let Ok(next) = next else { panic!("only {hosts:?} is on the bus\n{}", log()) };
+        hosts.push(next.unwrap().message.unwrap().host);
+    }
+    assert_eq!(blocked.stored().await.unwrap(), None, "one came twice");
+    hosts
+}
+
+async fn records_that_no_bus_took_outlive_their_launcher(on: Backend) {
+    let mut apart = Apart::up_on(on).await;
+    let bottle = refused_without_a_bus(&mut apart).await;
+    apart.kill_launcher().await;
+    // Nobody is there to ask the bus, and nothing of the bottle stays.
+    apart.home.run(&["cleanup"]).await.expect_code(0).expect_out(&format!("kept the records of {bottle}"));
+    all_ended(&apart.home.marker).await;
+    assert!(!apart.home.path().join("state").join(&bottle).exists());
+
+    apart.start_bus().await;
+    apart.start_launcher();
+    let operator = apart.connect(Role::Operator).await;
+    let hosts = refusals(&operator, &bottle, || apart.log()).await;
+    assert_eq!(hosts, ["first.example", "second.example"]);
+    apart.nothing_waits().await;
+    apart.down().await;
+}
+
+async fn records_that_no_bus_took_outlive_their_bottle(on: Backend) {
+    let mut apart = Apart::up_on(on).await;
+    let bottle = refused_without_a_bus(&mut apart).await;
+    apart.stop_launcher().await;
+    assert!(apart.home.path().join("records").join(&bottle).exists(), "{}", apart.log());
+
+    apart.start_bus().await;
+    apart.start_launcher();
+    let operator = apart.connect(Role::Operator).await;
+    let hosts = refusals(&operator, &bottle, || apart.log()).await;
+    assert_eq!(hosts, ["first.example", "second.example"]);
+    apart.nothing_waits().await;
+    apart.down().await;
+}
