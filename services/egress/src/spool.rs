@@ -225,6 +225,7 @@ fn end_line(file: &mut File) -> io::Result<u64> {
 mod tests {
     use super::*;
     use bus::message::Version;
+    use bus::message::egress::Log;
 
     fn log(batch: u64) -> Parcel {
         Parcel::Log(Log { v: Version, bottle: "agent-abcde".parse().unwrap(), batch, lines: Vec::new() })
