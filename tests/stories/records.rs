@@ -1,11 +1,11 @@
 //! What a proxy has refused while the bus was away is recorded, though its launcher does not live to see the bus again
 //! (E7, invariants 3 and 10).
 
+use bus::Since;
 use bus::layout::EVENTS;
 use bus::message::egress::Blocked;
 use bus::message::event::Event;
 use bus::role::Role;
-use bus::{Bus, Since};
 use harness::{Apart, Backend, all_ended, on_each_backend, soon};
 use policy::EgressPolicy;
 
@@ -50,18 +50,21 @@ async fn refused_without_a_bus(apart: &mut Apart) -> String {
     bottle.to_string()
 }
 
-/// The hosts of a bottle's refusals, as soon as there are two.
-async fn refusals(operator: &Bus, bottle: &str, log: impl Fn() -> String) -> Vec<String> {
+/// With a bus and another launcher both refusals are there, once and in their order, and nothing is left.
+async fn they_come(mut apart: Apart, bottle: &str) {
+    apart.start_bus().await;
+    apart.start_launcher();
+    let operator = apart.connect(Role::Operator).await;
     let subject = format!("egress.blocked.{bottle}");
     let mut blocked = operator.follow::<Blocked>(EVENTS, &subject, Since::All).await.unwrap();
-    let mut hosts = Vec::new();
-    while hosts.len() < 2 {
+    for host in ["first.example", "second.example"] {
         let next = tokio::time::timeout(harness::LIMIT, blocked.next()).await;
-        let Ok(next) = next else { panic!("only {hosts:?} is on the bus\n{}", log()) };
-        hosts.push(next.unwrap().message.unwrap().host);
+        let Ok(next) = next else { panic!("{host} is not on the bus\n{}", apart.log()) };
+        assert_eq!(next.unwrap().message.unwrap().host, host);
     }
+    apart.nothing_waits().await;
     assert_eq!(blocked.stored().await.unwrap(), None, "one came twice");
-    hosts
+    apart.down().await;
 }
 
 async fn records_that_no_bus_took_outlive_their_launcher(on: Backend) {
@@ -73,13 +76,7 @@ async fn records_that_no_bus_took_outlive_their_launcher(on: Backend) {
     all_ended(&apart.home.marker).await;
     assert!(!apart.home.path().join("state").join(&bottle).exists());
 
-    apart.start_bus().await;
-    apart.start_launcher();
-    let operator = apart.connect(Role::Operator).await;
-    let hosts = refusals(&operator, &bottle, || apart.log()).await;
-    assert_eq!(hosts, ["first.example", "second.example"]);
-    apart.nothing_waits().await;
-    apart.down().await;
+    they_come(apart, &bottle).await;
 }
 
 async fn records_that_no_bus_took_outlive_their_bottle(on: Backend) {
@@ -88,11 +85,5 @@ async fn records_that_no_bus_took_outlive_their_bottle(on: Backend) {
     apart.stop_launcher().await;
     assert!(apart.home.path().join("records").join(&bottle).exists(), "{}", apart.log());
 
-    apart.start_bus().await;
-    apart.start_launcher();
-    let operator = apart.connect(Role::Operator).await;
-    let hosts = refusals(&operator, &bottle, || apart.log()).await;
-    assert_eq!(hosts, ["first.example", "second.example"]);
-    apart.nothing_waits().await;
-    apart.down().await;
+    they_come(apart, &bottle).await;
 }
