@@ -22,6 +22,7 @@ mod malformed;
 mod metrics;
 mod old_home;
 mod operator;
+mod ordinary;
 mod pages;
 mod proposals;
 mod pushing;

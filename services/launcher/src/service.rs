@@ -2,6 +2,7 @@
 
 mod claim;
 mod committing;
+mod hearing;
 mod heartbeat;
 mod job;
 mod late;

@@ -7,7 +7,7 @@ use bus::message::commit::{CommitReply, CommitRequest};
 use bus::{Delivery, Subscription};
 use tokio::sync::Semaphore;
 
-use super::Shared;
+use super::{Shared, hearing};
 use crate::commit;
 
 /// How long who asks waits for one answer; then they hear how far it is, and ask again.
@@ -18,18 +18,7 @@ const WAITING: usize = 64;
 /// Answers until the stop.
 pub(super) async fn answer(shared: Arc<Shared>, mut requests: Subscription<CommitRequest>) {
     let places = Arc::new(Semaphore::new(WAITING));
-    loop {
-        let delivery = tokio::select! {
-            delivery = requests.next() => delivery,
-            () = shared.life.stopping() => return,
-        };
-        let delivery = match delivery {
-            Ok(delivery) => delivery,
-            Err(error) => {
-                tracing::error!(error = base::error::chain(&error), "commits can no longer be heard");
-                return;
-            }
-        };
+    while let Some(delivery) = hearing::next(&shared, &mut requests, "commits").await {
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
         let shared = shared.clone();
         shared.life.clone().spawn(async move {
@@ -42,9 +31,7 @@ pub(super) async fn answer(shared: Arc<Shared>, mut requests: Subscription<Commi
 async fn reply(shared: &Shared, delivery: &Delivery<CommitRequest>) {
     let Ok(request) = &delivery.message else { return };
     let Some(reply) = commit(shared, request).await else { return };
-    if let Err(error) = delivery.answer(&reply).await {
-        tracing::warn!(bottle = %request.bottle, error = base::error::chain(&error), "a commit was not answered");
-    }
+    hearing::answer(delivery, &reply).await;
 }
 
 /// Nothing when the bottle is another launcher's: that one answers.

@@ -9,32 +9,20 @@ use bus::{Delivery, Subscription};
 
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::Shared;
+use super::{Shared, hearing};
 use crate::launch::Stop;
 
 /// Answers until the stop.
 pub(super) async fn answer(shared: Arc<Shared>, mut requests: Subscription<StopRequest>) {
-    loop {
-        let request = tokio::select! {
-            request = requests.next() => request,
-            () = shared.life.stopping() => return,
-        };
-        match request {
-            Ok(request) => reply(&shared, &request).await,
-            Err(error) => {
-                tracing::error!(error = base::error::chain(&error), "stop requests can no longer be heard");
-                return;
-            }
-        }
+    while let Some(delivery) = hearing::next(&shared, &mut requests, "stop requests").await {
+        reply(&shared, &delivery).await;
     }
 }
 
 async fn reply(shared: &Shared, delivery: &Delivery<StopRequest>) {
     let Ok(request) = &delivery.message else { return };
     let Some(reply) = stop(shared, request).await else { return };
-    if let Err(error) = delivery.answer(&reply).await {
-        tracing::warn!(bottle = %request.bottle, error = base::error::chain(&error), "a stop was not answered");
-    }
+    hearing::answer(delivery, &reply).await;
 }
 
 /// Nothing when the bottle is another launcher's: that one answers.

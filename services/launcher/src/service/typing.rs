@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use base::id::Slug;
+use bus::Subscription;
 use bus::message::record::BottleState;
 use bus::message::terminal::{TerminalAct, TerminalOutcome, TerminalReply, TerminalRequest};
-use bus::{Delivery, Subscription};
 use tokio::sync::Semaphore;
 
-use super::Shared;
+use super::{Shared, hearing};
 use crate::terminal::refused;
 
 /// How many at a time are told why they cannot attach. Who is not told asks again.
@@ -17,21 +17,10 @@ const LOOKUPS: usize = 8;
 /// Answers until the stop.
 pub(super) async fn answer(shared: Arc<Shared>, mut requests: Subscription<TerminalRequest>) {
     let lookups = Arc::new(Semaphore::new(LOOKUPS));
-    loop {
-        let delivery = tokio::select! {
-            delivery = requests.next() => delivery,
-            () = shared.life.stopping() => return,
-        };
-        let delivery = match delivery {
-            Ok(delivery) => delivery,
-            Err(error) => {
-                tracing::error!(error = base::error::chain(&error), "terminals can no longer be heard");
-                return;
-            }
-        };
+    while let Some(delivery) = hearing::next(&shared, &mut requests, "terminals").await {
         let Ok(request) = &delivery.message else { continue };
         if let Some(reply) = shared.world.terminals.serve(request) {
-            tell(&delivery, &reply).await;
+            hearing::answer(&delivery, &reply).await;
         } else if matches!(request.act, TerminalAct::Attach { .. })
             && let Ok(place) = lookups.clone().try_acquire_owned()
         {
@@ -39,21 +28,11 @@ pub(super) async fn answer(shared: Arc<Shared>, mut requests: Subscription<Termi
             // The registry may be slow, and nobody's keys wait for that.
             shared.life.clone().spawn(async move {
                 if let Some(reply) = why_not(&shared, &bottle).await {
-                    tell(&delivery, &reply).await;
+                    hearing::answer(&delivery, &reply).await;
                 }
                 drop(place);
             });
         }
-    }
-}
-
-async fn tell(delivery: &Delivery<TerminalRequest>, reply: &TerminalReply) {
-    if let Err(error) = delivery.answer(reply).await {
-        tracing::warn!(
-            subject = delivery.subject,
-            error = base::error::chain(&error),
-            "a terminal was not answered"
-        );
     }
 }
 
