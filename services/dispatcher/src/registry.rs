@@ -14,8 +14,9 @@ use crate::shared::{Shared, lock};
 
 /// How often a conversation may change between its reading and its writing.
 const TRIES: usize = 20;
-/// Before what follows is done again.
+/// Before what follows is tried again, which doubles, up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Why a conversation did not take something in.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub(crate) async fn bring(
             written => written?,
         }
         lock(&shared.runs).settle(&seen, run.as_ref());
-        follow(shared, &bus, key, &next.actions).await?;
+        follow(shared, &bus, key, &next.actions).await;
         return Ok(next.verdict);
     }
     let doing = format!("changing the conversation {key}");
@@ -97,17 +98,39 @@ pub(crate) async fn posted(
     Err(BusError::Conflict { doing: format!("changing the conversation {key}"), expected: 0 })
 }
 
-/// Does what follows, as often as it takes: what is stored says that it is done, and whatever is brought again changes
-/// nothing. Only a dispatcher that is to stop leaves it, to the next one.
-async fn follow(shared: &Arc<Shared>, bus: &Bus, key: &str, actions: &[Action]) -> Result<(), BusError> {
-    while let Err(error) = act(shared, bus, key, actions).await {
-        tracing::warn!(key, error = base::error::chain(&error), "what follows is not done yet");
+/// Does what follows. What cannot be done now is done later: what is stored says that it is done, so that whatever is brought
+/// again changes nothing, and nobody else is held up by it.
+async fn follow(shared: &Arc<Shared>, bus: &Bus, key: &str, actions: &[Action]) {
+    let Err(error) = act(shared, bus, key, actions).await else { return };
+    tracing::warn!(key, error = base::error::chain(&error), "what follows is not done yet");
+    let (shared, key) = (shared.clone(), key.to_owned());
+    // At most one for each run: while one is in hand, events have to wait, and nothing follows from them.
+    shared.life.clone().spawn(async move { catch_up(&shared, &key).await });
+}
+
+/// Does what a conversation says that there is to do, until that is done. The next dispatcher does it at its start.
+async fn catch_up(shared: &Arc<Shared>, key: &str) {
+    let mut pause = PAUSE;
+    loop {
         tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            () = shared.life.stopping() => return Err(error),
+            () = tokio::time::sleep(pause) => {}
+            () = shared.life.stopping() => return,
+        }
+        pause = (pause * 2).min(LONGEST);
+        match act_again(shared, key).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(key, error = base::error::chain(&error), "what follows is still not done");
+            }
         }
     }
-    Ok(())
+}
+
+async fn act_again(shared: &Arc<Shared>, key: &str) -> Result<(), BusError> {
+    match shared.bus.bucket(&PR_SESSIONS).get(key).await? {
+        Some(found) => act(shared, &shared.bus, key, &machine::again(&found.value)).await,
+        None => Ok(()),
+    }
 }
 
 /// Does what follows, as a part of the bus's step. Each may be done twice, and is done again after a crash.
