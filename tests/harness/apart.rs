@@ -114,12 +114,12 @@ impl Apart {
         kill(&mut self.launcher, Role::Launcher).await;
     }
 
-    /// Waits until no records of bottles that are gone wait for the bus in the home.
+    /// Waits until no records of a bottle that is gone wait for the bus in the home.
     ///
     /// # Panics
     /// When some still do after [`crate::LIMIT`].
-    pub async fn nothing_waits(&self) {
-        let place = self.home.path().join("records");
+    pub async fn nothing_waits_of(&self, bottle: &str) {
+        let place = self.home.path().join("records").join(bottle);
         soon("records that are on the bus", async {
             while place.exists() {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -38,11 +38,15 @@ async fn refused_without_a_bus(apart: &mut Apart) -> String {
             break started.bottle;
         }
     };
-    let workspace = apart.home.path().join("state").join(bottle.as_str()).join("home/workspace");
+    let state = apart.home.path().join("state").join(bottle.as_str());
+    let workspace = state.join("home/workspace");
     apart.stop_bus().await;
     std::fs::write(workspace.join("go"), "").unwrap();
+    // The agent has its answers a moment before its proxy has written them down.
+    let written =
+        || std::fs::read_to_string(state.join("egress/records")).unwrap_or_default().lines().count();
     soon("two refusals", async {
-        while !workspace.join("asked").exists() {
+        while !workspace.join("asked").exists() || written() < 2 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     })
@@ -62,7 +66,7 @@ async fn they_come(mut apart: Apart, bottle: &str) {
         let Ok(next) = next else { panic!("{host} is not on the bus\n{}", apart.log()) };
         assert_eq!(next.unwrap().message.unwrap().host, host);
     }
-    apart.nothing_waits().await;
+    apart.nothing_waits_of(bottle).await;
     assert_eq!(blocked.stored().await.unwrap(), None, "one came twice");
     apart.down().await;
 }

@@ -31,6 +31,7 @@ pub mod text;
 pub mod webhook;
 
 mod asking;
+mod busy;
 mod ends;
 mod posting;
 mod registry;

@@ -3,8 +3,7 @@
 
 mod facts;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::BusError;
@@ -13,11 +12,12 @@ use bus::message::pr::{PrSession, PrTurn};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
+use crate::busy::Busy;
 use crate::comment;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::machine::Input;
 use crate::registry;
-use crate::shared::{Shared, lock};
+use crate::shared::Shared;
 
 /// Pull requests that are posted to at once.
 const AT_ONCE: usize = 8;
@@ -26,8 +26,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// See the module.
 pub(crate) struct Posting {
-    /// Pull requests with a task, and whether there is something new to tell.
-    busy: Mutex<HashMap<String, bool>>,
+    busy: Busy,
     room: Semaphore,
 }
 
@@ -42,33 +41,14 @@ enum Unposted {
 
 impl Posting {
     pub(crate) fn new() -> Self {
-        Self { busy: Mutex::default(), room: Semaphore::new(AT_ONCE) }
+        Self { busy: Busy::default(), room: Semaphore::new(AT_ONCE) }
     }
 
     /// Has a pull request's comments brought to what they should say.
     pub(crate) fn wake(&self, shared: &Arc<Shared>, key: &str) {
-        let mut busy = lock(&self.busy);
-        if let Some(again) = busy.get_mut(key) {
-            *again = true;
-            return;
-        }
-        busy.insert(key.to_owned(), false);
-        let (shared, key) = (shared.clone(), key.to_owned());
-        shared.life.clone().spawn(async move { work(&shared, &key).await });
-    }
-
-    /// Whether there is nothing more to tell; then the task is no more.
-    fn rest(&self, key: &str) -> bool {
-        let mut busy = lock(&self.busy);
-        match busy.get_mut(key) {
-            Some(again) if *again => {
-                *again = false;
-                false
-            }
-            _ => {
-                busy.remove(key);
-                true
-            }
+        if self.busy.begin(key) {
+            let (shared, key) = (shared.clone(), key.to_owned());
+            shared.life.clone().spawn(async move { work(&shared, &key).await });
         }
     }
 }
@@ -79,7 +59,7 @@ async fn work(shared: &Arc<Shared>, key: &str) {
         match Box::pin(post(shared, key)).await {
             Ok(()) => {
                 pause = PAUSE;
-                if shared.posting.rest(key) {
+                if shared.posting.busy.rest(key) {
                     return;
                 }
                 continue;

@@ -67,7 +67,12 @@ pub(crate) async fn bring(
                 seen.extend(run);
                 continue;
             }
-            written => written?,
+            Err(error) => {
+                // It may be stored nevertheless, and then nothing follows when it is brought again.
+                later(shared, key);
+                return Err(error.into());
+            }
+            Ok(()) => {}
         }
         lock(&shared.runs).settle(&seen, run.as_ref());
         follow(shared, &bus, key, &next.actions).await;
@@ -100,12 +105,18 @@ pub(crate) async fn posted(
 
 /// Does what follows. What cannot be done now is done later: what is stored says that it is done, so that whatever is brought
 /// again changes nothing, and nobody else is held up by it.
-async fn follow(shared: &Arc<Shared>, bus: &Bus, key: &str, actions: &[Action]) {
-    let Err(error) = act(shared, bus, key, actions).await else { return };
-    tracing::warn!(key, error = base::error::chain(&error), "what follows is not done yet");
-    let (shared, key) = (shared.clone(), key.to_owned());
-    // At most one for each run: while one is in hand, events have to wait, and nothing follows from them.
-    shared.life.clone().spawn(async move { catch_up(&shared, &key).await });
+pub(crate) async fn follow(shared: &Arc<Shared>, bus: &Bus, key: &str, actions: &[Action]) {
+    if let Err(error) = act(shared, bus, key, actions).await {
+        tracing::warn!(key, error = base::error::chain(&error), "what follows is not done yet");
+        later(shared, key);
+    }
+}
+
+fn later(shared: &Arc<Shared>, key: &str) {
+    if shared.behind.begin(key) {
+        let (shared, key) = (shared.clone(), key.to_owned());
+        shared.life.clone().spawn(async move { catch_up(&shared, &key).await });
+    }
 }
 
 /// Does what a conversation says that there is to do, until that is done. The next dispatcher does it at its start.
@@ -118,7 +129,8 @@ async fn catch_up(shared: &Arc<Shared>, key: &str) {
         }
         pause = (pause * 2).min(LONGEST);
         match act_again(shared, key).await {
-            Ok(()) => return,
+            Ok(()) if shared.behind.rest(key) => return,
+            Ok(()) => pause = PAUSE,
             Err(error) => {
                 tracing::warn!(key, error = base::error::chain(&error), "what follows is still not done");
             }
@@ -134,12 +146,7 @@ async fn act_again(shared: &Arc<Shared>, key: &str) -> Result<(), BusError> {
 }
 
 /// Does what follows, as a part of the bus's step. Each may be done twice, and is done again after a crash.
-pub(crate) async fn act(
-    shared: &Arc<Shared>,
-    bus: &Bus,
-    key: &str,
-    actions: &[Action],
-) -> Result<(), BusError> {
+async fn act(shared: &Arc<Shared>, bus: &Bus, key: &str, actions: &[Action]) -> Result<(), BusError> {
     for action in actions {
         match action {
             Action::Start(start, trace) => {

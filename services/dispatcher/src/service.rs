@@ -16,6 +16,7 @@ use telemetry::Tracer;
 use tokio::net::TcpListener;
 
 use crate::asking::Asking;
+use crate::busy::Busy;
 use crate::config::Config;
 use crate::forge::Forge;
 use crate::posting::Posting;
@@ -79,6 +80,7 @@ impl Dispatcher {
             life: life.clone(),
             forges: self.forges,
             runs: Mutex::default(),
+            behind: Busy::default(),
             file,
             limits,
             secrets,
@@ -93,7 +95,7 @@ impl Dispatcher {
         let asking = Asking::listen(&self.bus).await?;
         let queue = self.bus.work_queue::<PrEvent>(&DISPATCHER).await?;
         for (key, session) in &unfinished {
-            registry::act(&shared, &shared.bus, key, &machine::again(session)).await?;
+            registry::follow(&shared, &shared.bus, key, &machine::again(session)).await;
         }
         life.spawn_essential(ends::serve(shared.clone(), events));
         life.spawn_essential(asking.serve(shared.clone()));

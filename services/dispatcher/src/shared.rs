@@ -10,6 +10,7 @@ use bus::Bus;
 use manifest::DispatchFile;
 use telemetry::Tracer;
 
+use crate::busy::Busy;
 use crate::config::{Limits, WebhookSecrets};
 use crate::forge::Forge;
 use crate::posting::Posting;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) life: Lifecycle,
     pub(crate) secrets: BTreeMap<String, WebhookSecrets>,
     pub(crate) runs: Mutex<Runs>,
+    /// Conversations of which something could not be done at once.
+    pub(crate) behind: Busy,
 }
 
 impl Shared {

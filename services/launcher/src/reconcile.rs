@@ -84,6 +84,9 @@ pub async fn reconcile(
     if let Err(error) = state.empty_trash().await {
         done.remains.push(format!("cannot empty the trash in the state directory: {error}"));
     }
+    if let Err(error) = Shelf::below(&config.home).empty_trash().await {
+        done.remains.push(format!("cannot empty the trash beside the records: {error}"));
+    }
     for reason in &done.remains {
         tracing::warn!(reason, "something of an earlier launcher is left");
     }

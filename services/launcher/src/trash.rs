@@ -18,7 +18,7 @@ use rustix::io::Errno;
 const TRIES: usize = 16;
 
 /// A directory itself, whatever its mode.
-const DIRECTORY: OFlags =
+pub(crate) const DIRECTORY: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A directory in which trees are removed. It exists as long as something is in it.
@@ -127,13 +127,18 @@ fn unlink(parent: &OwnedFd, name: &CStr) -> rustix::io::Result<Option<OwnedFd>> 
         return Ok(None);
     }
     let directory = openat(parent, name, DIRECTORY, Mode::empty())?;
-    // Through the descriptor, which no link can lead astray; `fchmod` does not take one that only stands for a path.
-    chmod(format!("/proc/self/fd/{}", directory.as_raw_fd()), Mode::RWXU)?;
+    make_accessible(&directory, Mode::RWXU)?;
     Ok(Some(directory))
 }
 
+/// Changes the mode through a descriptor, which no link can lead astray; `fchmod` does not take one that only stands for a
+/// path.
+pub(crate) fn make_accessible(file: &OwnedFd, mode: Mode) -> rustix::io::Result<()> {
+    chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), mode)
+}
+
 /// The entries of a directory but itself and its parent.
-fn entries(
+pub(crate) fn entries(
     directory: impl AsFd,
 ) -> rustix::io::Result<impl Iterator<Item = rustix::io::Result<rustix::fs::DirEntry>>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -12,6 +12,9 @@ use crate::envelope::{self, from_json, to_json};
 use crate::error::{BusError, Denied};
 use crate::message::Request;
 
+/// JetStream's code for a message that is larger than a stream takes; the client finds out first what no server takes.
+const TOO_LARGE: u64 = 10054;
+
 impl Bus {
     /// Asks, and waits for the one answer.
     ///
@@ -52,6 +55,9 @@ impl Bus {
         };
         answer.map_err(|error| match error.kind() {
             RequestErrorKind::TimedOut => BusError::Deadline { doing: doing.to_owned(), deadline: within },
+            RequestErrorKind::MaxPayloadExceeded => {
+                BusError::Refused { doing: doing.to_owned(), answer: error.to_string(), code: TOO_LARGE }
+            }
             RequestErrorKind::NoResponders => BusError::NoResponders { doing: doing.to_owned() },
             _ => BusError::Client { doing: doing.to_owned(), source: Box::new(error) },
         })

@@ -1,20 +1,24 @@
 //! Brings what was put aside to the bus, as the bottles themselves: the bus takes nothing from them in another's name.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base::clock::Clock;
 use base::id::Slug;
 use bus::keys::{BottleMinter, KeysError};
 use bus::message::Message;
+use bus::message::record::BottleRecord;
 use bus::message::{egress, push};
 use bus::{Bus, BusError, Connect};
 use futures::future::join_all;
 
+use super::Shelf;
+use super::gate::{self, Shelved};
 use super::proxy::Waiting;
-use super::{Shelf, gate};
 use crate::record::{add_note, amend};
+use crate::state::off_the_runtime;
 
 /// How long such an identity is valid.
 const VALID: Duration = Duration::from_secs(600);
@@ -22,6 +26,8 @@ const VALID: Duration = Duration::from_secs(600);
 const CONFIRM: Duration = Duration::from_secs(5);
 /// Messages on their way at once.
 const WINDOW: usize = 64;
+/// Repositories that a note names.
+const NAMED: usize = 8;
 
 /// Who may do what.
 pub(crate) struct Registry<'a> {
@@ -47,10 +53,12 @@ enum Undelivered {
 /// What the bus will never know more of.
 #[derive(Debug, Default)]
 struct Lost {
+    /// Records that cannot be read, or are of another bottle.
+    unreadable: usize,
     /// Records that it refused for good.
     refused: usize,
     /// Repositories with a push of which nobody heard the end.
-    unheard: Vec<String>,
+    unheard: BTreeSet<String>,
 }
 
 /// Brings everything that was put aside to the bus and removes it. What cannot be brought stays for the next time.
@@ -77,76 +85,122 @@ async fn bring(shelf: &Shelf, registry: &Registry<'_>, bottle: &Slug) -> Result<
     let bus = Bus::connect(Connect::new(registry.url, credentials)).await?;
     let mut lost = Lost::default();
     let place = shelf.of(bottle);
-    requests(&bus, &place.join(crate::egress::NAME), bottle, &mut lost).await?;
-    pushes(&bus, &place.join(crate::gitgate::NAME), bottle, &mut lost).await?;
-    if let Some(note) = lost.note() {
-        tracing::error!(%bottle, note, "something is missing in the records of a bottle");
-        amend((registry.bus, registry.clock), bottle, |record| add_note(record, &note)).await?;
-    }
+    let brought = async {
+        requests(&bus, place.join(crate::egress::NAME), bottle, &mut lost).await?;
+        pushes(&bus, place.join(crate::gitgate::NAME), bottle, &mut lost).await
+    };
+    let brought = brought.await;
+    // Before anything of it is tried again: what was lost this time is not lost once more.
+    lost.tell(registry, bottle).await?;
+    brought?;
     Ok(shelf.remove(bottle).await?)
 }
 
-async fn requests(bus: &Bus, place: &Path, bottle: &Slug, lost: &mut Lost) -> Result<(), Undelivered> {
-    let Some(mut waiting) = Waiting::open(place)? else { return Ok(()) };
+async fn requests(bus: &Bus, place: PathBuf, bottle: &Slug, lost: &mut Lost) -> Result<(), Undelivered> {
+    let Some(mut waiting) = off_the_runtime(move || Waiting::open(&place)).await? else { return Ok(()) };
     loop {
-        let parcels = waiting.next(WINDOW)?;
-        let is_own = |parcel: &&egress::Parcel| match parcel {
-            egress::Parcel::Blocked(blocked) => blocked.bottle == *bottle,
-            egress::Parcel::Log(log) => log.bottle == *bottle,
-        };
-        let published = parcels.iter().filter(is_own).map(async |parcel| match parcel {
-            egress::Parcel::Blocked(blocked) => publish(bus, blocked.as_ref()).await,
-            egress::Parcel::Log(log) => publish(bus, log).await,
+        let (then, batch) = off_the_runtime(move || {
+            let batch = waiting.next(WINDOW)?;
+            Ok((waiting, batch))
+        })
+        .await?;
+        waiting = then;
+        lost.unreadable += batch.unreadable;
+        let published = batch.parcels.iter().map(async |parcel| match parcel {
+            egress::Parcel::Blocked(blocked) if blocked.bottle == *bottle => {
+                publish(bus, blocked.as_ref()).await
+            }
+            egress::Parcel::Log(log) if log.bottle == *bottle => publish(bus, log).await,
+            _ => Ok(Fate::Foreign),
         });
-        for is_taken in join_all(published).await {
-            lost.refused += usize::from(!is_taken?);
+        for fate in join_all(published).await {
+            lost.count(fate?);
         }
         waiting.delivered()?;
-        if parcels.is_empty() {
+        if batch.is_last {
             return Ok(());
         }
     }
 }
 
-async fn pushes(bus: &Bus, place: &Path, bottle: &Slug, lost: &mut Lost) -> Result<(), Undelivered> {
-    for kept in gate::waiting(place)? {
-        let is_taken = match &kept.parcel {
-            push::Parcel::Accepted(accepted) if accepted.bottle != *bottle => true,
-            push::Parcel::Rejected(rejected) if rejected.bottle != *bottle => true,
-            push::Parcel::Accepted(accepted) if !kept.is_over => {
-                lost.unheard.push(base::inert(&accepted.repo, 64));
-                // Its note is in no record yet: it stays until all of it is removed.
-                continue;
+async fn pushes(bus: &Bus, place: PathBuf, bottle: &Slug, lost: &mut Lost) -> Result<(), Undelivered> {
+    let listed = off_the_runtime(move || {
+        let Some(shelved) = Shelved::open(&place)? else { return Ok(None) };
+        shelved.names().map(|names| Some((shelved, names)))
+    });
+    let Some((shelved, names)) = listed.await? else { return Ok(()) };
+    for name in names {
+        let fate = match shelved.read(&name)? {
+            Some(push::Parcel::Accepted(accepted)) if accepted.bottle == *bottle => {
+                if !gate::is_over(&name) {
+                    lost.unheard.insert(base::inert(&accepted.repo, 64));
+                    // It is told below, and goes with all of it.
+                    continue;
+                }
+                publish(bus, &accepted).await?
             }
-            push::Parcel::Accepted(accepted) => publish(bus, accepted).await?,
-            push::Parcel::Rejected(rejected) => publish(bus, rejected).await?,
+            Some(push::Parcel::Rejected(rejected)) if rejected.bottle == *bottle => {
+                publish(bus, &rejected).await?
+            }
+            _ => Fate::Foreign,
         };
-        lost.refused += usize::from(!is_taken);
-        kept.forget()?;
+        lost.count(fate);
+        shelved.forget(&name)?;
     }
     Ok(())
 }
 
-/// Whether the bus took it; otherwise it never will.
-async fn publish<M: Message>(bus: &Bus, message: &M) -> Result<bool, BusError> {
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Taken,
+    /// The bus will never take it.
+    Refused,
+    /// It is none of this bottle's.
+    Foreign,
+}
+
+async fn publish<M: Message>(bus: &Bus, message: &M) -> Result<Fate, BusError> {
     match bus.publish_within(message, CONFIRM).await {
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(Fate::Taken),
         Err(error) if error.is_for_good() => {
             tracing::error!(error = base::error::chain(&error), "the bus refuses a record for good");
-            Ok(false)
+            Ok(Fate::Refused)
         }
         Err(error) => Err(error),
     }
 }
 
 impl Lost {
+    fn count(&mut self, fate: Fate) {
+        self.refused += usize::from(fate == Fate::Refused);
+        self.unreadable += usize::from(fate == Fate::Foreign);
+    }
+
+    /// Writes it into the bottle's record, once.
+    async fn tell(&self, registry: &Registry<'_>, bottle: &Slug) -> Result<(), BusError> {
+        let Some(note) = self.note() else { return Ok(()) };
+        tracing::error!(%bottle, note, "something is missing in the records of a bottle");
+        let told = |record: &mut BottleRecord| {
+            if !record.note.as_ref().is_some_and(|known| known.contains(&note)) {
+                add_note(record, &note);
+            }
+        };
+        amend((registry.bus, registry.clock), bottle, told).await
+    }
+
     fn note(&self) -> Option<String> {
+        let unreadable =
+            (self.unreadable > 0).then(|| format!("{} of its records cannot be read", self.unreadable));
         let refused = (self.refused > 0).then(|| format!("the bus refused {} of its records", self.refused));
         let unheard = (!self.unheard.is_empty()).then(|| {
-            let repos = self.unheard.join(", ");
-            format!("a push to {repos} may have gone upstream: its gate did not hear the end of it")
+            let some: Vec<_> = self.unheard.iter().take(NAMED).map(String::as_str).collect();
+            let more = self.unheard.len() - some.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let repos = some.join(", ");
+            format!("a push to {repos}{more} may have gone upstream: its gate did not hear the end of it")
         });
-        let all: Vec<_> = refused.into_iter().chain(unheard).collect();
+        let all: Vec<_> = [unreadable, refused, unheard].into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }

@@ -1,68 +1,69 @@
-//! Reads what a git gate has kept; see [`handover::spool`].
+//! What a git gate has kept; see [`handover::spool`].
 
-use std::fs;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::ffi::{CStr, CString};
+use std::io;
+use std::path::Path;
 
 use bus::message::push::Parcel;
 use handover::spool::{INTENT, RECORD};
+use rustix::fs::CWD;
 
-use super::plain::{self, LONGEST};
+use super::LONGEST;
+use super::foreign::Foreign;
 
-/// A push that the bus does not know of.
-#[derive(Debug)]
-pub(super) struct Kept {
-    path: PathBuf,
-    /// Whether the gate has heard what became of it.
-    pub(super) is_over: bool,
-    pub(super) parcel: Parcel,
-}
+/// The most that is looked at: twice what a gate keeps, and more files than it makes of that.
+const MOST: u64 = 128 << 20;
+const MOST_FILES: usize = 100_000;
 
-impl Kept {
-    /// Nothing more is to be done with it.
-    ///
-    /// # Errors
-    /// It cannot be removed.
-    pub(super) fn forget(&self) -> io::Result<()> {
-        fs::remove_file(&self.path)
-    }
-}
-
-/// Whether there are any.
+/// The names of the pushes that the bus does not know of, in the order of time. What goes beyond any gate is left out.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub(super) fn waits(directory: &Path) -> io::Result<bool> {
-    Ok(paths(directory)?.next().is_some())
-}
-
-/// All of them, in the order of time. A file that is none is passed over.
-///
-/// # Errors
-/// The directory, or one of them, cannot be read.
-pub(super) fn waiting(directory: &Path) -> io::Result<Vec<Kept>> {
-    let mut paths: Vec<_> = paths(directory)?.collect();
-    paths.sort();
-    let mut kept = Vec::new();
-    for path in paths {
-        let mut text = Vec::new();
-        if let Some(file) = plain::open(&path)? {
-            file.take(LONGEST).read_to_end(&mut text)?;
-        }
-        let is_over = path.extension().is_some_and(|ending| ending == RECORD);
-        match serde_json::from_slice(&text) {
-            Ok(parcel) => kept.push(Kept { path, is_over, parcel }),
-            Err(_) => tracing::error!("a kept record of a git gate cannot be read and is passed over"),
-        }
-    }
-    Ok(kept)
-}
-
-fn paths(directory: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
-        entries => Some(entries?),
+pub(super) fn waiting(directory: &Foreign) -> io::Result<Vec<CString>> {
+    let mut room = MOST;
+    let fits = |(name, length): (CString, u64)| {
+        room = room.checked_sub(length)?;
+        Some(name)
     };
-    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
-    Ok(paths.filter(|path| path.extension().is_some_and(|ending| ending == RECORD || ending == INTENT)))
+    Ok(directory.files(is_push)?.into_iter().map_while(fits).take(MOST_FILES).collect())
+}
+
+fn is_push(name: &CStr) -> bool {
+    ending(name).is_some_and(|ending| ending == RECORD.as_bytes() || ending == INTENT.as_bytes())
+}
+
+/// Whether the gate has heard what became of it.
+pub(super) fn is_over(name: &CStr) -> bool {
+    ending(name) == Some(RECORD.as_bytes())
+}
+
+fn ending(name: &CStr) -> Option<&[u8]> {
+    name.to_bytes().rsplit(|byte| *byte == b'.').next()
+}
+
+/// The pushes that were put aside in a directory of ours.
+pub(super) struct Shelved(Foreign);
+
+impl Shelved {
+    /// Nothing where there are none.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(super) fn open(path: &Path) -> io::Result<Option<Self>> {
+        Ok(Foreign::open(CWD, path)?.map(Self))
+    }
+
+    pub(super) fn names(&self) -> io::Result<Vec<CString>> {
+        waiting(&self.0)
+    }
+
+    /// One of them; nothing where it cannot be read.
+    pub(super) fn read(&self, name: &CStr) -> io::Result<Option<Parcel>> {
+        Ok(serde_json::from_slice(&self.0.read(name, LONGEST)?).ok())
+    }
+
+    /// Nothing more is to be done with it.
+    pub(super) fn forget(&self, name: &CStr) -> io::Result<()> {
+        self.0.remove(name)
+    }
 }
