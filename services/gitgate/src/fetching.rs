@@ -1,6 +1,6 @@
 //! Clone, fetch and pull: upstream is looked at, and git's own upload-pack answers from the mirror.
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,15 +120,22 @@ async fn relay(mut group: Group, upload: Option<Upload>, first: Vec<u8>, outbox:
         ended = work => ended,
         () = outbox.gone() => return,
     };
-    if given.is_ok() && said.is_some() && status.is_ok_and(|status| status.success()) {
+    if given.is_ok() && said.is_some() && status.as_ref().is_ok_and(ExitStatus::success) {
         return;
     }
+    let has_ended = status.is_ok_and(|status| status.code().is_some());
+    let is_heard = given.is_ok() && has_ended && said.is_some_and(|said| said > 0);
     let reason = match given {
         Err(broken) => broken.to_string(),
         Ok(()) if complaints.is_empty() => "git ended without a word".to_owned(),
         Ok(()) => base::inert(&complaints.join("; "), 500),
     };
     tracing::debug!(reason, "a fetch broke off");
+    // What is wrong git has said itself, and an answer that is cut off has no end that the client would take for one. To
+    // break the connection could take the words back that are on their way.
+    if is_heard {
+        return;
+    }
     // In the middle of an answer there is no place for words.
     if said != Some(0) || outbox.send(pktline::error(&reason).into()).await.is_err() {
         outbox.fail().await;

@@ -116,7 +116,9 @@ async fn a_program_has_a_terminal_of_the_bottles_own(world: World) {
     seat.types("stty size\r").await;
     seat.shows("50 132").await;
     // An interrupt ends what runs in the foreground, and not the shell.
-    seat.types("sh -c 'echo sleeps-$((40 + 3)); exec sleep 600'\r").await;
+    // A shell would hear the interrupt and forget it between its word and what it becomes then.
+    seat.types("python3 -c \"import time; print('sleeps-%d' % (40 + 3), flush=True); time.sleep(600)\"\r")
+        .await;
     seat.shows("sleeps-43").await;
     seat.types("\u{3}").await;
     seat.types("echo code-$?\r").await;
