@@ -54,3 +54,13 @@ fn the_readme_shows_the_files_that_init_writes() {
         assert!(readme.contains(&file), "README.md does not show {example} as it is");
     }
 }
+
+#[test]
+fn the_list_of_decisions_names_each_of_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/decisions");
+    let list = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let pages = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    for page in pages.filter(|page| page != "README.md") {
+        assert!(list.contains(&format!("]({page})")), "docs/decisions/README.md does not name {page}");
+    }
+}
