@@ -1,6 +1,7 @@
 //! `start`: run an agent, show what it writes, end with its exit code (L1, L2).
 
 mod choose;
+mod ending;
 mod run;
 
 use anyhow::anyhow;

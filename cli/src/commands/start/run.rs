@@ -7,20 +7,20 @@ use base::id::Slug;
 use base::inert;
 use bus::message::event::Event;
 use bus::message::progress::Progress;
-use bus::message::run::{Exited, Failed, FailureKind, Output, OutputStream, Started, StateKept};
+use bus::message::run::{Output, OutputStream, Started};
 use bus::message::start::{StartRequest, StopRequest};
 use bus::message::terminal::Size;
 use bus::{Bus, Follow, Link, Since, Subscription, layout};
 use tokio::signal::unix::SignalKind;
 
+use super::ending::{End, farewell, launch_failure};
 use crate::commands::logs::{self, Printer, Raw};
-use crate::commands::{list, resume, workspace};
+use crate::commands::{list, workspace};
 use crate::context::{Context, OrBus as _};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
 use crate::output;
 use crate::terminal::{self, DetachKey, Happening, Replay, Session};
-use crate::words;
 
 /// One start, from its message to its end.
 pub(super) struct Run<'a> {
@@ -344,11 +344,6 @@ impl<'a> Run<'a> {
     }
 }
 
-enum End {
-    Exited(Box<Exited>),
-    Failed(Box<Failed>),
-}
-
 /// What comes from the program, or from the person at it.
 enum Heard {
     Piece(Box<Result<Output, bus::Malformed>>),
@@ -385,32 +380,4 @@ async fn away(bus: &Bus) {
         std::future::pending::<()>().await;
     }
     tokio::time::sleep(AWAY).await;
-}
-
-fn farewell(exited: &Exited) -> String {
-    let state = match exited.state {
-        StateKept::Removed => "its state was removed",
-        StateKept::Kept => {
-            "its state was kept; `bot-bottle cleanup --all` removes it when the services are down"
-        }
-    };
-    let next = resume::advice(&exited.bottle, exited.transcript.is_some());
-    let note = exited.note.as_deref().map(|note| format!("; {}", inert(note, 500))).unwrap_or_default();
-    let how = words::exit(exited.reason);
-    let over = format!("{} {how}, exit code {}; {state}{note}{next}", exited.bottle, exited.code);
-    let Some(failed) = &exited.failure else { return over };
-    let said = output::inert_lines(failed.words.trim());
-    let colon = if said.is_empty() { "" } else { ":\n" };
-    format!("{over}\n{}{colon}{said}", words::failed_run(failed.kind))
-}
-
-fn launch_failure(failed: &Failed) -> Failure {
-    let exit = match failed.kind {
-        FailureKind::Manifest | FailureKind::Malformed | FailureKind::Session => Exit::Input,
-        FailureKind::Prerequisite => Exit::Prerequisite,
-        FailureKind::Internal => Exit::Internal,
-        _ => Exit::Launch,
-    };
-    let step = failed.step.as_ref().map(|step| format!(" at step `{}`", inert(step, 40))).unwrap_or_default();
-    Failure::new(exit, anyhow!("the launch failed{step}: {}", output::inert_lines(&failed.reason)))
 }
