@@ -5,10 +5,11 @@ use std::process::Stdio;
 use harness::{Backend, Home, World, all_ended, marked, on_each_backend, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
+use tokio::process::{Child, ChildStdout, Command};
 
 on_each_backend!(
     a_program_runs_and_its_code_and_words_come_back,
+    a_program_ignores_no_signal_though_its_services_do,
     a_clean_end_leaves_nothing,
     what_the_agent_writes_is_inert_in_the_report,
     what_the_agent_writes_cannot_steer_a_terminal,
@@ -33,6 +34,27 @@ async fn a_program_runs_and_its_code_and_words_come_back(on: Backend) {
     assert_eq!(home.path().join("state").read_dir().unwrap().count(), 1);
     home.run(&["cleanup", "--all"]).await.expect_code(0).expect_out("removed talker-");
     assert_eq!(home.path().join("state").read_dir().unwrap().count(), 0);
+}
+
+/// Services that a script starts in the background ignore interrupts, and hang-ups with `nohup`.
+async fn a_program_ignores_no_signal_though_its_services_do(on: Backend) {
+    let home = Home::on(on);
+    home.write("looker", &["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"], &EgressPolicy::default());
+    let start = home.command(&["start", "looker", "--yes"]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' HUP INT QUIT USR1 USR2 TSTP; exec \"$@\"", "sh"])
+        .arg(start.as_std().get_program());
+    command.args(start.as_std().get_args()).current_dir(home.path()).kill_on_drop(true);
+    command
+        .envs(start.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env_remove("NATS_URL");
+    let ended = soon("its end", command.output()).await.unwrap();
+    let out = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let sets: Vec<_> = out.split_whitespace().filter_map(|word| u64::from_str_radix(word, 16).ok()).collect();
+    // From 32 on they are the C libraries' own.
+    let standard = (1 << 31) - 1;
+    assert_eq!(sets.iter().map(|set| set & standard).collect::<Vec<_>>(), [0, 0], "{ended:?}");
 }
 
 async fn a_clean_end_leaves_nothing(on: Backend) {
@@ -61,7 +83,7 @@ async fn what_the_agent_writes_cannot_steer_a_terminal(on: Backend) {
     );
     // Standard output is a file, which gets the bytes; standard error is a terminal, which must not.
     let line = format!("{} start painter --yes > written", harness::program("bot-bottle").display());
-    let mut command = tokio::process::Command::new("script");
+    let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(home.path());
     command.env("BOT_BOTTLE_HOME", home.path()).env("BOT_BOTTLE_PROBE", "canaries").env_remove("NATS_URL");
     command.envs(on.variables());

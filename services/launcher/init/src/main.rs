@@ -26,6 +26,7 @@ use std::process::ExitCode;
 const BROKEN: u8 = 125;
 
 fn main() -> ExitCode {
+    sys::ignore_no_signal();
     match std::env::args().nth(1).as_deref() {
         None => serve::inherited().unwrap_or(ExitCode::from(BROKEN)),
         Some("connect") => {

@@ -38,6 +38,15 @@ pub(crate) fn at_own_terminal(command: &mut Command) -> &mut Command {
     }
 }
 
+/// Ignores no signal any more, but the one for broken pipes, of which the standard library takes care: what was ignored where
+/// the services were started, as `nohup` and a shell's `&` do it, would be ignored by every program in the bottle.
+pub(crate) fn ignore_no_signal() {
+    for number in (1..=libc::SIGRTMAX()).filter(|number| *number != libc::SIGPIPE) {
+        // SAFETY: no handler is installed. Numbers that cannot be changed are refused.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+}
+
 /// Blocks every signal in this (single-threaded) process, so that none is lost before [`next_signal`] asks for it.
 pub(crate) fn block_signals() {
     set_mask(libc::SIG_BLOCK);
