@@ -4,18 +4,21 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base::id::Slug;
 use bollard::errors::Error;
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
-};
-use futures::{StreamExt as _, future};
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use futures::future;
+use tokio::time::Instant;
 
 use super::engine::{self, Engine, QUICK, SLOW};
 use super::{Docker, DockerConfig};
 use crate::backend::BackendError;
 use crate::image::{BOTTLE, OWNER};
+
+/// Between two looks at what is being removed.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The backend's part of a bottle's state; it is there as long as there may be a container.
 pub(super) fn directory(config: &DockerConfig, bottle: &Slug) -> PathBuf {
@@ -43,9 +46,8 @@ pub(super) async fn remove(docker: &Docker, bottle: &Slug) -> Result<(), Backend
         Ok(found) => {
             let removing = found.iter().map(|(id, _)| remove_one(&docker.engine, id));
             future::join_all(removing).await.into_iter().collect::<Result<(), _>>()?;
-            if !found.is_empty() && !containers(docker, Some(bottle)).await?.is_empty() {
-                let doing = format!("remove the container of {bottle}");
-                return Err(BackendError::Engine { doing, reason: "it is still there".to_owned() });
+            if !found.is_empty() {
+                gone(docker, bottle).await?;
             }
         }
         Err(error) if record.exists() => return Err(error),
@@ -80,7 +82,21 @@ async fn containers(
     Ok(found.collect())
 }
 
-/// Ends and removes a container and waits until it is gone.
+/// Waits until a bottle has no container. The engine's own wait for a removal misses one that ends as the wait begins, and
+/// never comes back then.
+async fn gone(docker: &Docker, bottle: &Slug) -> Result<(), BackendError> {
+    let end = Instant::now() + SLOW;
+    while !containers(docker, Some(bottle)).await?.is_empty() {
+        if Instant::now() > end {
+            let doing = format!("remove the container of {bottle}");
+            return Err(BackendError::Engine { doing, reason: "it is still there".to_owned() });
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Ends a container and has it removed.
 async fn remove_one(engine: &Engine, id: &str) -> Result<(), BackendError> {
     let docker = engine.connected().await?;
     let doing = format!("remove the container {}", id.get(..12).unwrap_or(id));
@@ -89,13 +105,7 @@ async fn remove_one(engine: &Engine, id: &str) -> Result<(), BackendError> {
         Ok(()) => Ok(()),
         Err(error) if engine::is_absent(&error) => Ok(()),
         // The engine is removing it already, since it has ended.
-        Err(Error::DockerResponseServerError { status_code: 409, .. }) => {
-            let options = WaitContainerOptionsBuilder::default().condition("removed").build();
-            let mut gone = std::pin::pin!(docker.wait_container(id, Some(options)));
-            let gone = async { Ok(gone.next().await) };
-            // Whatever it tells of the end: it has ended, and nothing of it is left.
-            engine.answer(&doing, SLOW, gone).await.map(drop)
-        }
+        Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
         Err(error) => Err(engine::failed(doing, &error)),
     }
 }
