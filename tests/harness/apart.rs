@@ -4,11 +4,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use base::id::Slug;
 use bus::keys::Keys;
-use bus::layout::Layout;
+use bus::layout::{EVENTS, Layout};
+use bus::message::run::Started;
+use bus::message::start::StartRequest;
 use bus::role::Role;
 use bus::server::{Options, Server};
-use bus::{Bus, Connect};
+use bus::{Bus, Connect, Since};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
@@ -104,6 +107,27 @@ impl Apart {
     /// When it ends badly, or had ended before.
     pub async fn stop_launcher(&mut self) {
         end(&mut self.launcher, Role::Launcher).await;
+    }
+
+    /// Starts an agent by a message, and waits until its program runs. Returns its bottle.
+    ///
+    /// # Panics
+    /// When it does not run in time.
+    pub async fn starts(&self, agent: &str) -> Slug {
+        let operator = self.connect(Role::Operator).await;
+        let events = operator.follow::<Started>(EVENTS, "bottle.started.*", Since::Now).await;
+        let mut events = events.unwrap_or_else(|error| panic!("no events: {error}"));
+        let id = base::id::ExchangeId::random();
+        let request = serde_json::json!({ "v": 1, "id": format!("start-{id}"), "agent": agent });
+        let request = serde_json::from_value::<StartRequest>(request);
+        let request = request.unwrap_or_else(|error| panic!("no request for {agent}: {error}"));
+        let stored = operator.publish(&request).await;
+        stored.unwrap_or_else(|error| panic!("{agent} cannot be asked for: {error}"));
+        let started = soon("a program that runs", events.next()).await.map(|record| record.message);
+        match started {
+            Ok(Ok(started)) => started.bottle,
+            other => panic!("{agent} does not run: {other:?}"),
+        }
     }
 
     /// Kills the launcher without a word.

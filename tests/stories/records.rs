@@ -4,7 +4,6 @@
 use bus::Since;
 use bus::layout::EVENTS;
 use bus::message::egress::Blocked;
-use bus::message::event::Event;
 use bus::role::Role;
 use harness::{Apart, Backend, all_ended, on_each_backend, soon};
 use policy::EgressPolicy;
@@ -28,16 +27,7 @@ time.sleep(600)
 /// Has a bottle refused something while the bus is away. Returns its name.
 async fn refused_without_a_bus(apart: &mut Apart) -> String {
     apart.home.write("asker", &["/usr/bin/python3", "-c", AGENT], &EgressPolicy::default());
-    let operator = apart.connect(Role::Operator).await;
-    let mut events = operator.follow::<Event>(EVENTS, "bottle.>", Since::Now).await.unwrap();
-    let request = serde_json::json!({ "v": 1, "id": "r1", "agent": "asker" });
-    let request: bus::message::start::StartRequest = serde_json::from_value(request).unwrap();
-    operator.publish(&request).await.unwrap();
-    let bottle = loop {
-        if let Event::Started(started) = soon("its start", events.next()).await.unwrap().message.unwrap() {
-            break started.bottle;
-        }
-    };
+    let bottle = apart.starts("asker").await;
     let state = apart.home.path().join("state").join(bottle.as_str());
     let workspace = state.join("home/workspace");
     apart.stop_bus().await;

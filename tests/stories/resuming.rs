@@ -202,16 +202,7 @@ async fn a_session_goes_on_on_another_host(on: Backend) {
 async fn without_a_bus_no_transcript_is_lost(on: Backend) {
     let mut apart = Apart::up_on(on).await;
     write(&apart.home, "mkdir ../.state; echo kept > ../.state/log; until test -e go; do sleep 0.02; done");
-    let operator = apart.connect(Role::Operator).await;
-    let mut events = operator.follow::<Event>(EVENTS, "bottle.>", Since::Now).await.unwrap();
-    let request = serde_json::json!({ "v": 1, "id": "r1", "agent": "keeper" });
-    let request: bus::message::start::StartRequest = serde_json::from_value(request).unwrap();
-    operator.publish(&request).await.unwrap();
-    let bottle = loop {
-        if let Event::Started(started) = soon("its start", events.next()).await.unwrap().message.unwrap() {
-            break started.bottle;
-        }
-    };
+    let bottle = apart.starts("keeper").await;
     let state = apart.home.path().join("state").join(bottle.as_str());
     apart.stop_bus().await;
     std::fs::write(state.join("home/workspace/go"), "").unwrap();

@@ -246,8 +246,11 @@ fn gvisor() -> Option<String> {
     }
 }
 
-/// Around the capture of tests that pass: what was not tested must be seen.
-fn skip(why: &str) {
+/// Says that a test is skipped, and why, around the capture of tests that pass: what was not tested must be seen.
+///
+/// # Panics
+/// When [`NO_SKIPPING`] is set.
+pub fn skip(why: &str) {
     assert!(std::env::var_os(NO_SKIPPING).is_none(), "nothing may be skipped here, but {why}");
     tell(why);
 }
