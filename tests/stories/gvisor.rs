@@ -155,30 +155,39 @@ async fn one_that_does_not_work_is_not_chosen_and_the_reason_is_kept() {
     emptied(&engine, &home).await;
 }
 
+/// Shown once the shell's own editor reads the keys.
+const PROMPT: &str = "\u{1b}[?2004hready> ";
+
 #[tokio::test]
 async fn a_person_works_at_a_terminal_that_stays_inside() {
     let Some(engine) = Engine::with_gvisor() else { return };
     let home = Home::empty();
     home.write_file("settings.yaml", SETTINGS);
-    home.write("shell", &["bash", "--norc"], &EgressPolicy::default());
+    home.write("shell", &["env", "PS1=ready> ", "bash", "--norc"], &EgressPolicy::default());
     let world = World::up_in(home, &[("DOCKER_HOST", &host(engine.socket()))]).await;
     let mut person = Pty::start(&world.home, &["start", "shell", "--yes"]);
-    person.shows("bash").await;
+    // What is typed before the shell reads again is echoed by the terminal, and its interrupt meets no line.
+    person.shows(PROMPT).await;
     person.types("echo here-$((40 + 2))-$TERM; stty size\r");
     person.shows("here-42-xterm-256color").await;
     person.shows("24 80").await;
+    person.shows(PROMPT).await;
     person.types("trap 'echo drawn-$(stty size | tr \" \" x)' WINCH; echo set-$((1 + 1))\r");
     person.shows("set-2").await;
+    person.shows(PROMPT).await;
     person.resize(50, 132);
     person.types("until [ \"$(stty size)\" = '50 132' ]; do sleep 0.05; done; echo resized-$((40 + 4))\r");
     person.shows("drawn-50x132").await;
     person.shows("resized-44").await;
+    person.shows(PROMPT).await;
     person.types("echo not-$((1 + 1))");
     person.shows("echo not-$((1 + 1))").await;
     person.types("\u{3}");
+    person.shows(PROMPT).await;
     person.types("echo code-$?\r");
     person.shows("code-130").await;
     // More than waits anywhere on the way, and its end.
+    person.shows(PROMPT).await;
     person.types("seq 1 60000; echo all-$((3 * 3))\r");
     person.shows("60000").await;
     person.shows("all-9").await;
