@@ -29,6 +29,7 @@ use self::revision::first_revision;
 use crate::backend::{Backend, BackendError, Boundary, BoundarySpec, Progress};
 use crate::canary::Canary;
 use crate::commit::Orders;
+use crate::hold::Hold;
 use crate::image::Source;
 use crate::output::Pumps;
 use crate::plan::{Plan, plan};
@@ -131,12 +132,13 @@ impl<'a> Launch<'a> {
     pub(crate) async fn perform(
         self,
         plan: Plan,
+        hold: &Hold,
         mut stops: Stops,
         commits: Orders,
     ) -> Result<Settled, LaunchError> {
         let mut made = Made::new(self.backend(&plan)?.clone(), self.world, &plan);
         match Box::pin(self.bring_up(plan, &mut made)).await {
-            Ok(running) => Ok(Box::pin(self.live(running, stops, commits)).await),
+            Ok(running) => Ok(Box::pin(self.live(running, hold, (stops, commits))).await),
             Err(error) => {
                 let hand_back = self.life.is_stopping() && !live::is_wanted_over(&mut stops);
                 made.undo(&error, hand_back).await;

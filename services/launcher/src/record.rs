@@ -1,6 +1,7 @@
 //! Step 2: who owns what, on the bus and on disk (invariant 10).
 
 use std::io;
+use std::time::Duration;
 
 use base::clock::Clock;
 use base::id::{LauncherId, RequestId, Slug};
@@ -9,8 +10,9 @@ use bus::message::Version;
 use bus::message::record::{BottleRecord, BottleState, CommitRecord};
 use bus::message::run::StateKept;
 use bus::message::start::StartRequest;
-use bus::{Bus, BusError, Value};
+use bus::{Bus, BusError, KeyValue, Value};
 use manifest::settings::RuntimeName;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::docker;
@@ -90,11 +92,7 @@ impl Registered {
 
     /// Moves it on.
     pub(crate) async fn change(&mut self, change: impl FnOnce(&mut BottleRecord)) -> Result<(), BusError> {
-        change(&mut self.record);
-        self.record.updated_at = self.clock.now();
-        let bucket = self.bus.bucket(&BOTTLES);
-        self.revision = bucket.update(self.record.bottle.as_str(), &self.record, self.revision).await?;
-        Ok(())
+        self.store(change, None).await
     }
 
     /// Ends it. The registry remembers a bottle for as long as its state is there, and once that is gone for as long as
@@ -104,14 +102,27 @@ impl Registered {
         state: StateKept,
         change: impl FnOnce(&mut BottleRecord),
     ) -> Result<(), BusError> {
-        if state == StateKept::Kept {
-            return self.change(change).await;
-        }
+        self.store(change, (state == StateKept::Removed).then_some(REMEMBERED)).await
+    }
+
+    async fn store(
+        &mut self,
+        change: impl FnOnce(&mut BottleRecord),
+        lasts: Option<Duration>,
+    ) -> Result<(), BusError> {
         change(&mut self.record);
         self.record.updated_at = self.clock.now();
-        let (bucket, key) = (self.bus.bucket(&BOTTLES), self.record.bottle.as_str());
-        self.revision = bucket.update_for(key, &self.record, self.revision, REMEMBERED).await?;
+        let (bucket, record) = (self.bus.bucket(&BOTTLES), &self.record);
+        // Once it is over, or lost, it is not this launcher's alone any more.
+        let is_own = |found: &BottleRecord| found.state.is_live() && found.launcher == record.launcher;
+        let place = (&bucket, record.bottle.as_str(), lasts);
+        self.revision = update_own(place, record, self.revision, is_own).await?;
         Ok(())
+    }
+
+    /// Whose it is.
+    pub(crate) fn bottle(&self) -> &Slug {
+        &self.record.bottle
     }
 
     /// The environment that a resume would begin with now.
@@ -141,6 +152,31 @@ pub(crate) fn add_note(record: &mut BottleRecord, note: &str) {
             notes.push_str(note);
         }
         none => *none = Some(note.to_owned()),
+    }
+}
+
+/// Updates a value that only its owner changes. An earlier write of it may have been stored although that was not
+/// confirmed: what is found then and is still the owner's own is written over. Returns the new revision.
+///
+/// # Errors
+/// The bus; [`BusError::Conflict`] if it is somebody else's by now.
+pub(crate) async fn update_own<T: Serialize + DeserializeOwned>(
+    (bucket, key, lasts): (&KeyValue<T>, &str, Option<Duration>),
+    value: &T,
+    revision: u64,
+    is_own: impl Fn(&T) -> bool,
+) -> Result<u64, BusError> {
+    let write = async |revision| match lasts {
+        Some(lasts) => bucket.update_for(key, value, revision, lasts).await,
+        None => bucket.update(key, value, revision).await,
+    };
+    let conflict = match write(revision).await {
+        Err(error @ BusError::Conflict { .. }) => error,
+        written => return written,
+    };
+    match bucket.get(key).await? {
+        Some(found) if is_own(&found.value) => write(found.revision).await,
+        _ => Err(conflict),
     }
 }
 

@@ -14,10 +14,20 @@ use super::ending::{Ending, ended};
 use super::{Launch, Running, Settled};
 use crate::backend::RunEnd;
 use crate::commit::Orders;
+use crate::hold::Hold;
 use crate::record::add_note;
+use crate::sidecars::Sidecars;
 
 /// A shell that a person types into passes SIGTERM over, and ends when its terminal goes: after this long it does.
 const HANG_UP: Duration = Duration::from_secs(1);
+
+/// How much later the end of a sidecar may be noticed than that of a program whose connection to it broke.
+const SIDECAR: Duration = Duration::from_millis(300);
+
+/// Whether a sidecar ended just now, too.
+async fn is_lost(sidecars: &mut Sidecars) -> bool {
+    tokio::time::timeout(SIDECAR, sidecars.wait()).await.is_ok()
+}
 
 /// Asks for a run's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +55,18 @@ pub(super) struct Ended {
 }
 
 impl Launch<'_> {
-    pub(super) async fn live(self, mut running: Running, mut stops: Stops, commits: Orders) -> Settled {
+    pub(super) async fn live(
+        self,
+        mut running: Running,
+        hold: &Hold,
+        (mut stops, commits): (Stops, Orders),
+    ) -> Settled {
         let started = self.started(&running);
         let registered = Mutex::new(&mut running.registered);
         let announce = async {
-            let recording =
-                async { registered.lock().await.change(|record| record.state = BottleState::Running).await };
-            let (published, recorded) = tokio::join!(self.tell(&started), recording);
+            // Whoever hears of it may look it up.
+            let recorded = registered.lock().await.change(|record| record.state = BottleState::Running).await;
+            let published = self.tell(&started).await;
             for error in [published.err(), recorded.err()].into_iter().flatten() {
                 tracing::warn!(bottle = %started.bottle, error = base::error::chain(&error), "a start was not told");
             }
@@ -72,6 +87,9 @@ impl Launch<'_> {
                 }
                 tokio::select! {
                     end = boundary.wait() => {
+                        if ending.is_none() && end != RunEnd::Exited(0) && is_lost(sidecars).await {
+                            ending = Some(Ending::without_sidecar(None));
+                        }
                         let broken = end == RunEnd::Lost || ending.is_some_and(Ending::is_without_sidecar);
                         // What broke it may be what stops the launcher, and that is perhaps heard only now.
                         while broken && let Ok(stop) = stops.try_recv() {
@@ -122,7 +140,7 @@ impl Launch<'_> {
         }
         // From here on it does not run any more, and whoever asks for its end is told so.
         drop(stops);
-        self.settle(running, ended).await
+        Box::pin(self.settle(running, hold, ended)).await
     }
 
     fn started(&self, running: &Running) -> Started {

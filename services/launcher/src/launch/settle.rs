@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bus::message::record::BottleState;
+use bus::message::record::{BottleState, End};
 use bus::message::run::{ExitReason, Exited, StateKept};
 use bus::message::{Message, Version};
 
@@ -12,7 +12,9 @@ use super::live::Ended;
 use super::snapshot::keep_for;
 use super::{Launch, Running, made};
 use crate::client::{self, Ending};
-use crate::record::{Owner, add_note};
+use crate::hold::Hold;
+use crate::reach::within_reach;
+use crate::record::{Owner, Registered, add_note};
 use crate::state::StateDir;
 use crate::step::Step;
 
@@ -26,15 +28,16 @@ pub(crate) enum Settled {
 }
 
 impl Launch<'_> {
-    pub(super) async fn settle(self, running: Running, ended: Ended) -> Settled {
+    pub(super) async fn settle(self, running: Running, hold: &Hold, ended: Ended) -> Settled {
         let Running { plan, mut registered, backend, boundary, sidecars, pumps, terminal, since } = running;
         drop(terminal);
         let duration = since.elapsed();
         self.observe(&plan, Step::Settle).await;
         self.bus_or_stop().await;
         let (settling, _span) = (Instant::now(), self.span(Step::Settle));
-        let (recorded, said) =
-            tokio::join!(registered.change(|record| record.state = BottleState::Settling), pumps.finish());
+        let bus = (&self.bus, self.life);
+        let recording = registered.change(|record| record.state = BottleState::Settling);
+        let (recorded, said) = tokio::join!(within_reach(bus, recording), pumps.finish());
         warn(&plan.bottle, recorded);
         let gone =
             made::end((&*backend, &self.world.config), &plan.bottle, Some(boundary), Some(sidecars)).await;
@@ -74,7 +77,11 @@ impl Launch<'_> {
             at: self.world.clock.now(),
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         };
-        let recorded = registered.end(state, |record| {
+        if !ended.hand_back {
+            // From here on it is not run again, and whoever it was not told yet hears of it from the next launcher.
+            self.note_end(hold, &exited).await;
+        }
+        registered.amend(|record| {
             record.code = Some(ended.code);
             if let Some(note) = &note {
                 add_note(record, note);
@@ -84,13 +91,12 @@ impl Launch<'_> {
                 add_note(record, made::HANDED_BACK);
             }
         });
+        self.record_end(&mut registered, state).await;
         if ended.hand_back {
-            warn(&plan.bottle, recorded.await);
             return Settled::HandedBack;
         }
-        let (published, recorded) = tokio::join!(self.tell(&exited), recorded);
-        warn(&plan.bottle, published);
-        warn(&plan.bottle, recorded);
+        // Last, since whoever hears of it may look it up or go on with its session.
+        warn(&plan.bottle, self.tell(&exited).await);
         let ms = settling.elapsed().as_secs_f64() * 1000.0;
         tracing::info!(bottle = %plan.bottle, code = ended.code, reason = ?ended.reason, settle_ms = ms, "the bottle is over");
         Settled::Over
@@ -112,11 +118,40 @@ impl Launch<'_> {
     /// Publishes an event, however long the bus is away, unless the launcher is to stop.
     pub(super) async fn tell<M: Message>(&self, event: &M) -> Result<(), BusError> {
         loop {
-            match self.bus.publish(event).await {
-                Err(BusError::Deadline { .. }) if !self.life.is_stopping() => self.bus_or_stop().await,
-                told => return told.map(drop),
+            let told = within_reach((&self.bus, self.life), self.bus.publish(event)).await.map(drop);
+            if !self.tries_again(&told).await {
+                return told;
             }
         }
+    }
+
+    async fn note_end(&self, hold: &Hold, exited: &Exited) {
+        let end = End::Exited(Box::new(exited.clone()));
+        loop {
+            let noted = within_reach((&self.bus, self.life), hold.ends(end.clone())).await;
+            if !self.tries_again(&noted).await {
+                return warn(&exited.bottle, noted);
+            }
+        }
+    }
+
+    async fn record_end(&self, registered: &mut Registered, state: StateKept) {
+        loop {
+            let recorded = within_reach((&self.bus, self.life), registered.end(state, |_| ())).await;
+            if !self.tries_again(&recorded).await {
+                return warn(registered.bottle(), recorded);
+            }
+        }
+    }
+
+    /// Whether something is to be done on the bus again, which was away for it and is back. A launcher that is to stop
+    /// does not try again.
+    async fn tries_again(&self, done: &Result<(), BusError>) -> bool {
+        let again = matches!(done, Err(BusError::Deadline { .. })) && !self.life.is_stopping();
+        if again {
+            self.bus_or_stop().await;
+        }
+        again
     }
 }
 

@@ -1,15 +1,17 @@
 //! Who runs a request: decided on its claim, which is changed only by compare-and-set.
 
 use base::id::LauncherId;
-use bus::message::record::{ClaimState, RequestClaim};
+use bus::message::record::{ClaimState, End, RequestClaim};
 
 /// What to do with a request that was delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict<'a> {
     /// Run it; this is which try, from 1.
     Run { attempt: u64 },
     /// It is over already: only acknowledge.
     Over,
+    /// It has ended, and its launcher died before everybody was told.
+    TellAgain { end: &'a End },
     /// Another launcher, or this one, is at it.
     InHand,
     /// It was tried too often.
@@ -24,8 +26,6 @@ pub(super) struct Known<'a> {
     pub(super) us: &'a LauncherId,
     /// Whether this very process runs it.
     pub(super) runs_here: bool,
-    /// Whether the claim's bottle is recorded as over: its launcher died between saying so and ending the claim.
-    pub(super) bottle_over: bool,
     /// Whether the claim's launcher has said lately that it lives.
     pub(super) owner_lives: bool,
     /// How often a request is tried.
@@ -33,13 +33,13 @@ pub(super) struct Known<'a> {
 }
 
 /// Decides.
-pub(super) fn decide(known: &Known<'_>) -> Verdict {
+pub(super) fn decide<'a>(known: &Known<'a>) -> Verdict<'a> {
     let Some(claim) = known.claim else { return Verdict::Run { attempt: 1 } };
     let ours = &claim.launcher == known.us;
     match claim.state {
         ClaimState::Done => Verdict::Over,
-        ClaimState::Claimed if known.bottle_over && !known.runs_here => Verdict::Over,
         ClaimState::Claimed if known.runs_here || (!ours && known.owner_lives) => Verdict::InHand,
+        ClaimState::Claimed if let Some(end) = &claim.end => Verdict::TellAgain { end },
         ClaimState::Claimed if claim.attempt >= known.attempts => Verdict::GiveUp { attempts: claim.attempt },
         ClaimState::Claimed => Verdict::Run { attempt: claim.attempt + 1 },
     }
@@ -49,9 +49,19 @@ pub(super) fn decide(known: &Known<'_>) -> Verdict {
 mod tests {
     use super::*;
     use bus::message::Version;
+    use bus::message::run::{Failed, FailureKind};
     use proptest::prelude::*;
 
-    fn claim(launcher: &str, attempt: u64, state: ClaimState) -> RequestClaim {
+    fn claim(launcher: &str, attempt: u64, state: ClaimState, has_ended: bool) -> RequestClaim {
+        let end = || Failed {
+            v: Version,
+            request: "r1".parse().unwrap(),
+            bottle: None,
+            kind: FailureKind::Internal,
+            step: None,
+            reason: String::new(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
         RequestClaim {
             v: Version,
             request: "r1".parse().unwrap(),
@@ -59,6 +69,7 @@ mod tests {
             launcher: launcher.parse().unwrap(),
             attempt,
             state,
+            end: has_ended.then(|| End::Failed(Box::new(end()))),
         }
     }
 
@@ -69,20 +80,22 @@ mod tests {
             attempt in 1_u64..6,
             done in any::<bool>(),
             runs_here in any::<bool>(),
-            bottle_over in any::<bool>(),
+            has_ended in any::<bool>(),
             owner_lives in any::<bool>(),
         ) {
             let us: LauncherId = "us".parse().unwrap();
             let state = if done { ClaimState::Done } else { ClaimState::Claimed };
-            let claim = claim(if ours { "us" } else { "them" }, attempt, state);
-            let verdict =
-                decide(&Known { claim: Some(&claim), us: &us, runs_here, bottle_over, owner_lives, attempts: 3 });
+            let claim = claim(if ours { "us" } else { "them" }, attempt, state, has_ended);
+            let verdict = decide(&Known { claim: Some(&claim), us: &us, runs_here, owner_lives, attempts: 3 });
             match verdict {
                 Verdict::Run { attempt: next } => {
-                    prop_assert!(!done && !bottle_over && !runs_here && (ours || !owner_lives));
+                    prop_assert!(!done && !has_ended && !runs_here && (ours || !owner_lives));
                     prop_assert!(next == attempt + 1 && next <= 3);
                 }
-                Verdict::Over => prop_assert!(done || bottle_over),
+                Verdict::Over => prop_assert!(done),
+                Verdict::TellAgain { .. } => {
+                    prop_assert!(!done && has_ended && !runs_here && (ours || !owner_lives));
+                }
                 Verdict::InHand => prop_assert!(!done && (runs_here || owner_lives)),
                 Verdict::GiveUp { attempts } => prop_assert!(!done && attempts >= 3),
             }
@@ -92,14 +105,7 @@ mod tests {
     #[test]
     fn a_new_request_runs() {
         let us = "us".parse().unwrap();
-        let known = Known {
-            claim: None,
-            us: &us,
-            runs_here: false,
-            bottle_over: false,
-            owner_lives: false,
-            attempts: 3,
-        };
+        let known = Known { claim: None, us: &us, runs_here: false, owner_lives: false, attempts: 3 };
         assert_eq!(decide(&known), Verdict::Run { attempt: 1 });
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::id::{RequestId, Slug};
 use bus::message::Version;
-use bus::message::record::{BottleState, ClaimState, RequestClaim};
+use bus::message::record::{BottleRecord, BottleState, ClaimState, End, RequestClaim};
 use bus::message::run::{Failed, FailureKind};
 use bus::message::start::StartRequest;
 use bus::{Bus, BusError, Job, Malformed};
@@ -15,8 +15,10 @@ use tokio::sync::mpsc;
 use super::claim::{Known, Verdict, decide};
 use super::{Runs, Shared};
 use crate::commit::Desk;
+use crate::hold::Hold;
 use crate::launch::{Launch, Settled, Stop};
-use crate::record::add_note;
+use crate::reach::within_reach;
+use crate::record::{add_note, amend};
 use crate::step::LaunchError;
 
 /// How many stop requests may wait for one run; it begins to end at the first.
@@ -44,21 +46,24 @@ async fn handle(shared: &Arc<Shared>, job: &Job<StartRequest>) -> Result<(), Bus
         Some(claim) if claim.launcher != *shared.world.id() => lives(shared, &bus, claim).await?,
         _ => false,
     };
-    let bottle_over = match claim {
-        Some(claim) => is_over(&bus, &claim.bottle).await?,
-        None => false,
-    };
     let known = Known {
         claim,
         us: shared.world.id(),
         runs_here: shared.runs(&request.id),
-        bottle_over,
         owner_lives,
         attempts: shared.world.config.attempts,
     };
     let revision = found.as_ref().map(|found| found.revision);
     match decide(&known) {
         Verdict::Over => job.done().await,
+        Verdict::TellAgain { end } => {
+            tell_again(shared, &bus, end).await?;
+            if let Some(found) = &found {
+                let done = RequestClaim { state: ClaimState::Done, end: None, ..found.value.clone() };
+                claims.update(request.id.as_str(), &done, found.revision).await?;
+            }
+            job.done().await
+        }
         Verdict::InHand => job.later(shared.world.config.ack_wait / 2).await,
         Verdict::GiveUp { attempts } => {
             let reason = format!("its launcher died {attempts} times while it ran; it is not tried again");
@@ -105,7 +110,7 @@ async fn run(
     let plan = match launch.resolve().await {
         Ok(plan) => plan,
         Err(error) => {
-            fail(shared, bus, request, (None, &mut span), &error).await?;
+            bus.publish(&failure(shared, request, (None, &mut span), &error)).await?;
             return job.done().await;
         }
     };
@@ -118,45 +123,35 @@ async fn run(
         launcher: shared.world.id().clone(),
         attempt,
         state: ClaimState::Claimed,
+        end: None,
     };
-    let claims = bus.bucket(&bus::layout::REQUESTS);
-    let claimed = match revision {
-        Some(revision) => claims.update(request.id.as_str(), &claim, revision).await,
-        None => claims.create(request.id.as_str(), &claim).await,
-    };
-    let revision = match claimed {
-        Ok(revision) => revision,
-        // Another launcher was faster.
-        Err(BusError::Conflict { .. }) => {
-            span.set("bot_bottle.outcome", "elsewhere");
-            return job.later(shared.world.config.ack_wait / 2).await;
-        }
-        Err(error) => return Err(error),
+    let Some(hold) = Hold::take(bus, claim, revision).await? else {
+        span.set("bot_bottle.outcome", "elsewhere");
+        return job.later(shared.world.config.ack_wait / 2).await;
     };
     let (stop, stops) = mpsc::channel(STOPS);
     let (commits, orders) = Desk::open();
     let runs = Runs { request: request.id.clone(), stop: stop.clone(), commits: Arc::new(commits) };
     shared.running().insert(bottle.clone(), runs);
     let outcome = tokio::select! {
-        outcome = Box::pin(launch.perform(plan, stops, orders)) => outcome,
+        outcome = Box::pin(launch.perform(plan, &hold, stops, orders)) => outcome,
         never = hand_back_at_stop(shared, stop) => match never {},
     };
     shared.running().remove(&bottle);
     match outcome {
         Ok(Settled::HandedBack) => {
             span.set("bot_bottle.outcome", "handed-back");
-            // A try that was ended on purpose does not count.
-            let earlier = RequestClaim { attempt: attempt - 1, ..claim };
-            match earlier.attempt {
-                0 => claims.delete(request.id.as_str()).await?,
-                _ => drop(claims.update(request.id.as_str(), &earlier, revision).await?),
-            }
+            within_reach((bus, &shared.life), hold.give_back()).await?;
             return job.later(Duration::ZERO).await;
         }
         Ok(Settled::Over) => span.set("bot_bottle.outcome", "over"),
-        Err(error) => fail(shared, bus, request, (Some(bottle), &mut span), &error).await?,
+        Err(error) => {
+            let failed = failure(shared, request, (Some(bottle), &mut span), &error);
+            within_reach((bus, &shared.life), hold.ends(End::Failed(Box::new(failed.clone())))).await?;
+            bus.publish(&failed).await?;
+        }
     }
-    claims.update(request.id.as_str(), &RequestClaim { state: ClaimState::Done, ..claim }, revision).await?;
+    within_reach((bus, &shared.life), hold.done()).await?;
     job.done().await
 }
 
@@ -168,18 +163,17 @@ async fn hand_back_at_stop(shared: &Shared, stop: mpsc::Sender<Stop>) -> std::co
     std::future::pending().await
 }
 
-async fn fail(
+fn failure(
     shared: &Shared,
-    bus: &Bus,
     request: &StartRequest,
     (bottle, span): (Option<Slug>, &mut Open),
     error: &LaunchError,
-) -> Result<(), BusError> {
+) -> Failed {
     span.set("bot_bottle.outcome", "failed");
     span.fail(&error.reason);
     tracing::warn!(request = %request.id, step = %error.step, error = %error, "a launch failed");
     let kind = (error.kind, Some(error.step.to_string()));
-    bus.publish(&failed(shared, request.id.clone(), bottle, kind, error.reason.clone())).await.map(drop)
+    failed(shared, request.id.clone(), bottle, kind, error.reason.clone())
 }
 
 fn failed(
@@ -202,10 +196,26 @@ async fn lives(shared: &Shared, bus: &Bus, claim: &RequestClaim) -> Result<bool,
     Ok(found.is_some_and(|found| age(found.value.at) < within))
 }
 
-/// Whether a bottle's end, or its failure, was recorded.
-async fn is_over(bus: &Bus, bottle: &Slug) -> Result<bool, BusError> {
-    let found = bus.bucket(&bus::layout::BOTTLES).get(bottle.as_str()).await?;
-    Ok(found.is_some_and(|found| matches!(found.value.state, BottleState::Exited | BottleState::Failed)))
+/// Tells an end whose launcher died before everybody had been told. Who was told already finds nothing new in it.
+async fn tell_again(shared: &Shared, bus: &Bus, end: &End) -> Result<(), BusError> {
+    let (bottle, state, code) = match end {
+        End::Exited(exited) => (Some(&exited.bottle), BottleState::Exited, Some(exited.code)),
+        End::Failed(failed) => (failed.bottle.as_ref(), BottleState::Failed, None),
+    };
+    if let Some(bottle) = bottle {
+        let end = |record: &mut BottleRecord| {
+            if record.state != state {
+                (record.state, record.code) = (state, code);
+                add_note(record, "it had ended by then, and that was told by the next launcher");
+            }
+        };
+        amend((bus, &shared.world.clock), bottle, end).await?;
+    }
+    match end {
+        End::Exited(exited) => bus.publish(&**exited).await?,
+        End::Failed(failed) => bus.publish(&**failed).await?,
+    };
+    Ok(())
 }
 
 /// A bottle whose launcher is dead; its own host removes what is left when a launcher starts there again.

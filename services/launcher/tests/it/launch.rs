@@ -6,7 +6,7 @@ use crate::docker::{containers, docker};
 use crate::support::LIMIT;
 use crate::support::world::{World, in_each_world};
 use base64::Engine as _;
-use bus::message::record::{BottleState, ClaimState};
+use bus::message::record::BottleState;
 use bus::message::run::{ExitReason, FailureKind, Output, StateKept};
 use bus::message::start::StopRequest;
 use launcher::step::Step;
@@ -24,7 +24,6 @@ in_each_world!(
     a_malformed_request_is_parked_and_the_next_one_runs,
     runs_are_stopped_limited_and_ended_without_their_sidecar,
     a_stopped_launcher_hands_its_runs_back,
-    a_request_that_keeps_killing_its_launcher_is_given_up,
 );
 
 async fn a_request_becomes_a_run_and_then_nothing(world: World) {
@@ -367,43 +366,27 @@ fn kill_init(world: &World, state: &std::path::Path) {
 }
 
 async fn a_stopped_launcher_hands_its_runs_back(world: World) {
-    world.agent(&["sh", "-c", "if [ -e /tmp/x ]; then true; fi; sleep 2"], "");
+    world.agent(&["sleep", "1000"], "");
     let first = world.launcher().await;
     let mut events = world.events().await;
     world.start("r1").await;
     let lost = events.started().await.bottle;
     first.stop().await;
     assert!(world.left().is_empty(), "{:?}", world.left());
+    world.agent(&["true"], "");
     let second = world.launcher().await;
-    let again = events.started().await;
+    // An event may be heard twice.
+    let again = loop {
+        let started = events.started().await;
+        if started.bottle != lost {
+            break started;
+        }
+    };
     // A try that was ended on purpose does not count.
     assert_eq!((again.request.as_str(), again.attempt), ("r1", 1));
-    assert_ne!(again.bottle, lost);
     assert_eq!(events.exited().await.bottle, again.bottle);
     second.stop().await;
     let record = world.operator.bucket(&bus::layout::BOTTLES).get(lost.as_str()).await.unwrap().unwrap();
     assert_eq!(record.value.state, BottleState::Lost);
-    world.end().await;
-}
-
-async fn a_request_that_keeps_killing_its_launcher_is_given_up(world: World) {
-    world.agent(&["true"], "");
-    let launcher = world.launcher_with(|config| config.attempts = 2, launcher::world::nobody()).await;
-    launcher.stop().await;
-    let id = std::fs::read_to_string(world.home.path().join("launcher/id")).unwrap();
-    let claim = bus::message::record::RequestClaim {
-        v: Default::default(),
-        request: "r1".parse().unwrap(),
-        bottle: "tester-00000".parse().unwrap(),
-        launcher: id.trim().parse().unwrap(),
-        attempt: 2,
-        state: ClaimState::Claimed,
-    };
-    world.as_launcher().await.bucket(&bus::layout::REQUESTS).create("r1", &claim).await.unwrap();
-    let mut events = world.events().await;
-    world.start("r1").await;
-    let launcher = world.launcher_with(|config| config.attempts = 2, launcher::world::nobody()).await;
-    assert_eq!(events.failed().await.kind, FailureKind::Attempts);
-    launcher.stop().await;
     world.end().await;
 }

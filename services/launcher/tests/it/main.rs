@@ -6,6 +6,7 @@
 )]
 
 mod boundary;
+mod claims;
 mod crash;
 mod docker;
 mod door;

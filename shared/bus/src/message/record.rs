@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::run::{Exited, Failed};
 use super::{Version, time_schema};
 
 /// Bucket `bottles`, key `<slug>`: what exists, and who owns it (invariant 10).
@@ -175,7 +176,7 @@ pub struct LauncherRecord {
 
 /// Bucket `requests`, key `<request id>`: which launcher runs a start request, so that a redelivered one is not run
 /// twice (invariant 10). Created only if absent, changed only by compare-and-set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestClaim {
     /// Version of this record.
     pub v: Version<1>,
@@ -189,6 +190,20 @@ pub struct RequestClaim {
     pub attempt: u64,
     /// How far it is.
     pub state: ClaimState,
+    /// How it ended, from before anybody is told until everybody was: whoever gets the request then tells it, and does
+    /// not run it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+/// The last event of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// Its bottle ran and is over.
+    Exited(Box<Exited>),
+    /// Nothing runs for it.
+    Failed(Box<Failed>),
 }
 
 /// How far a start request is.

@@ -1,0 +1,83 @@
+//! A request that this launcher runs: its claim on the bus, which also tells how the request ended (invariant 10).
+
+use bus::layout::REQUESTS;
+use bus::message::record::{ClaimState, End, RequestClaim};
+use bus::{Bus, BusError};
+use tokio::sync::Mutex;
+
+use crate::record::update_own;
+
+/// The claim of a request, held by the task that runs it.
+pub(crate) struct Hold {
+    bus: Bus,
+    stored: Mutex<Stored>,
+}
+
+struct Stored {
+    claim: RequestClaim,
+    revision: u64,
+}
+
+impl Hold {
+    /// Takes a request, instead of whoever had it at this revision. Nothing if another launcher was faster.
+    ///
+    /// # Errors
+    /// The bus.
+    pub(crate) async fn take(
+        bus: &Bus,
+        claim: RequestClaim,
+        former: Option<u64>,
+    ) -> Result<Option<Self>, BusError> {
+        let (bucket, key) = (bus.bucket(&REQUESTS), claim.request.as_str());
+        let taken = match former {
+            Some(revision) => bucket.update(key, &claim, revision).await,
+            None => bucket.create(key, &claim).await,
+        };
+        match taken {
+            Ok(revision) => {
+                Ok(Some(Self { bus: bus.clone(), stored: Mutex::new(Stored { claim, revision }) }))
+            }
+            Err(BusError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes how it ended, before anybody is told: a launcher that dies while it tells is followed by one that tells
+    /// the same.
+    ///
+    /// # Errors
+    /// The bus.
+    pub(crate) async fn ends(&self, end: End) -> Result<(), BusError> {
+        self.change(|claim| claim.end = Some(end)).await
+    }
+
+    /// It is over, and everybody was told.
+    ///
+    /// # Errors
+    /// The bus.
+    pub(crate) async fn done(&self) -> Result<(), BusError> {
+        self.change(|claim| (claim.state, claim.end) = (ClaimState::Done, None)).await
+    }
+
+    /// Gives it back as if this try had not been: it was ended on purpose.
+    ///
+    /// # Errors
+    /// The bus.
+    pub(crate) async fn give_back(self) -> Result<(), BusError> {
+        let claim = &self.stored.lock().await.claim;
+        if claim.attempt == 1 {
+            return self.bus.bucket(&REQUESTS).delete(claim.request.as_str()).await;
+        }
+        self.change(|claim| claim.attempt -= 1).await
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut RequestClaim)) -> Result<(), BusError> {
+        let Stored { claim, revision } = &mut *self.stored.lock().await;
+        let (launcher, attempt) = (claim.launcher.clone(), claim.attempt);
+        let is_own = |found: &RequestClaim| found.launcher == launcher && found.attempt == attempt;
+        change(claim);
+        let bucket = self.bus.bucket(&REQUESTS);
+        *revision = update_own((&bucket, claim.request.as_str(), None), claim, *revision, is_own).await?;
+        Ok(())
+    }
+}
