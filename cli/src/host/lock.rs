@@ -1,11 +1,12 @@
 //! Whose the services of a home are: a locked file with the holder's process id in it.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use base::lock::Locked;
 
 use crate::exit::Failure;
 
@@ -32,7 +33,7 @@ impl Purpose {
 /// Held for as long as this process runs the services.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _file: Locked,
 }
 
 /// The process that runs the services.
@@ -50,17 +51,13 @@ impl Lock {
     /// # Errors
     /// The lock file cannot be used.
     pub fn take(home: &Path, purpose: Purpose) -> Result<Option<Self>, Failure> {
-        let mut file = open(home, FILE)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
+        let Some(mut locked) = Locked::alone(open(home, FILE)?)? else { return Ok(None) };
+        let file = locked.file();
         file.set_len(0).and_then(|()| file.rewind()).context("cannot write the lock file")?;
         // In one write, so that nobody reads half of it.
         let text = format!("{} {}\n", std::process::id(), purpose.word());
         file.write_all(text.as_bytes()).context("cannot write the lock file")?;
-        Ok(Some(Self { _file: file }))
+        Ok(Some(Self { _file: locked }))
     }
 
     /// Who has the services of this home, if somebody has.
@@ -72,10 +69,8 @@ impl Lock {
             return Ok(None);
         }
         let mut file = open(home, FILE)?;
-        match file.try_lock_shared() {
-            Ok(()) => return Ok(None),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error.into()),
+        if Locked::shared(file.try_clone()?)?.is_some() {
+            return Ok(None);
         }
         let mut text = String::new();
         file.read_to_string(&mut text).context("cannot read the lock file")?;

@@ -1,11 +1,11 @@
 //! Who uses the services that a `start` brought up. They end only when nobody does: a user holds a shared lock, and
 //! whoever ends them an exclusive one, until they have ended.
 
-use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use base::lock::Locked;
 
 use super::lock;
 use crate::exit::{Exit, Failure};
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Held while the services of this home are used: whoever brought them up does not end them meanwhile.
 #[derive(Debug)]
 pub struct User {
-    _file: File,
+    _file: Locked,
 }
 
 impl User {
@@ -30,10 +30,9 @@ impl User {
         let file = lock::open(home, FILE)?;
         let end = tokio::time::Instant::now() + PATIENCE;
         while tokio::time::Instant::now() < end {
-            match file.try_lock_shared() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(POLL).await,
-                Err(TryLockError::Error(error)) => return Err(error.into()),
+            match Locked::shared(file.try_clone()?)? {
+                Some(locked) => return Ok(Self { _file: locked }),
+                None => tokio::time::sleep(POLL).await,
             }
         }
         let error = anyhow!("the services of another `start` have not ended within {PATIENCE:?}; try again");
@@ -44,7 +43,7 @@ impl User {
 /// Held while services end: whoever wants to use some waits for their end, and then brings up others.
 #[derive(Debug)]
 pub struct Alone {
-    _file: File,
+    _file: Locked,
 }
 
 impl Alone {
@@ -53,12 +52,7 @@ impl Alone {
     /// # Errors
     /// The lock file cannot be used.
     pub fn take(home: &Path) -> Result<Option<Self>, Failure> {
-        let file = lock::open(home, FILE)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error.into()),
-        }
+        Ok(Locked::alone(lock::open(home, FILE)?)?.map(|file| Self { _file: file }))
     }
 }
 

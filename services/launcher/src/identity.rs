@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use base::id::LauncherId;
-use rustix::fs::{FlockOperation, flock};
+use base::lock::Locked;
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum IdentityError {
 #[derive(Debug)]
 pub struct OwnHome {
     id: LauncherId,
-    _lock: File,
+    _lock: Locked,
 }
 
 impl OwnHome {
@@ -48,11 +48,9 @@ impl OwnHome {
         let path = directory.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let lock = lock.map_err(failed(&path))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(IdentityError::InUse(home.to_owned())),
-            Err(error) => return Err(failed(&path)(error.into())),
-        }
+        let Some(lock) = Locked::alone(lock).map_err(failed(&path))? else {
+            return Err(IdentityError::InUse(home.to_owned()));
+        };
         let path = directory.join("id");
         Ok(Self { id: identity(&path).map_err(failed(&path))?, _lock: lock })
     }

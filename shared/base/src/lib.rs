@@ -8,6 +8,7 @@ pub mod error;
 pub mod id;
 pub mod inert;
 pub mod lifecycle;
+pub mod lock;
 pub mod logging;
 pub mod secret;
 

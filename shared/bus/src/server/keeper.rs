@@ -1,7 +1,6 @@
 //! The thread that the server lives and dies with.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use base::lock::Locked;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::{oneshot, watch};
 
@@ -55,7 +55,7 @@ struct Plan {
     home: PathBuf,
     dir: PathBuf,
     binary: PathBuf,
-    _lock: File,
+    _lock: Locked,
 }
 
 impl Keeper {
@@ -65,7 +65,7 @@ impl Keeper {
         binary: PathBuf,
         port: Option<u16>,
         keys: &Keys,
-        lock: File,
+        lock: Locked,
     ) -> Result<Self, ServerError> {
         let dir = bus_dir(home);
         for name in ["store", "run"] {

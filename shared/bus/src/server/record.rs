@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use base::lock::Locked;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
@@ -62,15 +63,12 @@ pub(super) fn remove(home: &Path) {
 }
 
 /// Takes the home's server for this process, or says whose it is.
-pub(super) fn lock(home: &Path) -> Result<File, ServerError> {
+pub(super) fn lock(home: &Path) -> Result<Locked, ServerError> {
     let path = bus_dir(home).join(LOCK);
     let failed = |doing, source| ServerError::File { doing, path: path.clone(), source };
     let file = File::options().create(true).append(true).open(&path).map_err(|e| failed("open", e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::InUse { home: home.to_owned() }),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed("lock", error)),
-    }
+    let locked = Locked::alone(file).map_err(|error| failed("lock", error))?;
+    locked.ok_or_else(|| ServerError::InUse { home: home.to_owned() })
 }
 
 /// Ends a server whose owner was killed just now: two must never share one store. Only for the holder of the lock.
