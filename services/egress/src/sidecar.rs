@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use base::clock::Clock;
 use base::lifecycle::{Ending, Lifecycle};
 use handover::Channel;
-use handover::serving::{listeners, until_closed};
+use handover::serving::{PATIENCE, listeners, until_closed};
 use handover::sidecar::{EgressHandover, SidecarAnswer};
 use tokio::sync::watch;
 
@@ -15,8 +15,6 @@ use crate::keeper::Destination;
 use crate::live;
 use crate::proxy::build;
 
-/// How long the launcher may take for its next frame.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long requests in hand may go on after the end, and the last records then take to reach the bus.
 const GRACE: Duration = Duration::from_secs(20);
 

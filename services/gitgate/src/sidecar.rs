@@ -9,7 +9,7 @@ use base::clock::Clock;
 use base::lifecycle::{Ending, Lifecycle};
 use handover::Channel;
 use handover::gitgate::{GateAccess, GitgateHandover};
-use handover::serving::{listeners, until_closed};
+use handover::serving::{PATIENCE, listeners, until_closed};
 use handover::sidecar::SidecarAnswer;
 
 use crate::config::Config;
@@ -18,8 +18,6 @@ use crate::git::Git;
 use crate::judge::{Judge, JudgeConfig, RepoRules};
 use crate::live;
 
-/// How long the launcher may take for its next frame.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a push in hand may go on after the end, and the last records then take to reach the bus.
 const GRACE: Duration = Duration::from_secs(20);
 

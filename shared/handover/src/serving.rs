@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use base::accept::Listener;
 use base::lifecycle::Lifecycle;
@@ -9,6 +10,12 @@ use boundary::{Channel, ChannelError};
 use tokio::io::AsyncReadExt as _;
 
 use crate::sidecar::Listeners;
+
+/// How long the launcher may take for its next frame.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// And for the listening sockets, since the bottle's image may have to be built first. The end of a launcher ends the wait
+/// at once.
+const BOTTLE: Duration = Duration::from_secs(60 * 60);
 
 /// Why there are no listening sockets.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +46,9 @@ pub enum ListenersError {
 /// # Errors
 /// [`ListenersError`]
 pub fn listeners(channel: &mut Channel, name: &str) -> Result<Vec<Listener>, ListenersError> {
+    channel.set_deadline(BOTTLE)?;
     let (Listeners { names }, descriptors) = channel.receive()?;
+    channel.set_deadline(PATIENCE)?;
     if names.is_empty() || names.len() != descriptors.len() || names.iter().any(|other| other != name) {
         return Err(ListenersError::Others { count: descriptors.len(), names, wanted: name.to_owned() });
     }
@@ -57,4 +66,28 @@ pub async fn until_closed(socket: UnixStream, life: Lifecycle) {
         }
     }
     life.stop();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_sockets_may_come_long_after_the_next_frame_should_have() {
+        let (mut launcher, mut sidecar) = Channel::pair(Duration::from_millis(20)).unwrap();
+        let waiting = std::thread::spawn(move || {
+            assert!(matches!(sidecar.receive::<Listeners>(), Err(ChannelError::Deadline)));
+            sidecar
+        });
+        let mut sidecar = waiting.join().unwrap();
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let sending = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            launcher.send(&Listeners { names: vec!["proxy".to_owned()] }, &[socket.as_fd()]).unwrap();
+        });
+        assert_eq!(listeners(&mut sidecar, "proxy").unwrap().len(), 1);
+        sending.join().unwrap();
+    }
 }

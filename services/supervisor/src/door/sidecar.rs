@@ -5,13 +5,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use base::lifecycle::{Ending, Lifecycle};
 use handover::Channel;
-use handover::serving::{listeners, until_closed};
+use handover::serving::{PATIENCE, listeners, until_closed};
 use handover::sidecar::{DoorHandover, SidecarAnswer};
 
 use super::{Config, build};
 
-/// How long the launcher may take for its next frame.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long calls in hand may go on after the end.
 const GRACE: Duration = Duration::from_secs(2);
 

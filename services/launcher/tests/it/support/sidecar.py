@@ -4,6 +4,8 @@
 import base64, json, socket, struct, threading, time
 
 channel = socket.socket(fileno=0)
+# The launcher's own limit is for answers; a bottle may take longer.
+channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
 
 
 def receive():
