@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::framing::{Flaw, Framing};
+
+/// How long an agent that was answered may go on sending before its connection is broken.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A stream with a [`Gauge`].
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Wire<S> {
     ahead: Bytes,
     framing: Option<Framing>,
     gauge: Arc<Gauge>,
+    /// Until when it still reads what the agent goes on sending after the last answer.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 /// What others may know about a [`Wire`] while hyper owns it.
@@ -46,7 +51,7 @@ pub(crate) enum Expired {
 impl<S> Wire<S> {
     /// Wraps a stream.
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, ahead: Bytes::new(), framing: None, gauge: Arc::default() }
+        Self { inner, ahead: Bytes::new(), framing: None, gauge: Arc::default(), lingers: None }
     }
 
     /// The same stream, from here on watched as HTTP/1 with lines of at most `limit` bytes. What was read ahead is
@@ -193,7 +198,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Reads to the agent's end, for a while, and drops what it reads.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let lingers = self.lingers.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut dropped = [0; 16 << 10];
+        while lingers.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut dropped);
+            let read = std::task::ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = std::task::ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
         self.gauge.wrote(&written);
@@ -204,8 +225,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
+    /// Of HTTP/1, this is the end in both directions. An agent that is still sending a body would have the connection
+    /// broken under it, and might never read the answer: what it sends is read for a while (RFC 9112, section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        if self.lingers.is_none() {
+            std::task::ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        }
+        if self.framing.is_some() {
+            std::task::ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(

@@ -12,8 +12,11 @@ use http::{HeaderMap, Request};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::agent::{AnyBody, Http1, Http2, bytes, dial, empty, first_answer, full, read, rule};
+use crate::agent::{
+    AnyBody, Http1, Http2, bytes, dial, empty, first_answer, full, limited, read, rule, tls_to_host,
+};
 use crate::origin::{HOST, Origin, Speaks};
 use crate::proxy::{Proxy, canary, route, token};
 
@@ -250,6 +253,27 @@ async fn of_a_large_body_no_byte_leaves_from_the_secret_on() {
     assert_eq!(proxy.blocked().await.rule, "secret");
     // The origin saw the request break off; it never got to its end.
     assert!(origin.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_goes_on_writing_reads_why_it_is_refused() {
+    let origin = Origin::start(Speaks::Tls).await;
+    let proxy = proxy(&origin, on_match("block")).await;
+    let mut stream = tls_to_host(&proxy, "http/1.1").await;
+    let filler = "all is well, nothing to see here. ".repeat(2_000);
+    let head = format!("POST /v1 HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000000\r\n\r\n{}", leaked());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(filler.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    limited(stream.read_exact(&mut answer)).await.unwrap();
+    for _ in 0..20 {
+        // So that a connection that is broken is known to be.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        limited(stream.write_all(filler.as_bytes())).await.expect("it is still listened to");
+    }
+    limited(stream.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("secret"), "{answer}");
 }
 
 #[tokio::test]

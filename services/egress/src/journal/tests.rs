@@ -116,6 +116,9 @@ async fn a_log_that_nobody_takes_holds_nothing_up() {
         writing.await.unwrap();
     }
     journal.flush().await;
+    if let Some(writing) = journal.writing.take() {
+        writing.await.unwrap();
+    }
     let text = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
     assert!(text.starts_with("{\"timestamp\""), "{}", &text[..200]);
     assert!(text.contains("\"left_out\":"), "no word of what is missing");
