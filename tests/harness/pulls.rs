@@ -58,6 +58,8 @@ pub struct Pulls {
     pub is_no_administrator: bool,
     /// Whether the commits that statuses are for are gone.
     pub is_without_commits: bool,
+    /// Whether it takes comments in and holds the answers back.
+    pub holds_comments: bool,
     /// Requests that it got, also while it was away.
     pub requests: Vec<String>,
 }
@@ -264,6 +266,10 @@ async fn serve(listener: TcpListener, memory: watch::Sender<Pulls>) {
                 let request = Request::from_parts(head, ());
                 memory.send_modify(|memory| answer = Some(memory.answer(&request, &body)));
                 let (status, answer) = answer.unwrap();
+                if request.method() == Method::POST && request.uri().path().ends_with("/comments") {
+                    let goes_on = |memory: &Pulls| !memory.holds_comments;
+                    drop(memory.subscribe().wait_for(goes_on).await);
+                }
                 let answer = Full::new(Bytes::from(answer.to_string()));
                 let response = Response::builder()
                     .status(status)

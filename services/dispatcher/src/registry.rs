@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::id::RequestId;
 use bus::layout::{PR_SESSIONS, REMEMBERED};
 use bus::message::pr::{PrEvent, PrSession, PrState, PrTurn, Verdict};
 use bus::{Bus, BusError, Value};
@@ -82,19 +83,59 @@ pub(crate) async fn bring(
     Err(Untaken::Bus(BusError::Conflict { doing, expected: 0 }))
 }
 
-/// Changes how far the answer of one run is; nothing if it is no longer there.
+/// Changes how far the answer of one run is; nothing if it is no longer there, or was replaced by one that has begun anew.
 pub(crate) async fn posted(
     shared: &Shared,
     key: &str,
-    request: &base::id::RequestId,
+    request: &RequestId,
     change: impl Fn(&mut PrTurn),
 ) -> Result<(), BusError> {
+    amend(shared, key, |session| match turn_of(session, request) {
+        Some(turn) => {
+            change(turn);
+            true
+        }
+        None => false,
+    })
+    .await
+}
+
+/// Notes the comment of a run and what it shows. If the run was replaced meanwhile by one that begins anew, its comment
+/// goes on as that one's.
+pub(crate) async fn commented(
+    shared: &Shared,
+    key: &str,
+    request: &RequestId,
+    (comment, shown): (u64, &str),
+) -> Result<(), BusError> {
+    amend(shared, key, |session| {
+        if let Some(turn) = turn_of(session, request) {
+            (turn.comment, turn.shown) = (Some(comment), Some(shown.to_owned()));
+            return true;
+        }
+        match session.run.as_mut().filter(|run| run.comment.is_none()) {
+            Some(run) => {
+                run.comment = Some(comment);
+                true
+            }
+            None => false,
+        }
+    })
+    .await
+}
+
+fn turn_of<'a>(session: &'a mut PrSession, request: &RequestId) -> Option<&'a mut PrTurn> {
+    session.answers.iter_mut().chain(session.run.as_mut()).find(|turn| turn.start.id == *request)
+}
+
+/// Changes a conversation that is stored, if there is something to change.
+async fn amend(shared: &Shared, key: &str, change: impl Fn(&mut PrSession) -> bool) -> Result<(), BusError> {
     for _ in 0..TRIES {
         let Some(found) = shared.bus.bucket(&PR_SESSIONS).get(key).await? else { return Ok(()) };
         let mut session = found.value.clone();
-        let turns = session.answers.iter_mut().chain(session.run.as_mut());
-        let Some(turn) = turns.into_iter().find(|turn| turn.start.id == *request) else { return Ok(()) };
-        change(turn);
+        if !change(&mut session) {
+            return Ok(());
+        }
         match write(&shared.bus, key, &session, Some(&found)).await {
             Err(BusError::Conflict { .. }) => {}
             written => return written,
