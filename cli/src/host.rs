@@ -17,7 +17,7 @@ use base::lifecycle::{Ending, Lifecycle};
 use bus::keys::{BottleMinter, Keys};
 use bus::role::Role;
 use bus::server::{self, Server, ServerError};
-use bus::{Bus, Connect, layout, provision};
+use bus::{Bus, BusError, Connect, layout, provision};
 use launcher::backends::Backends;
 use launcher::probe::ProbeReach;
 use launcher::{Deps, Launcher, LauncherConfig};
@@ -158,8 +158,9 @@ impl Host {
     }
 
     async fn start_launcher(&mut self, context: &Context, config: LauncherConfig) -> Result<(), Failure> {
+        let bus = Bus::connect(self.identity(context, Role::Launcher)?).await.or_bus()?;
         let deps = Deps {
-            bus: Bus::connect(self.identity(context, Role::Launcher)?).await.or_bus()?,
+            bus: bus.clone(),
             minter: BottleMinter::load(&context.home).context("cannot load the key that signs bottles")?,
             backends: Backends::of(&config)?,
             clock: context.clock.clone(),
@@ -170,8 +171,20 @@ impl Host {
         if !left.removed.is_empty() {
             tracing::warn!(bottles = left.removed.len(), "removed what a dead launcher had left");
         }
-        self.launcher_id = Some(launcher.id().clone());
+        let id = launcher.id().clone();
+        let begun = context.clock.now();
         launcher.run();
+        // Whoever looks from now on finds it.
+        let beats = bus.bucket(&layout::LAUNCHER_BEATS);
+        let lives = async {
+            while beats.get(id.as_str()).await?.is_none_or(|beat| beat.value.at < begun) {
+                tokio::time::sleep(POLL).await;
+            }
+            Ok::<_, BusError>(())
+        };
+        let lives = tokio::time::timeout(GRACE, lives).await;
+        lives.context("the launcher does not say that it lives").or_exit(Exit::Unavailable)?.or_bus()?;
+        self.launcher_id = Some(id);
         Ok(())
     }
 
@@ -194,15 +207,19 @@ impl Host {
         self.webhooks
     }
 
-    /// Runs until a signal, or until something that it cannot live without is lost.
+    /// Ends at a signal from now on.
     ///
     /// # Errors
     /// Signals cannot be listened for.
-    pub async fn run(self) -> anyhow::Result<Ending> {
-        self.launcher.stop_on_signals().context("cannot listen for signals")?;
+    pub fn stop_on_signals(&self) -> anyhow::Result<()> {
+        self.launcher.stop_on_signals().context("cannot listen for signals")
+    }
+
+    /// Runs until it is to stop, or until something that it cannot live without is lost.
+    pub async fn run(self) -> Ending {
         let lost = self.failed().await;
         let ending = self.stop().await;
-        Ok(if lost { Ending::Failed } else { ending })
+        if lost { Ending::Failed } else { ending }
     }
 
     /// Completes when one of the services is stopping; whether it is because the bus is lost.

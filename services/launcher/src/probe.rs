@@ -13,7 +13,7 @@ use boundary::probe::{ProbePlan, ProbeReport, Target, TargetKind};
 use crate::backend::{Boundary, INIT};
 
 /// How long one attempt may take; they run at the same time, and inside a good bottle each fails at once.
-const ATTEMPT: Duration = Duration::from_millis(50);
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long the whole probe may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 

@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, chmod, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-/// How often a place is tried to be made while other removals come and go.
-const TRIES: usize = 16;
+use crate::shared_place::make_in;
 
 /// A directory itself, whatever its mode.
 pub(crate) const DIRECTORY: OFlags =
@@ -63,18 +62,7 @@ impl Trash {
             let place = self.0.join(random_name());
             DirBuilder::new().mode(0o700).create(&place).map(|()| place)
         };
-        // Another removal that ends takes the trash itself away.
-        let gone = |made: &io::Result<_>| {
-            made.as_ref().is_err_and(|error: &io::Error| error.kind() == io::ErrorKind::NotFound)
-        };
-        let mut made = make();
-        for _ in 1..TRIES {
-            if !gone(&made) {
-                break;
-            }
-            made = make();
-        }
-        made
+        make_in(make)
     }
 
     fn clear(&self, place: &Path) -> io::Result<()> {

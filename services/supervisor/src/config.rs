@@ -9,7 +9,7 @@ use telemetry::Endpoint;
 use crate::proposals::Limits;
 
 /// How long a change waits for its sidecar, unless configured.
-pub const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+pub const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 
 /// Settings of one supervisor.
 #[derive(Clone)]

@@ -87,8 +87,8 @@ impl<M: Payload> WorkQueue<M> {
             let message = tokio::select! {
                 message = tokio::time::timeout_at(until, self.jobs.next()) => message,
                 denied = denial(&mut self.denials, std::slice::from_ref(&self.ask), true) => return Err(denied.into()),
-                // A server that went away has forgotten what it was asked.
-                _ = self.link.wait_for(|link| *link == Link::Down) => {
+                // A server that went away has forgotten what it was asked, and may be back by now.
+                _ = self.link.changed() => {
                     self.asked_until = None;
                     continue;
                 }

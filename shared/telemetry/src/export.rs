@@ -21,7 +21,7 @@ const GATHER: Duration = Duration::from_secs(1);
 /// How long the collector may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same once the service stops.
-const LAST: Duration = Duration::from_millis(500);
+const LAST: Duration = Duration::from_secs(2);
 /// Between two tries of a batch that was not taken.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long nothing more is said of spans that are lost to a collector that takes what it gets.

@@ -40,7 +40,7 @@ struct Doing {
 
 impl Tracer {
     /// A tracer whose spans go to this collector as those of `service`; without a collector, one that does nothing.
-    /// The task that sends them ends when the last clone is dropped and what waits is sent: at most half a second after
+    /// The task that sends them ends when the last clone is dropped and what waits is sent: at most two seconds after
     /// both that and the lifecycle's stop.
     #[must_use]
     pub fn start(endpoint: Option<Endpoint>, service: &'static str, clock: Clock, life: &Lifecycle) -> Self {

@@ -76,10 +76,10 @@ impl Sides {
                 until = Some(Instant::now() + LAST);
             }
             if terminal || until.is_some() {
-                let before = shown.bytes.len();
+                let (before, had_room) = (shown.bytes.len(), shown.has_room());
                 shown.take(self.terminal.as_fd());
-                // Nobody writes any more, and nothing is left.
-                shown.ended |= until.is_some() && shown.bytes.len() == before && !terminal;
+                // Nobody writes any more, and nothing is left; without room nobody has looked.
+                shown.ended |= until.is_some() && had_room && shown.bytes.len() == before && !terminal;
             }
             if !shown.pass(self.bytes.as_fd()) {
                 return;

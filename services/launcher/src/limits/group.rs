@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::GroupPlan;
+use crate::shared_place::make_in;
 
 /// How long the last processes of a killed group may take to be gone.
 const EMPTY_WITHIN: Duration = Duration::from_secs(5);
@@ -24,11 +25,7 @@ impl Group {
     /// # Errors
     /// The directory or one of its settings cannot be written.
     pub(crate) fn make(plan: &GroupPlan) -> io::Result<Self> {
-        match directories(&plan.path) {
-            // Another bottle's end has just taken the empty group above away.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => directories(&plan.path)?,
-            made => made?,
-        }
+        make_in(|| directories(&plan.path))?;
         let group = Self { path: plan.path.clone() };
         for (file, value) in &plan.settings {
             let path = plan.path.join(file);

@@ -12,7 +12,7 @@ use super::address::{EngineAddress, RemoteEngine};
 use crate::backend::BackendError;
 
 /// How long the engine may take to show that it lives.
-const ALIVE: Duration = Duration::from_secs(3);
+const ALIVE: Duration = Duration::from_secs(10);
 /// How long it may take for an answer that needs no work.
 pub(super) const QUICK: Duration = Duration::from_secs(20);
 /// And for making, starting or removing a container, while it does the same for many others.

@@ -101,11 +101,19 @@ async fn remove_one(engine: &Engine, id: &str) -> Result<(), BackendError> {
     let docker = engine.connected().await?;
     let doing = format!("remove the container {}", id.get(..12).unwrap_or(id));
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    match engine.answer(&doing, SLOW, docker.remove_container(id, Some(options))).await? {
-        Ok(()) => Ok(()),
-        Err(error) if engine::is_absent(&error) => Ok(()),
-        // The engine is removing it already, since it has ended.
-        Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
-        Err(error) => Err(engine::failed(doing, &error)),
+    let end = Instant::now() + SLOW;
+    loop {
+        match engine.answer(&doing, SLOW, docker.remove_container(id, Some(options.clone()))).await? {
+            Ok(()) => return Ok(()),
+            Err(error) if engine::is_absent(&error) => return Ok(()),
+            Err(error) if ends(&error) && Instant::now() < end => tokio::time::sleep(PAUSE).await,
+            Err(error) => return Err(engine::failed(doing, &error)),
+        }
     }
+}
+
+/// Whether the engine removes a container already, or found that it had ended when it was to end it.
+fn ends(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code: 409, .. })
+        || matches!(error, Error::DockerResponseServerError { status_code: 500, message } if message.contains("is not running"))
 }
