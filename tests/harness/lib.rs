@@ -40,7 +40,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// The longest that any event of a story may take.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// Waits for something that must happen.
 ///

@@ -16,12 +16,10 @@ async fn an_unreachable_bus_is_given_up_with_a_reason() {
     let home = Home::empty();
     home.run(&["init", "--bare"]).await.expect_code(0);
     // A port of our own on which nobody listens: bound, and never listened on.
-    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let held =
-        rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&held, &port.local_addr().unwrap()).unwrap();
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let mut command = home.command(&["list"]);
-    command.env("NATS_URL", format!("nats://{}", port.local_addr().unwrap()));
+    command.env("NATS_URL", format!("nats://{}", held.local_addr().unwrap()));
     let output = harness::soon("the command's end", command.output()).await.unwrap();
     assert_eq!(output.status.code(), Some(69));
     let error = String::from_utf8_lossy(&output.stderr);

@@ -58,9 +58,13 @@ impl Agent {
         found.unwrap_or_else(|| panic!("no answer in {said}"))["result"].clone()
     }
 
-    async fn wants(&mut self, dockerfile: &str) -> Value {
+    async fn wants(&mut self, world: &World, dockerfile: &str) -> Value {
         let arguments = json!({ "dockerfile": dockerfile, "justification": "the task needs the tool", "wait_seconds": 0 });
-        self.calls("capability-block", arguments).await
+        let answer = self.calls("capability-block", arguments).await;
+        // A tool does not wait long for a supervisor to take up what it asks.
+        let id = text(&answer["structuredContent"], "proposal");
+        soon("the proposal", async { while world.run(&["proposals", "show", id]).await.code == 66 {} }).await;
+        answer
     }
 }
 
@@ -88,7 +92,7 @@ async fn what_is_approved_is_built_and_a_resume_has_it() {
     // One that cannot be built waits on, with the last lines of the build, and nothing is kept of it.
     let tool = "RUN printf '#!/bin/sh\\necho the tool works\\n' > /usr/local/bin/tool && chmod 755 /usr/local/bin/tool";
     let broken = format!("{FIRST}RUN echo the reason; false\n{tool}\n");
-    let asked = agent.wants(&broken).await;
+    let asked = agent.wants(&world, &broken).await;
     assert_eq!(asked["structuredContent"]["status"], "pending", "{asked}");
     let proposal = text(&asked["structuredContent"], "proposal").to_owned();
     let shown = world.run(&["proposals", "show", &proposal]).await;
@@ -140,7 +144,7 @@ async fn what_is_rejected_or_copies_what_is_not_meant_for_it_is_not_built() {
     prepare(&home);
     let world = World::up_in(home, &[("DOCKER_HOST", &host(engine))]).await;
     let mut agent = Agent::start(&world, "docker").await;
-    let greedy = agent.wants("FROM debian:bookworm-slim\nCOPY other.txt /x\n").await;
+    let greedy = agent.wants(&world, "FROM debian:bookworm-slim\nCOPY other.txt /x\n").await;
     let proposal = text(&greedy["structuredContent"], "proposal").to_owned();
     let refused = world.run(&["proposals", "approve", &proposal]).await;
     refused.expect_code(1).expect_err("copies other.txt, which the bottle's own does not name");
@@ -153,7 +157,7 @@ async fn what_is_rejected_or_copies_what_is_not_meant_for_it_is_not_built() {
 
     // All that would be built is seen, however it is written.
     let hidden = format!("FROM debian:bookworm-slim\nRUN true {}; \u{1b}[2Jrm -rf /\n", " ".repeat(5000));
-    let asked = agent.wants(&hidden).await;
+    let asked = agent.wants(&world, &hidden).await;
     let proposal = text(&asked["structuredContent"], "proposal").to_owned();
     let shown = world.run(&["proposals", "show", &proposal]).await;
     shown.expect_code(0).expect_out(r"; \u{1b}[2Jrm -rf /");

@@ -1,5 +1,6 @@
 //! Bottles that are containers (L4, L12). The Docker engine is the tests' own.
 
+use engine::Options;
 use harness::{Engine, Home, World, containers, docker, host, soon};
 use policy::EgressPolicy;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -44,7 +45,8 @@ pub(crate) async fn origin() -> (u16, JoinSet<()>) {
 
 #[tokio::test]
 async fn it_asks_through_its_proxy_and_no_container_or_image_holds_the_token() {
-    let Some(engine) = Engine::shared() else { return };
+    // Every image of an engine is looked at, and others would come and go meanwhile.
+    let Some(engine) = Engine::start(&Options { base: true, ..Options::default() }) else { return };
     let token = "of-the-docker-story";
     let world = World::up_with(&[("DOCKER_HOST", &host(engine.socket())), ("STORY_TOKEN", token)]).await;
     let (port, _origin) = origin().await;
@@ -80,7 +82,7 @@ async fn it_asks_through_its_proxy_and_no_container_or_image_holds_the_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_dies_is_a_lost_bottle_and_nothing_is_left_once_it_is_back() {
-    let Some(engine) = Engine::start(&engine::Options { base: true, ..Default::default() }) else {
+    let Some(engine) = Engine::start(&Options { base: true, ..Default::default() }) else {
         return;
     };
     let home = Home::empty();

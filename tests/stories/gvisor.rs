@@ -27,9 +27,11 @@ trap 'echo told; exit 3' TERM
 while sleep 0.1; do :; done
 "#;
 
-/// The images of an engine, whatever their names.
-async fn images(engine: &Engine) -> usize {
-    docker(engine.socket(), &["image", "ls", "--all", "--quiet"]).await.lines().count()
+/// The images that the launchers of a home have made.
+async fn images(engine: &Engine, home: &Path) -> String {
+    let owner = std::fs::read_to_string(home.join("launcher/id")).unwrap();
+    let label = format!("label=bot-bottle.owner={}", owner.trim());
+    docker(engine.socket(), &["image", "ls", "--all", "--quiet", "--filter", &label]).await
 }
 
 fn is_empty(home: &Path) -> bool {
@@ -94,7 +96,6 @@ async fn it_is_refused_asked_for_and_shown_before_anything_starts() {
     let Some(without) = Engine::shared() else { return };
     let home = Home::empty();
     home.write("kernel", &["uname", "-v"], &EgressPolicy::default());
-    let before = images(with).await;
     let start = async |engine: &Engine, more: &[&str]| {
         let arguments = [&["start", "kernel", "--yes", "--headless"], more].concat();
         let run = home.command(&arguments).env("DOCKER_HOST", host(engine.socket())).output().await.unwrap();
@@ -121,7 +122,7 @@ async fn it_is_refused_asked_for_and_shown_before_anything_starts() {
     let (ended, said) = start(with, &[]).await;
     assert!(ended == Some(0) && said.contains("(docker/runc,"), "{said}");
     // Nothing of the trial is left either.
-    assert_eq!(images(with).await, before);
+    assert_eq!(images(with, home.path()).await, "");
     assert_eq!(containers(with.socket(), home.path()).await, Vec::<String>::new());
     assert!(is_empty(home.path()));
 }
@@ -172,11 +173,13 @@ async fn a_person_works_at_a_terminal_that_stays_inside() {
     person.shows("here-42-xterm-256color").await;
     person.shows("24 80").await;
     person.shows(PROMPT).await;
-    person.types("trap 'echo drawn-$(stty size | tr \" \" x)' WINCH; echo set-$((1 + 1))\r");
+    person.types("trap 'drawn=1; echo drawn-$(stty size | tr \" \" x)' WINCH; echo set-$((1 + 1))\r");
     person.shows("set-2").await;
     person.shows(PROMPT).await;
     person.resize(50, 132);
-    person.types("until [ \"$(stty size)\" = '50 132' ]; do sleep 0.05; done; echo resized-$((40 + 4))\r");
+    person.types(
+        "until [ \"$drawn$(stty size)\" = '150 132' ]; do sleep 0.05; done; echo resized-$((40 + 4))\r",
+    );
     person.shows("drawn-50x132").await;
     person.shows("resized-44").await;
     person.shows(PROMPT).await;

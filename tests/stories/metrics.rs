@@ -11,7 +11,11 @@ const AGENT: &str = "
 import os, urllib.request
 try: urllib.request.urlopen('http://unlisted.example/', timeout=20)
 except urllib.error.HTTPError as refusal: print(refusal.code)
-print([at for at, _, names in os.walk('/') if 'metrics.sock' in names and not at.startswith('/proc')])
+found = []
+for at, below, names in os.walk('/'):
+    if at == '/': below[:] = [one for one in below if one not in ('proc', 'sys', 'usr')]
+    if 'metrics.sock' in names: found.append(at)
+print(found)
 print('metrics.sock' in open('/proc/net/unix').read(), flush=True)
 import time; time.sleep(600)
 ";

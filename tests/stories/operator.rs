@@ -20,8 +20,19 @@ async fn running_agent(world: &World, agent: &str) -> String {
     assert_eq!(soon("its first word", words.next_line()).await.unwrap().as_deref(), Some("up"));
     start.start_kill().unwrap();
     soon("the watcher's end", start.wait()).await.unwrap();
-    let list = world.run(&["list", "--json"]).await.expect_code(0).json();
-    list[0]["bottle"].as_str().unwrap().to_owned()
+    // What it says may be heard before its launcher has noted that it runs.
+    let runs = async || {
+        let list = world.run(&["list", "--json"]).await.expect_code(0).json();
+        (list[0]["state"] == "running").then(|| list[0]["bottle"].as_str().unwrap().to_owned())
+    };
+    soon("a bottle that runs", async {
+        loop {
+            if let Some(bottle) = runs().await {
+                return bottle;
+            }
+        }
+    })
+    .await
 }
 
 on_each_backend!(

@@ -204,6 +204,13 @@ async fn without_a_bus_no_transcript_is_lost(on: Backend) {
     write(&apart.home, "mkdir ../.state; echo kept > ../.state/log; until test -e go; do sleep 0.02; done");
     let bottle = apart.starts("keeper").await;
     let state = apart.home.path().join("state").join(bottle.as_str());
+    let kept = || std::fs::read_to_string(state.join("home/.state/log")).is_ok_and(|text| text == "kept\n");
+    soon("what it keeps", async {
+        while !kept() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
     apart.stop_bus().await;
     std::fs::write(state.join("home/workspace/go"), "").unwrap();
     apart.stop_launcher().await;

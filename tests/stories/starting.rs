@@ -241,15 +241,23 @@ async fn services_stay_for_whoever_holds_them(on: Backend) {
 async fn whoever_used_a_killed_starts_services_takes_over(on: Backend) {
     let home = Home::on(on);
     Sleeper::write(&home, "first");
-    home.write("second", &["sh", "-c", "echo up; sleep 2; echo over"], &EgressPolicy::default());
+    home.write(
+        "second",
+        &["sh", "-c", "echo up; until test -e go; do sleep 0.05; done; echo over"],
+        &EgressPolicy::default(),
+    );
     let mut first = Sleeper::start(&home, "first").await;
     let mut second = Sleeper::start(&home, "second").await;
     first.command.kill().await.unwrap();
     // Its program ran no longer than its launcher, and begins anew.
-    for word in ["up", "over"] {
-        let heard = soon("its words", second.words.next_line()).await.unwrap();
-        assert_eq!(heard.as_deref(), Some(word));
-    }
+    let mut word = async || soon("its words", second.words.next_line()).await.unwrap();
+    assert_eq!(word().await.as_deref(), Some("up"));
+    let mut all = home.path().join("state").read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let is_second = |path: &std::path::PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("second-"))
+    };
+    std::fs::write(all.find(is_second).unwrap().join("home/workspace/go"), "").unwrap();
+    assert_eq!(word().await.as_deref(), Some("over"));
     // The request of the killed one is on the same queue, and is not given up either.
     let first = soon("the first one's next bottle", running(&home, "first")).await;
     home.run(&["stop", &first]).await.expect_code(0);

@@ -161,7 +161,7 @@ async fn answer_early(listener: TcpListener, open: watch::Sender<usize>) {
 #[tokio::test]
 async fn connections_to_origins_are_bounded_and_resting_ones_make_room() {
     let (origin, other) = (Origin::start(Speaks::TlsHttp1).await, Origin::start(Speaks::Plain).await);
-    let limits = EgressLimits { connections: 1, handshake_seconds: 1, ..EgressLimits::default() };
+    let limits = EgressLimits { connections: 1, handshake_seconds: 3, ..EgressLimits::default() };
     let plain = json!({ "host": "other.example.com", "scheme": "http", "tls": null });
     let proxy = Proxy::limited(&origin, &[route(&origin, json!({})), route(&other, plain)], limits).await;
     let mut agent = Http2::new(&proxy).await;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use egress::Parcel;
 use handover::sidecar::EgressLimits;
 use http::Request;
 use serde_json::json;
@@ -47,8 +48,14 @@ async fn the_counts_are_read_over_the_socket() {
     proxy.policies.offer(2, &policy(&[])).unwrap();
     proxy.policies.offer(1, &policy(&[])).unwrap_err();
     assert_eq!(agent.get(&format!("/secret-path/{}", token())).await.0, 403);
-    proxy.blocked().await;
-    proxy.allowed().await;
+    // The lines of what was allowed are sent by the second, before the refusal or after it.
+    let (mut allowed, mut refused) = (0, false);
+    while allowed < 2 || !refused {
+        match proxy.parcel().await {
+            Parcel::Blocked(_) => refused = true,
+            Parcel::Log(log) => allowed += log.lines.len(),
+        }
+    }
 
     let text = page(&socket, "GET /metrics").await;
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("# EOF\n"), "{text}");

@@ -144,7 +144,7 @@ async fn addresses_are_judged_for_what_passes_too() {
 #[tokio::test]
 async fn what_passes_ends_when_nothing_moves_or_never_begins() {
     let origin = Origin::start(Speaks::Tls).await;
-    let limits = EgressLimits { idle_seconds: 1, handshake_seconds: 1, ..EgressLimits::default() };
+    let limits = EgressLimits { idle_seconds: 3, handshake_seconds: 3, ..EgressLimits::default() };
     let mut proxy = Proxy::limited(&origin, &[passing(&origin, &json!({}))], limits).await;
     let hello = hello(HOST);
     for (bytes, rule) in [(&hello[..], None), (&hello[..20], Some("handshake-timeout"))] {

@@ -230,10 +230,8 @@ async fn a_pushed_revision_runs_and_is_confirmed() {
     assert_eq!(agent.get("/new").await.0, 403);
 
     // It asks when it comes up.
-    let question = limited(asked.next()).await.unwrap();
     let current = revision(2, &[route(&origin, json!({}))]);
-    question.answer(&PolicyGetReply::Found { policy: current }).await.unwrap();
-    assert_eq!(said(&mut running).await, (2, None));
+    runs((&mut asked, &mut running), current).await;
     assert_eq!(agent.get("/new").await.0, 200);
 
     supervisor.announce(&revision(3, &[])).await.unwrap();
@@ -256,20 +254,32 @@ async fn a_pushed_revision_runs_and_is_confirmed() {
     world.go_away().await;
     assert_eq!(agent.get("/").await.0, 403);
     world.come_back().await;
-    let current = PolicyGetReply::Found { policy: revision(5, &[route(&origin, json!({}))]) };
-    let mut runs = 0;
-    while runs < 5 {
-        tokio::select! {
-            question = limited(asked.next()) => question.unwrap().answer(&current).await.unwrap(),
-            (running, _) = said(&mut running) => runs = running,
-        }
-    }
+    let current = revision(5, &[route(&origin, json!({}))]);
+    runs((&mut asked, &mut running), current).await;
     assert_eq!(agent.get("/").await.0, 200);
     proxy.stop().await;
 }
 
 fn revision(number: u64, routes: &[Value]) -> PolicyRevision {
     PolicyRevision { v: Version, bottle: slug(), revision: number, policy: policy(routes) }
+}
+
+/// Answers with this revision until it runs: who was answered too late asks again.
+async fn runs(
+    (asked, running): (&mut bus::Subscription<PolicyGet>, &mut bus::Subscription<PolicyRunning>),
+    policy: PolicyRevision,
+) {
+    let number = policy.revision;
+    let current = PolicyGetReply::Found { policy };
+    loop {
+        tokio::select! {
+            question = limited(asked.next()) => question.unwrap().answer(&current).await.unwrap(),
+            (runs, refused) = said(running) => if runs == number {
+                assert_eq!(refused, None);
+                return;
+            }
+        }
+    }
 }
 
 async fn said(running: &mut bus::Subscription<PolicyRunning>) -> (u64, Option<String>) {

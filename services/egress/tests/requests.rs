@@ -326,7 +326,10 @@ async fn git_reads_a_refused_push_as_text() {
 #[tokio::test]
 async fn an_origin_that_is_away_is_said_to_be() {
     let origin = Origin::start(Speaks::Tls).await;
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port of our own on which nobody listens: bound, and never listened on.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let closed = held.local_addr().unwrap();
     let mut proxy =
         Proxy::with(&origin, &[route(&origin, json!({ "connect_to": closed.to_string() }))]).await;
     let (status, text) = Http1::new(&proxy).await.get("/").await;

@@ -36,7 +36,7 @@ impl Sidecar {
     }
 
     fn start_with(set: impl FnOnce(&mut Command)) -> Self {
-        let (ours, theirs) = Channel::pair(Duration::from_secs(20)).unwrap();
+        let (ours, theirs) = Channel::pair(Duration::from_secs(60)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_bot-bottle-egress"));
         command.stdin(Stdio::from(OwnedFd::from(theirs.into_socket()))).stderr(Stdio::piped()).env_clear();
         set(&mut command);

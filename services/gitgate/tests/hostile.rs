@@ -280,7 +280,7 @@ async fn a_push_over_a_limit_says_which() {
         let call = ["push", "origin", "HEAD:refs/heads/a", "HEAD:refs/heads/b", "HEAD:refs/heads/c"];
         let said = client.refused("work", &call).await;
         assert!(said.contains("remote: this push touches more than 2 refs"), "{said}");
-        std::fs::write(client.path("work/noise"), crate::client::noise(5_000_000)).unwrap();
+        std::fs::write(client.path("work/noise"), crate::client::noise(3_500_000)).unwrap();
         client.commit("work", "more", "more\n").await;
         let said = client.refused("work", &["push", "origin", "HEAD:refs/heads/a"]).await;
         assert!(said.contains("remote: this push is larger than 2097152 bytes"), "{said}");

@@ -2,13 +2,16 @@
 
 use bus::layout::COMMITS;
 use bus::role::Role;
+use engine::Options;
 use harness::{Engine, Home, World, soon};
 
 use super::{Bottle, MAKER, cleanup, docker, host, text, write};
 
 #[tokio::test]
 async fn a_container_goes_on_in_its_own_image_which_stays_as_long_as_its_commit() {
-    let Some(engine) = Engine::shared() else { return };
+    // What an engine needs no more is removed, and others would have something begun there.
+    let Some(engine) = Engine::start(&Options { base: true, ..Options::default() }) else { return };
+    let engine = &engine;
     let home = Home::empty();
     let dockerfile = |word: &str| {
         let text = format!("FROM debian:bookworm-slim\nRUN echo {word} > /of-the-image\n");

@@ -37,7 +37,7 @@ async fn what_is_refused_and_what_waits_is_told_while_the_agent_runs() {
     let refused = shown.lines().find(|line| line.contains("unlisted")).unwrap();
     // What an agent chose of it is code from its first to its last character.
     assert!(refused.starts_with("- `") && refused.matches('`').count() == 2, "{refused}");
-    assert_eq!(statuses(&story.forge.memory()), ["pending"]);
+    story.forge.until("a pending status", |memory| statuses(memory) == ["pending"]).await;
 
     // A person says yes to one of them.
     let waiting = story.world.run(&["proposals", "list", "--json"]).await.expect_code(0).json();
@@ -59,11 +59,11 @@ async fn what_is_refused_and_what_waits_is_told_while_the_agent_runs() {
     assert!(!shown.contains("new.example.com"), "{shown}");
     let told = |memory: &Pulls| statuses(memory) == ["pending", "success"];
     let memory = story.forge.until("a status", told).await;
-    assert!(memory.comments[0].edits >= 3, "{}", memory.comments[0].edits);
+    assert!(memory.comments[0].edits >= 2, "{}", memory.comments[0].edits);
 
     // The commit's status says so when it does not end well.
     story.send("synchronized", 10).await;
-    let told = |memory: &Pulls| statuses(memory) == ["pending", "success", "pending", "failure"];
+    let told = |memory: &Pulls| statuses(memory).last().is_some_and(|last| *last == "failure");
     let memory = story.forge.until("a failure", told).await;
     assert_eq!(memory.comments.len(), 2);
     assert!(memory.comments[1].body.contains("its program ended with exit code 3"), "{memory:?}");

@@ -63,7 +63,7 @@ impl Person {
             at: Clock::System.now(),
         };
         let decide = Decide::signed(decision, &self.key);
-        match self.bus.request(&decide, Duration::from_secs(10)).await? {
+        match self.bus.request(&decide, Duration::from_secs(30)).await? {
             DecideReply::Resolved { resolved } => {
                 self.told.push(card.proposal.clone());
                 Ok(Some(resolved.outcome))

@@ -217,19 +217,25 @@ async fn an_answer_that_was_missed_is_asked_for() {
     let judge = &table.judge;
     let (questions, home, port) = (&mut table.questions, table.home.path(), table.port);
     let running = table.server.take().unwrap();
+    let restarted = std::cell::OnceCell::new();
     let person = async {
         let question = timeout(LONGEST, questions.next()).await.unwrap().unwrap().message.unwrap();
         running.stop().await;
         let again = Server::start(server(home, Some(port))).await.unwrap();
-        let get = timeout(LONGEST, gets.next()).await.unwrap().unwrap();
-        assert_eq!(get.message.as_ref().unwrap().proposal, question.proposal);
         let resolved = Box::new(resolved(&question, Outcome::Approved, Some(Scope::Once)));
-        get.answer(&Standing::Resolved { resolved }).await.unwrap();
-        again
+        restarted.set(again).unwrap_or_else(|_| unreachable!("it is started once"));
+        loop {
+            let get = timeout(LONGEST, gets.next()).await.unwrap().unwrap();
+            assert_eq!(get.message.as_ref().unwrap().proposal, question.proposal);
+            get.answer(&Standing::Resolved { resolved: resolved.clone() }).await.unwrap();
+        }
     };
-    let (passed, again) = tokio::join!(judge.judge(&push, &progress), person);
+    let passed = tokio::select! {
+        passed = judge.judge(&push, &progress) => passed,
+        () = person => unreachable!("it answers for as long as it is asked"),
+    };
     assert!(passed.is_ok(), "{passed:?}");
-    again.stop().await;
+    restarted.into_inner().unwrap().stop().await;
 }
 
 /// An equal question of an earlier life of the gate waits already: the answer comes under its id.

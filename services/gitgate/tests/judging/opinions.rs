@@ -43,17 +43,17 @@ async fn one_that_hangs_refuses_in_time_and_is_ended() {
     let mark = world.path("pid");
     let program = world.stand_in(&format!("echo $$ > {}; exec sleep 600", mark.display()));
     let mut options = Options { gitleaks: program, ..Options::default() };
-    options.limits.scan_seconds = 2;
+    options.limits.scan_seconds = 10;
     let push = world.push(&[("refs/heads/a", Some(&tip))]);
     let judge = world.judge(options);
     let refused = judged(&judge, &push).await.unwrap_err();
-    assert!(refused.reason.contains("took longer than 2 s"), "{}", refused.reason);
+    assert!(refused.reason.contains("took longer than 10 s"), "{}", refused.reason);
     let pid = std::fs::read_to_string(mark).unwrap();
     let gone = PathBuf::from(format!("/proc/{}", pid.trim()));
     let is_over = || {
         !gone.exists() || std::fs::read_to_string(gone.join("stat")).is_ok_and(|stat| stat.contains(") Z "))
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), async {
+    tokio::time::timeout(std::time::Duration::from_secs(60), async {
         while !is_over() {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }

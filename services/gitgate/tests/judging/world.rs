@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -101,8 +100,12 @@ impl World {
     /// A program that stands for another.
     pub(crate) fn stand_in(&self, text: &str) -> PathBuf {
         let path = self.path("stand-in");
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: one that this one forks meanwhile would have it open for writing, and then it cannot
+        // be run.
+        let script = format!("#!/bin/sh\n{text}\n");
+        let write = ["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""];
+        let written = Command::new("sh").args(write).arg(&path).arg(script).status().unwrap();
+        assert!(written.success());
         path
     }
 

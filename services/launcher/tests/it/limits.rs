@@ -1,8 +1,6 @@
 //! Limits that hold for real, with the control groups that this host has.
 
-use std::time::Duration;
-
-use crate::support::{Host, exec, python};
+use crate::support::{Host, LIMIT, exec, python};
 use launcher::limits::{Hierarchy, Limits};
 
 /// Without control groups (an unprivileged user without delegation) the limits are noted as not enforced instead.
@@ -61,6 +59,6 @@ async fn control_groups_are_removed() {
     assert!(paths.iter().all(|path| std::path::Path::new(path).exists()));
     // As after a crash: nobody ended the bottle, and its group is not empty.
     std::mem::forget(bottle);
-    tokio::time::timeout(Duration::from_secs(20), host.backend.destroy(&name)).await.unwrap().unwrap();
+    tokio::time::timeout(LIMIT, host.backend.destroy(&name)).await.unwrap().unwrap();
     assert!(paths.iter().all(|path| !std::path::Path::new(path).exists()), "{paths:?}");
 }

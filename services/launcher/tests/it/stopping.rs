@@ -8,6 +8,7 @@ use bus::message::run::FailureKind;
 use launcher::step::Step;
 use tokio::sync::Notify;
 
+use crate::support::LIMIT;
 use crate::support::world::{World, in_each_world};
 
 const ROUTE: &str = "egress: {routes: [{host: api.example, auth: {scheme: Bearer, token_ref: UNSET}}]}";
@@ -27,7 +28,7 @@ async fn stopped_while_it_launches(world: &World) {
     });
     let launcher = world.launcher_with(|_| (), observer).await;
     world.start("r1").await;
-    reached.notified().await;
+    tokio::time::timeout(LIMIT, reached.notified()).await.unwrap();
     tokio::join!(launcher.stop(), async { go_on.notify_one() });
     assert!(world.left().is_empty(), "{:?}", world.left());
 }

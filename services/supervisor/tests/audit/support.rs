@@ -107,8 +107,16 @@ impl World {
 
     /// Kills the bus's server as a power cut would; its keeper starts it again.
     pub(crate) fn kill_server(&self) {
-        let pid = self.server.pid().and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
+        // Clients may be back before the keeper has seen the server that it started last.
+        let end = std::time::Instant::now() + SOON;
+        let pid = loop {
+            match self.server.pid() {
+                Some(pid) => break pid,
+                None => assert!(std::time::Instant::now() < end, "no server came back"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 

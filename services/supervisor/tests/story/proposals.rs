@@ -96,7 +96,7 @@ async fn nobody_answers_or_the_bottle_takes_it_back_or_is_over() {
     let supervisor = world.supervise(support::SOON).await;
     let (mut asker, mut operator) = (Asker::of(&world).await, Answerer::of(&world).await);
     let short = Proposed {
-        wait_seconds: Some(1),
+        wait_seconds: Some(4),
         ..Proposed::new(support::bottle(), egress("b.example", &[]), 1, base::clock::Clock::System.now())
     };
     asker.sidecar.bus.publish(&short).await.unwrap();

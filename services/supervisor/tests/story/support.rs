@@ -18,7 +18,7 @@ use bus::{Bus, Connect, Subscription};
 use supervisor::Config;
 
 /// Long enough for any answer on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) home: tempfile::TempDir,

@@ -48,7 +48,7 @@ async fn a_last_value_is_forgotten_and_a_removed_key_leaves_nothing() {
     let value = policy_revision("me-00000");
     let first = policy.create("me-00000", &value).await.unwrap();
     policy.create("you-00000", &value).await.unwrap();
-    let kept = policy.update_for("me-00000", &value, first, Duration::from_secs(1)).await.unwrap();
+    let kept = policy.update_for("me-00000", &value, first, Duration::from_secs(5)).await.unwrap();
     assert!(matches!(policy.update("me-00000", &value, first).await, Err(BusError::Conflict { .. })));
     let read = policy.get("me-00000").await.unwrap().unwrap();
     assert_eq!((read.revision, read.expires), (kept, true));

@@ -96,7 +96,7 @@ async fn a_subject_that_one_may_not_hear_is_an_error() {
 #[tokio::test]
 async fn an_expired_identity_is_cut_off_and_cannot_come_back() {
     let world = World::start().await;
-    let credentials = world.keys.mint_bottle(&slug("me-00000"), Duration::from_secs(2)).unwrap();
+    let credentials = world.keys.mint_bottle(&slug("me-00000"), Duration::from_secs(6)).unwrap();
     let bottle = world.connect(credentials.clone()).await;
     let mut link = bottle.link();
     soon("the cut", link.wait_for(|link| *link == Link::Down)).await.unwrap();

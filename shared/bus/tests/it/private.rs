@@ -196,8 +196,9 @@ async fn a_missing_or_wrong_program_is_named_with_its_cure() {
         "nats-server is not installed (looked in /nowhere/nats-server): run `deploy/tools/fetch`, or name it in BOT_BOTTLE_NATS_SERVER"
     );
     let program = home.path().join("old");
-    std::fs::write(&program, "#!/bin/sh\necho nats-server: v2.10.22\n").unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // Written by another process: one that this one forks meanwhile would have it open for writing, and then it cannot be run.
+    let write = "printf '#!/bin/sh\\necho nats-server: v2.10.22\\n' > \"$0\" && chmod 700 \"$0\"";
+    assert!(std::process::Command::new("sh").args(["-c", write]).arg(&program).status().unwrap().success());
     let old = Options { binary: Some(program.clone()), ..Options::new(home.path()) };
     assert_eq!(
         Server::start(old).await.err().unwrap().to_string(),

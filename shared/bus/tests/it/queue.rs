@@ -10,7 +10,7 @@ use bus::role::Role;
 use crate::permissions::Raw;
 use crate::support::{World, soon, start_request};
 
-const WAIT: Duration = Duration::from_millis(700);
+const WAIT: Duration = Duration::from_secs(3);
 
 /// A queue that gives a silent taker's job out again quickly.
 fn impatient() -> Layout {

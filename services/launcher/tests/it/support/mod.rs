@@ -23,7 +23,7 @@ use launcher::limits::Limits;
 use launcher::state::StateRoot;
 use manifest::settings::RuntimeName;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The init program, built on first use.
 pub(crate) fn init_program() -> PathBuf {

@@ -162,7 +162,7 @@ impl World {
 
     pub(crate) async fn end(mut self) {
         self.life.stop();
-        self.life.run(Duration::from_secs(5)).await;
+        self.life.run(LIMIT).await;
         self.server.take().unwrap().stop().await;
         if let Some(engine) = self.engine {
             assert_eq!(containers(engine, self.home.path()), Vec::<String>::new(), "containers are left");
