@@ -64,20 +64,26 @@ impl Hold {
     /// # Errors
     /// The bus.
     pub(crate) async fn give_back(self) -> Result<(), BusError> {
-        let claim = &self.stored.lock().await.claim;
-        if claim.attempt == 1 {
-            return self.bus.bucket(&REQUESTS).delete(claim.request.as_str()).await;
+        let mut stored = self.stored.into_inner();
+        if stored.claim.attempt == 1 {
+            return self.bus.bucket(&REQUESTS).delete(stored.claim.request.as_str()).await;
         }
-        self.change(|claim| claim.attempt -= 1).await
+        stored.change(&self.bus, |claim| claim.attempt -= 1).await
     }
 
     async fn change(&self, change: impl FnOnce(&mut RequestClaim)) -> Result<(), BusError> {
-        let Stored { claim, revision } = &mut *self.stored.lock().await;
+        self.stored.lock().await.change(&self.bus, change).await
+    }
+}
+
+impl Stored {
+    async fn change(&mut self, bus: &Bus, change: impl FnOnce(&mut RequestClaim)) -> Result<(), BusError> {
+        let Self { claim, revision } = self;
         let (launcher, attempt) = (claim.launcher.clone(), claim.attempt);
         let is_own = |found: &RequestClaim| found.launcher == launcher && found.attempt == attempt;
         change(claim);
-        let bucket = self.bus.bucket(&REQUESTS);
-        *revision = update_own((&bucket, claim.request.as_str(), None), claim, *revision, is_own).await?;
+        let (bucket, request) = (bus.bucket(&REQUESTS), claim.request.clone());
+        *revision = update_own((&bucket, request.as_str(), None), claim, *revision, is_own).await?;
         Ok(())
     }
 }

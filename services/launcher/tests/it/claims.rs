@@ -9,6 +9,7 @@ use crate::support::world::{World, in_each_world};
 in_each_world!(
     "current_thread":
     a_request_that_keeps_killing_its_launcher_is_given_up,
+    a_second_try_that_is_handed_back_does_not_count,
     an_end_that_a_launcher_noted_and_did_not_tell_is_told_by_the_next_one,
 );
 
@@ -37,6 +38,21 @@ async fn a_request_that_keeps_killing_its_launcher_is_given_up(world: World) {
     let launcher = world.launcher_with(|config| config.attempts = 2, launcher::world::nobody()).await;
     assert_eq!(events.failed().await.kind, FailureKind::Attempts);
     launcher.stop().await;
+    world.end().await;
+}
+
+async fn a_second_try_that_is_handed_back_does_not_count(world: World) {
+    world.agent(&["sleep", "1000"], "");
+    world.launcher().await.stop().await;
+    let claims = world.as_launcher().await.bucket(&REQUESTS);
+    claims.create("r1", &claim(&world, "tester-00000", 1, None)).await.unwrap();
+    let mut events = world.events().await;
+    world.start("r1").await;
+    let launcher = world.launcher().await;
+    assert_eq!(events.started().await.attempt, 2);
+    launcher.stop().await;
+    let claim = claims.get("r1").await.unwrap().unwrap().value;
+    assert_eq!((claim.state, claim.attempt), (ClaimState::Claimed, 1));
     world.end().await;
 }
 
