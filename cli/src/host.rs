@@ -63,7 +63,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts everything; returns once all of it answers.
+    /// Starts everything, which ends at a signal from then on; returns once all of it answers.
     ///
     /// # Errors
     /// Another process runs the services of this home, something the host must provide is missing, or a service does
@@ -104,6 +104,10 @@ impl Host {
             server,
             _lock: lock,
         };
+        if purpose == Purpose::Up {
+            // Before a bottle runs: a signal that only kills would take it with it.
+            host.launcher.stop_on_signals().context("cannot listen for signals")?;
+        }
         let started = async {
             host.start_services(context, options, settings).await?;
             match dispatch {
@@ -182,7 +186,13 @@ impl Host {
             }
             Ok::<_, BusError>(())
         };
-        let lives = tokio::time::timeout(GRACE, lives).await;
+        let lives = tokio::select! {
+            lives = tokio::time::timeout(GRACE, lives) => lives,
+            () = self.launcher.stopping() => {
+                let error = anyhow!("the launcher was stopped, or has failed, before it was ready");
+                return Err(Failure::new(Exit::Unavailable, error));
+            }
+        };
         lives.context("the launcher does not say that it lives").or_exit(Exit::Unavailable)?.or_bus()?;
         self.launcher_id = Some(id);
         Ok(())
@@ -205,14 +215,6 @@ impl Host {
     #[must_use]
     pub fn webhooks(&self) -> Option<SocketAddr> {
         self.webhooks
-    }
-
-    /// Ends at a signal from now on.
-    ///
-    /// # Errors
-    /// Signals cannot be listened for.
-    pub fn stop_on_signals(&self) -> anyhow::Result<()> {
-        self.launcher.stop_on_signals().context("cannot listen for signals")
     }
 
     /// Runs until it is to stop, or until something that it cannot live without is lost.

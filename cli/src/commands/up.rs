@@ -29,8 +29,6 @@ pub async fn run(context: &Context, args: &Up) -> Result<Exit, Failure> {
     }
     base::logging::init(base::logging::Format::Auto);
     let host = Host::start(context, &Options { port: args.port, probe: args.services.probe }).await?;
-    // Before anybody hears that they are ready, and may tell them to end.
-    host.stop_on_signals()?;
     let webhooks = host.webhooks().map(|at| format!("; webhooks at http://{at}/webhook/NAME"));
     output::line(&format!("ready: bus at {}{}", host.url(), webhooks.unwrap_or_default()));
     match host.run().await {

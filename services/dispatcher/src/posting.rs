@@ -120,7 +120,7 @@ async fn tell(shared: &Arc<Shared>, key: &str, session: &PrSession, turn: &PrTur
     if turn.shown.as_ref() != Some(&digest) {
         let _one_of_few = shared.posting.room.acquire().await;
         let comment = write(forge, session, turn, &text).await?;
-        registry::commented(shared, key, &turn.start.id, (comment, &digest)).await?;
+        registry::commented(shared, key, turn, (comment, &digest)).await?;
     }
     let (status, words) = comment::status(turn);
     if let Some(sha) = turn.sha.as_ref().filter(|_| turn.status != Some(status)) {

@@ -105,17 +105,20 @@ pub(crate) async fn posted(
 pub(crate) async fn commented(
     shared: &Shared,
     key: &str,
-    request: &RequestId,
+    run: &PrTurn,
     (comment, shown): (u64, &str),
 ) -> Result<(), BusError> {
     amend(shared, key, |session| {
-        if let Some(turn) = turn_of(session, request) {
+        if let Some(turn) = turn_of(session, &run.start.id) {
             (turn.comment, turn.shown) = (Some(comment), Some(shown.to_owned()));
             return true;
         }
-        match session.run.as_mut().filter(|run| run.comment.is_none()) {
-            Some(run) => {
-                run.comment = Some(comment);
+        let successor = |next: &&mut PrTurn| {
+            next.number == run.number + 1 && next.start.resume.is_none() && next.comment.is_none()
+        };
+        match session.answers.iter_mut().chain(session.run.as_mut()).find(successor) {
+            Some(next) => {
+                next.comment = Some(comment);
                 true
             }
             None => false,

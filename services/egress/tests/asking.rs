@@ -35,29 +35,65 @@ async fn an_answer_that_was_missed_is_asked_for() {
         let question = limited(questions.next()).await.unwrap().message.unwrap();
         world.go_away().await;
         world.come_back().await;
-        let resolved = Resolved {
-            image: None,
-            v: Version,
-            bottle: question.bottle,
-            proposal: question.proposal.clone(),
-            outcome: Outcome::Approved,
-            scope: Some(Scope::Once),
-            revision: None,
-            reason: None,
-            at: question.at,
-            decision: None,
-        };
-        loop {
-            let get = limited(next_get(&mut gets, &mut policies)).await;
-            assert_eq!(get.message.as_ref().unwrap().proposal, question.proposal);
-            get.answer(&Standing::Resolved { resolved: Box::new(resolved.clone()) }).await.unwrap();
-        }
+        approve(question, &mut gets, &mut policies).await;
     };
     let response = tokio::select! {
         response = agent.send(post) => response,
         () = answered => unreachable!("it answers for as long as it is asked"),
     };
     assert_eq!(response.status(), 200);
+}
+
+/// A bottle's first request may come before its proxy has reached the bus.
+#[tokio::test]
+async fn the_first_request_waits_for_the_bus() {
+    let (mut world, origin) = (World::new().await, Origin::start(Speaks::Tls).await);
+    let supervisor = world.role(Role::Supervisor).await;
+    let mut policies = supervisor.subscribe::<PolicyGet>("policy.get.*").await.unwrap();
+    let mut gets = supervisor.subscribe::<ProposalGet>("proposal.get.*").await.unwrap();
+    let subject = format!("proposal.new.{BOTTLE}");
+    let mut questions = supervisor.follow::<Proposed>(PROPOSALS, &subject, Since::Sequence(0)).await.unwrap();
+    world.go_away().await;
+    let spool = tempfile::tempdir().unwrap();
+    let supervised = route(&origin, json!({ "dlp": { "outbound_on_match": "supervise" } }));
+    let proxy = world.proxy(&origin, &[supervised], spool.path(), EgressLimits::default()).await;
+    let mut agent = Http1::new(&proxy.via).await;
+    let post = Request::post("/v1").header("host", HOST).body(bytes(leaked())).unwrap();
+    let answered = async {
+        world.come_back().await;
+        let question = limited(questions.next()).await.unwrap().message.unwrap();
+        approve(question, &mut gets, &mut policies).await;
+    };
+    let response = tokio::select! {
+        response = agent.send(post) => response,
+        () = answered => unreachable!("it answers for as long as it is asked"),
+    };
+    assert_eq!(response.status(), 200);
+}
+
+/// Says of a question, for as long as it is asked about, that it was approved.
+async fn approve(
+    question: Proposed,
+    gets: &mut Subscription<ProposalGet>,
+    policies: &mut Subscription<PolicyGet>,
+) {
+    let resolved = Resolved {
+        image: None,
+        v: Version,
+        bottle: question.bottle,
+        proposal: question.proposal.clone(),
+        outcome: Outcome::Approved,
+        scope: Some(Scope::Once),
+        revision: None,
+        reason: None,
+        at: question.at,
+        decision: None,
+    };
+    loop {
+        let get = limited(next_get(gets, policies)).await;
+        assert_eq!(get.message.as_ref().unwrap().proposal, question.proposal);
+        get.answer(&Standing::Resolved { resolved: Box::new(resolved.clone()) }).await.unwrap();
+    }
 }
 
 /// The next question about a proposal. Whoever asks it asks for the policy before, and again where an answer came too late.

@@ -65,10 +65,12 @@ impl Hold {
     /// The bus.
     pub(crate) async fn give_back(self) -> Result<(), BusError> {
         let mut stored = self.stored.into_inner();
-        if stored.claim.attempt == 1 {
-            return self.bus.bucket(&REQUESTS).delete(stored.claim.request.as_str()).await;
+        // Refused if somebody else has it by now, who keeps it.
+        stored.change(&self.bus, |claim| claim.attempt -= 1).await?;
+        if stored.claim.attempt > 0 {
+            return Ok(());
         }
-        stored.change(&self.bus, |claim| claim.attempt -= 1).await
+        self.bus.bucket(&REQUESTS).delete(stored.claim.request.as_str()).await
     }
 
     async fn change(&self, change: impl FnOnce(&mut RequestClaim)) -> Result<(), BusError> {
@@ -80,7 +82,7 @@ impl Stored {
     async fn change(&mut self, bus: &Bus, change: impl FnOnce(&mut RequestClaim)) -> Result<(), BusError> {
         let Self { claim, revision } = self;
         let (launcher, attempt) = (claim.launcher.clone(), claim.attempt);
-        let is_own = |found: &RequestClaim| found.launcher == launcher && found.attempt == attempt;
+        let is_own = |found: &RequestClaim, _: &mut _| found.launcher == launcher && found.attempt == attempt;
         change(claim);
         let (bucket, request) = (bus.bucket(&REQUESTS), claim.request.clone());
         *revision = update_own((&bucket, request.as_str(), None), claim, *revision, is_own).await?;

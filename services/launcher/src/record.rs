@@ -112,17 +112,10 @@ impl Registered {
     ) -> Result<(), BusError> {
         change(&mut self.record);
         self.record.updated_at = self.clock.now();
-        let (bucket, record) = (self.bus.bucket(&BOTTLES), &self.record);
-        // Once it is over, or lost, it is not this launcher's alone any more.
-        let is_own = |found: &BottleRecord| found.state.is_live() && found.launcher == record.launcher;
-        let place = (&bucket, record.bottle.as_str(), lasts);
-        self.revision = update_own(place, record, self.revision, is_own).await?;
+        let (bucket, bottle) = (self.bus.bucket(&BOTTLES), self.record.bottle.clone());
+        let place = (&bucket, bottle.as_str(), lasts);
+        self.revision = update_own(place, &mut self.record, self.revision, adopt).await?;
         Ok(())
-    }
-
-    /// Whose it is.
-    pub(crate) fn bottle(&self) -> &Slug {
-        &self.record.bottle
     }
 
     /// The environment that a resume would begin with now.
@@ -155,28 +148,47 @@ pub(crate) fn add_note(record: &mut BottleRecord, note: &str) {
     }
 }
 
-/// Updates a value that only its owner changes. An earlier write of it may have been stored although that was not
-/// confirmed: what is found then and is still the owner's own is written over. Returns the new revision.
+/// Whether a record that was found is still this launcher's own. Whoever delivers what its sidecars recorded adds to its note.
+fn adopt(found: &BottleRecord, record: &mut BottleRecord) -> bool {
+    let is_own = found.state.is_live() && found.launcher == record.launcher;
+    for note in found.note.iter().filter(|_| is_own).flat_map(|notes| notes.split("; ")) {
+        if !record.note.as_ref().is_some_and(|known| known.contains(note)) {
+            add_note(record, note);
+        }
+    }
+    is_own
+}
+
+/// Updates a value that its owner holds. An earlier write of it may have been stored although that was not confirmed, and
+/// others may have added to it: what is found then is written over where `adopt` says that it is still the owner's own,
+/// having taken over what is to stay of it. Returns the new revision.
 ///
 /// # Errors
 /// The bus; [`BusError::Conflict`] if it is somebody else's by now.
 pub(crate) async fn update_own<T: Serialize + DeserializeOwned>(
     (bucket, key, lasts): (&KeyValue<T>, &str, Option<Duration>),
-    value: &T,
+    value: &mut T,
     revision: u64,
-    is_own: impl Fn(&T) -> bool,
+    adopt: impl Fn(&T, &mut T) -> bool,
 ) -> Result<u64, BusError> {
-    let write = async |revision| match lasts {
-        Some(lasts) => bucket.update_for(key, value, revision, lasts).await,
-        None => bucket.update(key, value, revision).await,
-    };
-    let conflict = match write(revision).await {
+    let conflict = match write((bucket, key, lasts), value, revision).await {
         Err(error @ BusError::Conflict { .. }) => error,
         written => return written,
     };
     match bucket.get(key).await? {
-        Some(found) if is_own(&found.value) => write(found.revision).await,
+        Some(found) if adopt(&found.value, value) => write((bucket, key, lasts), value, found.revision).await,
         _ => Err(conflict),
+    }
+}
+
+async fn write<T: Serialize + DeserializeOwned>(
+    (bucket, key, lasts): (&KeyValue<T>, &str, Option<Duration>),
+    value: &T,
+    revision: u64,
+) -> Result<u64, BusError> {
+    match lasts {
+        Some(lasts) => bucket.update_for(key, value, revision, lasts).await,
+        None => bucket.update(key, value, revision).await,
     }
 }
 

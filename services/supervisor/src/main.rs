@@ -26,11 +26,11 @@ struct Arguments {
     #[arg(long, env = "BOT_BOTTLE_HOME", value_name = "DIR")]
     home: PathBuf,
     /// How long a policy change waits for its sidecar, in milliseconds.
-    #[arg(long, default_value_t = 5000, value_name = "MS")]
+    #[arg(long, default_value_t = 10_000, value_name = "MS")]
     confirm_within: u64,
 }
 
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() -> ExitCode {

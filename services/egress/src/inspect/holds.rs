@@ -26,7 +26,9 @@ const MOST_APPROVED: usize = 4096;
 /// Requests that are remembered as let through once; older ones are over.
 const MOST_ONCE: usize = 256;
 /// How long the bus may take to store a question.
-const STORE: Duration = Duration::from_secs(5);
+const STORE: Duration = Duration::from_secs(10);
+/// How long the proxy of a bottle that has just begun may take to reach the bus.
+const REACH: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(crate) struct Holds {
@@ -129,20 +131,23 @@ impl Holds {
     ) -> Result<(), Refusal> {
         let found = || Box::new(found(finding, surface, bus::message::egress::Outcome::Held));
         let nobody = |why: &str| Refusal::NobodyToAsk { found: found(), why: why.to_owned() };
-        let bus = self.bus.as_ref().and_then(|bus| bus.borrow().clone());
-        let bus = bus.ok_or_else(|| nobody("the bus is away"))?;
+        let bus = self.reached().await.ok_or_else(|| nobody("the bus is away"))?;
         let key = Key { digest: finding.digest, host: inspection.asked.host.clone() };
         let question = self.question(key.clone()).ok_or_else(|| nobody("too many questions wait already"))?;
-        let proposal = question.proposal.clone();
+        let (proposal, mut answer) = (question.proposal.clone(), question.answer);
         if question.is_new {
             let proposed = self.proposed(&proposal, inspection, finding, surface);
-            let stored = timeout(STORE, bus.publish(&proposed)).await;
-            if !matches!(stored, Ok(Ok(_))) {
+            let answered = async { drop(answer.wait_for(Option::is_some).await) };
+            let is_stored = tokio::select! {
+                stored = timeout(STORE, bus.publish(&proposed)) => matches!(stored, Ok(Ok(_))),
+                // Who has answered was asked, whether or not the bus has said so.
+                () = answered => true,
+            };
+            if !is_stored {
                 self.state().pending.remove(&proposal);
                 return Err(nobody("the bus did not take the question"));
             }
         }
-        let mut answer = question.answer;
         match timeout(self.patience, answer.wait_for(Option::is_some)).await {
             Ok(Ok(resolved)) => match &*resolved {
                 Some(Resolved { outcome: Answer::Approved, .. }) => {
@@ -160,6 +165,13 @@ impl Holds {
             Ok(Err(_)) => Err(nobody("the question was dropped")),
             Err(_) => Err(Refusal::Unanswered { found: found(), proposal }),
         }
+    }
+
+    /// The bus; a bottle's first request may come before its proxy has reached it.
+    async fn reached(&self) -> Option<Bus> {
+        let mut bus = self.bus.clone()?;
+        let reached = timeout(REACH, bus.wait_for(Option::is_some)).await;
+        reached.ok()?.ok()?.clone()
     }
 
     /// The question about a value and a host; `None` if too many wait.

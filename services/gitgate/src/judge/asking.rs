@@ -24,7 +24,9 @@ const GRANTED: usize = 4096;
 /// Answers that are kept for questions which may turn out to be theirs.
 const EARLY: usize = 64;
 /// How long the bus may take to store a question.
-const STORE: Duration = Duration::from_secs(5);
+const STORE: Duration = Duration::from_secs(10);
+/// How long the gate of a bottle that has just begun may take to reach the bus.
+const REACH: Duration = Duration::from_secs(10);
 /// How long the supervisor may take to tell how a question stands.
 const ASK: Duration = Duration::from_secs(2);
 /// Between two tries.
@@ -115,6 +117,13 @@ impl Asking {
         }
     }
 
+    /// The bus; a bottle's first push may come before its gate has reached it.
+    async fn reached(&self) -> Option<Bus> {
+        let mut bus = self.bus.clone();
+        let reached = timeout(REACH, bus.wait_for(Option::is_some)).await;
+        reached.ok()?.ok()?.clone()
+    }
+
     /// Asks, unless the same question waits already.
     ///
     /// # Errors
@@ -123,7 +132,7 @@ impl Asking {
         if !self.supervise {
             return Err(Nobody::Off);
         }
-        let bus = self.bus.borrow().clone().ok_or(Nobody::Away)?;
+        let bus = self.reached().await.ok_or(Nobody::Away)?;
         let proposed = Proposed {
             wait_seconds: wait.map(|wait| wait.as_secs()),
             ..Proposed::new(self.bottle.clone(), content, self.revision, self.clock.now())

@@ -15,6 +15,7 @@ use super::{Launch, Running, Settled};
 use crate::backend::RunEnd;
 use crate::commit::Orders;
 use crate::hold::Hold;
+use crate::reach::within_reach;
 use crate::record::add_note;
 use crate::sidecars::Sidecars;
 
@@ -65,7 +66,15 @@ impl Launch<'_> {
         let registered = Mutex::new(&mut running.registered);
         let announce = async {
             // Whoever hears of it may look it up.
-            let recorded = registered.lock().await.change(|record| record.state = BottleState::Running).await;
+            let recorded = loop {
+                let recording = async {
+                    registered.lock().await.change(|record| record.state = BottleState::Running).await
+                };
+                let recorded = within_reach((&self.bus, self.life), recording).await;
+                if !self.tries_again(&recorded).await {
+                    break recorded;
+                }
+            };
             let published = self.tell(&started).await;
             for error in [published.err(), recorded.err()].into_iter().flatten() {
                 tracing::warn!(bottle = %started.bottle, error = base::error::chain(&error), "a start was not told");

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bus::message::record::{BottleState, End};
+use bus::message::record::{BottleRecord, BottleState, End};
 use bus::message::run::{ExitReason, Exited, StateKept};
 use bus::message::{Message, Version};
 
@@ -23,6 +23,8 @@ use crate::step::Step;
 pub(crate) enum Settled {
     /// It is over, and said so.
     Over,
+    /// It is over, and nobody heard of that: whoever gets its request next tells it.
+    Untold,
     /// It was stopped so that its request can be run again.
     HandedBack,
 }
@@ -77,29 +79,33 @@ impl Launch<'_> {
             at: self.world.clock.now(),
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         };
-        if !ended.hand_back {
-            // From here on it is not run again, and whoever it was not told yet hears of it from the next launcher.
-            self.note_end(hold, &exited).await;
+        // From here on it is not run again, and who was not told yet hears of it from the next launcher.
+        if !ended.hand_back
+            && let Err(error) = self.note_end(hold, &exited).await
+        {
+            let is_for_good = error.is_for_good();
+            warn(&plan.bottle, Err(error));
+            // Another launcher has it by now, or it will be run again: nothing is told of this try.
+            if !is_for_good {
+                return Settled::Untold;
+            }
         }
-        registered.amend(|record| {
-            record.code = Some(ended.code);
-            if let Some(note) = &note {
-                add_note(record, note);
-            }
-            record.state = if ended.hand_back { BottleState::Lost } else { BottleState::Exited };
-            if ended.hand_back {
-                add_note(record, made::HANDED_BACK);
-            }
-        });
-        self.record_end(&mut registered, state).await;
+        registered.amend(|record| is_over(record, &ended, note.as_deref()));
+        let recorded = self.record_end(&mut registered, state).await;
         if ended.hand_back {
+            warn(&plan.bottle, recorded);
             return Settled::HandedBack;
         }
         // Last, since whoever hears of it may look it up or go on with its session.
-        warn(&plan.bottle, self.tell(&exited).await);
+        let told = self.tell(&exited).await;
         let ms = settling.elapsed().as_secs_f64() * 1000.0;
         tracing::info!(bottle = %plan.bottle, code = ended.code, reason = ?ended.reason, settle_ms = ms, "the bottle is over");
-        Settled::Over
+        let is_told = [&recorded, &told]
+            .iter()
+            .all(|done| done.as_ref().map_or_else(|error| error.is_for_good(), |()| true));
+        warn(&plan.bottle, recorded);
+        warn(&plan.bottle, told);
+        if is_told { Settled::Over } else { Settled::Untold }
     }
 }
 
@@ -125,28 +131,28 @@ impl Launch<'_> {
         }
     }
 
-    async fn note_end(&self, hold: &Hold, exited: &Exited) {
+    async fn note_end(&self, hold: &Hold, exited: &Exited) -> Result<(), BusError> {
         let end = End::Exited(Box::new(exited.clone()));
         loop {
             let noted = within_reach((&self.bus, self.life), hold.ends(end.clone())).await;
             if !self.tries_again(&noted).await {
-                return warn(&exited.bottle, noted);
+                return noted;
             }
         }
     }
 
-    async fn record_end(&self, registered: &mut Registered, state: StateKept) {
+    async fn record_end(&self, registered: &mut Registered, state: StateKept) -> Result<(), BusError> {
         loop {
             let recorded = within_reach((&self.bus, self.life), registered.end(state, |_| ())).await;
             if !self.tries_again(&recorded).await {
-                return warn(registered.bottle(), recorded);
+                return recorded;
             }
         }
     }
 
     /// Whether something is to be done on the bus again, which was away for it and is back. A launcher that is to stop
     /// does not try again.
-    async fn tries_again(&self, done: &Result<(), BusError>) -> bool {
+    pub(super) async fn tries_again(&self, done: &Result<(), BusError>) -> bool {
         let again = matches!(done, Err(BusError::Deadline { .. })) && !self.life.is_stopping();
         if again {
             self.bus_or_stop().await;
@@ -169,6 +175,17 @@ async fn keep(state: &StateDir, removes: bool) -> StateKept {
             tracing::warn!(state = %state.path().display(), error = base::error::chain(&error), "state was not put away");
             StateKept::Kept
         }
+    }
+}
+
+fn is_over(record: &mut BottleRecord, ended: &Ended, note: Option<&str>) {
+    record.code = Some(ended.code);
+    if let Some(note) = note {
+        add_note(record, note);
+    }
+    record.state = if ended.hand_back { BottleState::Lost } else { BottleState::Exited };
+    if ended.hand_back {
+        add_note(record, made::HANDED_BACK);
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Known<'a> {
     pub(super) us: &'a LauncherId,
     /// Whether this very process runs it.
     pub(super) runs_here: bool,
+    /// Whether the claim's bottle is recorded as exited: an older release told an end, recorded it and noted nothing.
+    pub(super) bottle_exited: bool,
     /// Whether the claim's launcher has said lately that it lives.
     pub(super) owner_lives: bool,
     /// How often a request is tried.
@@ -40,6 +42,7 @@ pub(super) fn decide<'a>(known: &Known<'a>) -> Verdict<'a> {
         ClaimState::Done => Verdict::Over,
         ClaimState::Claimed if known.runs_here || (!ours && known.owner_lives) => Verdict::InHand,
         ClaimState::Claimed if let Some(end) = &claim.end => Verdict::TellAgain { end },
+        ClaimState::Claimed if known.bottle_exited => Verdict::Over,
         ClaimState::Claimed if claim.attempt >= known.attempts => Verdict::GiveUp { attempts: claim.attempt },
         ClaimState::Claimed => Verdict::Run { attempt: claim.attempt + 1 },
     }
@@ -81,18 +84,19 @@ mod tests {
             done in any::<bool>(),
             runs_here in any::<bool>(),
             has_ended in any::<bool>(),
+            bottle_exited in any::<bool>(),
             owner_lives in any::<bool>(),
         ) {
             let us: LauncherId = "us".parse().unwrap();
             let state = if done { ClaimState::Done } else { ClaimState::Claimed };
             let claim = claim(if ours { "us" } else { "them" }, attempt, state, has_ended);
-            let verdict = decide(&Known { claim: Some(&claim), us: &us, runs_here, owner_lives, attempts: 3 });
+            let verdict = decide(&Known { claim: Some(&claim), us: &us, runs_here, bottle_exited, owner_lives, attempts: 3 });
             match verdict {
                 Verdict::Run { attempt: next } => {
-                    prop_assert!(!done && !has_ended && !runs_here && (ours || !owner_lives));
+                    prop_assert!(!done && !has_ended && !bottle_exited && !runs_here && (ours || !owner_lives));
                     prop_assert!(next == attempt + 1 && next <= 3);
                 }
-                Verdict::Over => prop_assert!(done),
+                Verdict::Over => prop_assert!(done || bottle_exited && !has_ended),
                 Verdict::TellAgain { .. } => {
                     prop_assert!(!done && has_ended && !runs_here && (ours || !owner_lives));
                 }
@@ -105,7 +109,14 @@ mod tests {
     #[test]
     fn a_new_request_runs() {
         let us = "us".parse().unwrap();
-        let known = Known { claim: None, us: &us, runs_here: false, owner_lives: false, attempts: 3 };
+        let known = Known {
+            claim: None,
+            us: &us,
+            runs_here: false,
+            bottle_exited: false,
+            owner_lives: false,
+            attempts: 3,
+        };
         assert_eq!(decide(&known), Verdict::Run { attempt: 1 });
     }
 }

@@ -46,10 +46,15 @@ async fn handle(shared: &Arc<Shared>, job: &Job<StartRequest>) -> Result<(), Bus
         Some(claim) if claim.launcher != *shared.world.id() => lives(shared, &bus, claim).await?,
         _ => false,
     };
+    let bottle_exited = match claim {
+        Some(claim) => is_exited(&bus, &claim.bottle).await?,
+        None => false,
+    };
     let known = Known {
         claim,
         us: shared.world.id(),
         runs_here: shared.runs(&request.id),
+        bottle_exited,
         owner_lives,
         attempts: shared.world.config.attempts,
     };
@@ -137,6 +142,14 @@ async fn run(
         outcome = Box::pin(launch.perform(plan, &hold, stops, orders)) => outcome,
         never = hand_back_at_stop(shared, stop) => match never {},
     };
+    let outcome = match outcome {
+        Ok(settled) => Ok(settled),
+        Err(error) => {
+            let failed = failure(shared, request, (Some(bottle.clone()), &mut span), &error);
+            Err((note(shared, bus, &hold, &failed).await, failed))
+        }
+    };
+    // Not before a failure is noted: a redelivery would run it again.
     shared.running().remove(&bottle);
     match outcome {
         Ok(Settled::HandedBack) => {
@@ -144,15 +157,30 @@ async fn run(
             within_reach((bus, &shared.life), hold.give_back()).await?;
             return job.later(Duration::ZERO).await;
         }
+        Ok(Settled::Untold) => {
+            span.set("bot_bottle.outcome", "untold");
+            return job.later(shared.world.config.ack_wait / 2).await;
+        }
         Ok(Settled::Over) => span.set("bot_bottle.outcome", "over"),
-        Err(error) => {
-            let failed = failure(shared, request, (Some(bottle), &mut span), &error);
-            within_reach((bus, &shared.life), hold.ends(End::Failed(Box::new(failed.clone())))).await?;
+        Err((noted, failed)) => {
+            noted?;
             bus.publish(&failed).await?;
         }
     }
     within_reach((bus, &shared.life), hold.done()).await?;
     job.done().await
+}
+
+/// Notes a failure in the claim, however long the bus is away, unless the launcher is to stop.
+async fn note(shared: &Shared, bus: &Bus, hold: &Hold, failed: &Failed) -> Result<(), BusError> {
+    loop {
+        let end = End::Failed(Box::new(failed.clone()));
+        match within_reach((bus, &shared.life), hold.ends(end)).await {
+            // The next try waits as long as this one did.
+            Err(BusError::Deadline { .. }) if !shared.life.is_stopping() => {}
+            noted => return noted,
+        }
+    }
 }
 
 /// Passes the launcher's own stop on to a run; never completes.
@@ -196,16 +224,24 @@ async fn lives(shared: &Shared, bus: &Bus, claim: &RequestClaim) -> Result<bool,
     Ok(found.is_some_and(|found| age(found.value.at) < within))
 }
 
+async fn is_exited(bus: &Bus, bottle: &Slug) -> Result<bool, BusError> {
+    let found = bus.bucket(&bus::layout::BOTTLES).get(bottle.as_str()).await?;
+    Ok(found.is_some_and(|found| found.value.state == BottleState::Exited))
+}
+
 /// Tells an end whose launcher died before everybody had been told. Who was told already finds nothing new in it.
 async fn tell_again(shared: &Shared, bus: &Bus, end: &End) -> Result<(), BusError> {
-    let (bottle, state, code) = match end {
-        End::Exited(exited) => (Some(&exited.bottle), BottleState::Exited, Some(exited.code)),
-        End::Failed(failed) => (failed.bottle.as_ref(), BottleState::Failed, None),
+    let (bottle, state, code, note) = match end {
+        End::Exited(exited) => {
+            (Some(&exited.bottle), BottleState::Exited, Some(exited.code), exited.note.as_deref())
+        }
+        End::Failed(failed) => (failed.bottle.as_ref(), BottleState::Failed, None, None),
     };
     if let Some(bottle) = bottle {
         let end = |record: &mut BottleRecord| {
             if record.state != state {
                 (record.state, record.code) = (state, code);
+                note.into_iter().for_each(|note| add_note(record, note));
                 add_note(record, "it had ended by then, and that was told by the next launcher");
             }
         };

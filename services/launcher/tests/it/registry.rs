@@ -4,8 +4,10 @@ use base::id::Slug;
 use bus::layout::BOTTLES;
 use bus::message::record::{BottleRecord, BottleState};
 use bus::message::run::StateKept;
+use bus::message::start::StopRequest;
 use launcher::state::StateRoot;
 
+use crate::support::LIMIT;
 use crate::support::world::{World, in_each_world};
 
 /// Its state, and whether the registry forgets it by itself.
@@ -17,6 +19,7 @@ async fn remembered(world: &World, bottle: &Slug) -> (BottleState, bool) {
 in_each_world!(
     "current_thread":
     a_bottle_is_listed_as_long_as_its_state_is_kept,
+    what_others_note_of_a_bottle_that_runs_stays,
 );
 
 async fn a_bottle_is_listed_as_long_as_its_state_is_kept(world: World) {
@@ -52,5 +55,28 @@ async fn a_bottle_is_listed_as_long_as_its_state_is_kept(world: World) {
     StateRoot::below(world.home.path()).of(&kept.bottle).remove().await.unwrap();
     world.launcher().await.stop().await;
     assert_eq!(remembered(&world, &kept.bottle).await, (BottleState::Exited, true));
+    world.end().await;
+}
+
+async fn what_others_note_of_a_bottle_that_runs_stays(world: World) {
+    world.agent(&["sleep", "1000"], "");
+    let launcher = world.launcher().await;
+    let mut events = world.events().await;
+    world.start("r1").await;
+    let bottle = events.started().await.bottle;
+    let bus = world.as_launcher().await;
+    let bottles = bus.bucket(&BOTTLES);
+    // As whoever delivers what a sidecar had recorded.
+    let mut record = bottles.get(bottle.as_str()).await.unwrap().unwrap();
+    assert_eq!(record.value.state, BottleState::Running);
+    record.value.note = Some("a word of somebody else".to_owned());
+    bottles.update(bottle.as_str(), &record.value, record.revision).await.unwrap();
+    let stop = StopRequest { v: Default::default(), bottle: bottle.clone(), grace_ms: None };
+    world.operator.request(&stop, LIMIT).await.unwrap();
+    events.exited().await;
+    let record = bottles.get(bottle.as_str()).await.unwrap().unwrap().value;
+    let note = record.note.unwrap_or_default();
+    assert!(record.state == BottleState::Exited && note.contains("a word of somebody else"), "{note}");
+    launcher.stop().await;
     world.end().await;
 }

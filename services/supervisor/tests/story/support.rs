@@ -173,7 +173,16 @@ pub(crate) fn hosts(revision: &PolicyRevision) -> Vec<&str> {
 }
 
 pub(crate) async fn ask(bus: &Bus, change: &PolicyChange) -> PolicyChangeReply {
-    bus.request(change, SOON * 2).await.unwrap()
+    // One that has just begun may hear of its sidecars before it hears questions.
+    let asked = async {
+        loop {
+            match bus.request(change, SOON * 2).await {
+                Err(bus::BusError::NoResponders { .. }) => tokio::task::yield_now().await,
+                reply => return reply.unwrap(),
+            }
+        }
+    };
+    tokio::time::timeout(SOON * 2, asked).await.unwrap()
 }
 
 /// Something on `policy.change` that is no change.
