@@ -97,9 +97,10 @@ async fn one_is_killed(on: Backend, part: Part, most_bottles: usize) {
 }
 
 async fn down(world: Apart) {
+    let log = world.log();
     let home = world.down().await;
     all_ended(&home.marker).await;
-    trail::nothing_is_left(&home);
+    trail::nothing_is_left(&home, &log);
 }
 
 on_each_backend!(
@@ -148,8 +149,9 @@ async fn services_that_are_killed_together_begin_the_story_again(on: Backend) {
         .await;
         assert!((1..=2).contains(&end.bottles.len()), "{:?}\n{}", end.bottles, world.log());
         ended_well(&world.home, (&operator, &admin), &end).await;
+        let log = world.log();
         let home = world.down().await;
-        trail::nothing_is_left(&home);
+        trail::nothing_is_left(&home, &log);
     }
 }
 
@@ -175,10 +177,11 @@ async fn a_sidecar_is_killed(on: Backend, name: &str) {
         trail::settled(&operator, &admin, &end).await;
         let records = trail::complete(&world.home, &operator, &end).await;
         is_recorded_as_lost(&records, &end.exited.bottle);
+        let log = world.log();
         let home = world.down().await;
         all_ended(&home.marker).await;
         home.run(&["cleanup", "--all"]).await.expect_code(0).expect_out(end.exited.bottle.as_str());
-        trail::nothing_is_left(&home);
+        trail::nothing_is_left(&home, &log);
     }
 }
 

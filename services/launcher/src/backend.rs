@@ -259,6 +259,14 @@ pub trait Backend: Send + Sync {
     /// Ends every process of a bottle and removes what the backend made for it. Doing it twice is harmless.
     fn destroy<'a>(&'a self, bottle: &'a Slug) -> BoxFuture<'a, Result<(), BackendError>>;
 
+    /// Removes what was left of making something that was never done, such as the steps of a build whose launcher died.
+    ///
+    /// # Errors
+    /// The engine fails.
+    fn sweep(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Removes what it keeps from one bottle to the next, such as images that it built, and that nothing uses now; names it.
     /// What commits need stays: all of it unless these are all the archives that there are.
     fn remove_kept<'a>(

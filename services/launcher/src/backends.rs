@@ -95,6 +95,18 @@ impl Backends {
         Ok(owned)
     }
 
+    /// See [`Backend::sweep`].
+    ///
+    /// # Errors
+    /// The first that cannot; all of them are asked.
+    pub async fn sweep(&self) -> Result<(), BackendError> {
+        let mut done = Ok(());
+        for backend in &self.all {
+            done = done.and(backend.sweep().await);
+        }
+        done
+    }
+
     /// Ends what any backend keeps for a commit.
     ///
     /// # Errors

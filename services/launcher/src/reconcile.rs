@@ -81,6 +81,9 @@ pub async fn reconcile(
             Err(reason) => done.remains.push(reason),
         }
     }
+    if let Err(error) = backends.sweep().await {
+        done.remains.push(base::error::chain(&error));
+    }
     if let Err(error) = state.empty_trash().await {
         done.remains.push(format!("cannot empty the trash in the state directory: {error}"));
     }

@@ -109,10 +109,10 @@ pub(super) async fn settled(operator: &Bus, admin: &Bus, end: &End) {
 }
 
 /// Demands that no process and no state of the home is left.
-pub(super) fn nothing_is_left(home: &Home) {
+pub(super) fn nothing_is_left(home: &Home, log: &str) {
     let state = home.path().join("state");
     let left: Vec<_> = state.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert!(left.is_empty(), "{left:?}\n{log}");
     let processes = mentioning(home.path().to_str().unwrap());
     assert!(processes.is_empty(), "{processes:?} are left");
 }

@@ -141,6 +141,16 @@ impl Backend for Docker {
         })
     }
 
+    fn sweep(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(async move {
+            // Without an engine nothing can be looked for; what comes back with it is found by the next launcher.
+            if self.engine.answers().await.is_err() {
+                return Ok(());
+            }
+            self.images.sweep(&self.engine, self.choice()).await
+        })
+    }
+
     fn remove_kept<'a>(
         &'a self,
         archives: Option<&'a HashSet<String>>,

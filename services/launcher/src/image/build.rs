@@ -75,7 +75,7 @@ impl Images {
     }
 
     /// The image of an agent; built if it comes from a Dockerfile and was not built from the same before. When this is
-    /// dropped the engine stops building, and what it left is removed by the next build or [`Images::remove_unused`].
+    /// dropped the engine stops building, and what it left is removed by the next build or [`Images::sweep`].
     ///
     /// # Errors
     /// [`ImageError`]
@@ -110,6 +110,16 @@ impl Images {
                 }
             }
         }
+    }
+
+    /// Removes what builds left that were never done: the containers of their steps, and layers that no image needs. A build that
+    /// is under way is waited for.
+    ///
+    /// # Errors
+    /// The engine fails.
+    pub async fn sweep(&self) -> Result<(), ImageError> {
+        let _turn = self.turn.lock().await;
+        tidy(&self.docker, &self.owner).await
     }
 
     /// Removes the images of agents that this home built and that are neither in `keep` nor used by a container.

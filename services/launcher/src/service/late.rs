@@ -36,4 +36,7 @@ pub(super) async fn look(shared: Arc<Shared>) {
             Err(error) => tracing::warn!(%bottle, error = base::error::chain(&error), "something is left"),
         }
     }
+    if let Err(error) = backends.sweep().await {
+        tracing::warn!(error = base::error::chain(&error), "something is left of what was never done");
+    }
 }

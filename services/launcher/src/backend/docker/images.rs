@@ -61,6 +61,15 @@ impl Store {
         removed.map_err(|error| failed("remove images that are not used", &error))
     }
 
+    /// Removes what builds left that were never done.
+    ///
+    /// # Errors
+    /// The engine fails.
+    pub(super) async fn sweep(&self, engine: &Engine, choice: Choice<'_>) -> Result<(), BackendError> {
+        let swept = self.images(engine, choice).await?.sweep().await;
+        swept.map_err(|error| failed("remove what builds left", &error))
+    }
+
     async fn images(&self, engine: &Engine, choice: Choice<'_>) -> Result<&Images, BackendError> {
         let (choice, owner, user) = choice;
         let docker = engine.connected().await?.clone();
